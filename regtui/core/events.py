@@ -1,0 +1,206 @@
+"""The records a run leaves behind, the commands it obeys, and their one-line JSON form.
+
+A run's order is promised: `run (step* change* epoch)* end`, with notes anywhere between. `end` comes on
+every path, also after an exception or a signal. Numbers that are not finite are written as `null` and read
+as None; the fold (`core/history.py`) turns them into NaN. A key that is absent was not measured.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from regtui.core.config import RunConfig
+
+Number = float | None
+"""A float that may have been written as null because it was not finite."""
+
+Status = Literal["finished", "stopped", "early_stopped", "diverged", "failed"]
+"""How a run can end."""
+
+Knob = Literal["learning_rate", "l2", "l1", "weight_decay", "dropout"]
+"""What can be turned while a run lives."""
+
+FORMAT = 1
+"""Version of the log format; readers of a newer one still skip what they do not know."""
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What one split measures after an epoch: dropout off, no penalty, every row weighing the same."""
+
+    loss: Number = None
+    """Mean cross entropy in nats."""
+    accuracy: Number = None
+    """Share of the rows whose largest logit is the label's, 0 to 1."""
+
+
+class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
+    """A run begins: what was asked for, and where it runs."""
+
+    format: int = FORMAT
+    """Version of the log format."""
+    run_id: str
+    """Name of the run and of its folder."""
+    time: Number = None
+    """Seconds since the epoch of Unix, on the machine that trains; so in every record."""
+    config: RunConfig
+    """Every field of the configuration."""
+    environment: dict[str, Any] = {}
+    """Versions, device, `train_rows`, `valid_rows`, `parameters`, `steps_per_epoch`."""
+
+
+class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step", tag_field="kind"):
+    """One optimizer update has finished."""
+
+    step: int
+    """Updates completed so far; the first record carries 1."""
+    epoch: int = 0
+    """The epoch the update belongs to, from 1."""
+    loss: Number = None
+    """Data loss of the batch as trained: dropout on, penalty not included."""
+    penalty: Number = None
+    """The L2 and L1 terms alone, at the weights the batch was computed with."""
+    learning_rate: Number = None
+    """The rate used for this update."""
+    time: Number = None
+    """When it finished; the steps of one chunk may share it."""
+
+
+class EpochEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="epoch", tag_field="kind"):
+    """One pass over the training split has finished."""
+
+    epoch: int
+    """Epochs completed, from 1."""
+    step: int
+    """Updates completed at its end."""
+    train: Metrics | None = None
+    """Measured after the epoch, dropout off, without penalty; absent when not measured at this epoch."""
+    valid: Metrics | None = None
+    """The same of the validation split; with `train` the only pair from which a gap is computed."""
+    running_loss: Number = None
+    """Mean of the epoch's batch losses, dropout on, each row weighing the same."""
+    penalty: Number = None
+    """The L2 and L1 terms at the end of the epoch."""
+    learning_rate: Number = None
+    """The rate used for the epoch's last update."""
+    weight_norms: dict[str, Number] = {}
+    """L2 norm of each kernel, by layer name."""
+    seconds: Number = None
+    """Training time of the epoch, evaluation apart."""
+    evaluate_seconds: Number = None
+    """Time of the evaluation after it."""
+    time: Number = None
+    """When it ended."""
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="change", tag_field="kind"):
+    """Something took a new value at one step: a plateau or step drop, the floor reached, a knob turned."""
+
+    step: int
+    """Updates completed when it changed: the next update is the first to use `new`."""
+    epoch: int = 0
+    """The epoch it belongs to, from 1."""
+    what: str = "learning_rate"
+    """Which quantity: `learning_rate` or a knob."""
+    old: Number = None
+    """Its value before."""
+    new: Number = None
+    """Its value from now on."""
+    cause: str = ""
+    """`plateau`, `step`, `restart`, `floor` or `user`."""
+    time: Number = None
+    """When it changed."""
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="note", tag_field="kind"):
+    """A line for the event log."""
+
+    step: int = 0
+    """Updates completed when it was said."""
+    epoch: int = 0
+    """The epoch then running."""
+    level: str = "info"
+    """`info`, `warning`, `error`, or `output` for a line that a framework printed."""
+    text: str = ""
+    """One line for a person."""
+    time: Number = None
+    """When it was said."""
+
+
+class RunEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="end", tag_field="kind"):
+    """The run is over."""
+
+    status: str
+    """One of `Status`."""
+    reason: str = ""
+    """Why, in one sentence, where the status alone does not say."""
+    step: int = 0
+    """Updates completed."""
+    epoch: int = 0
+    """Epochs completed."""
+    test: Metrics | None = None
+    """The test split, measured once, here, never to choose anything."""
+    time: Number = None
+    """When it ended."""
+
+
+Event = RunStarted | StepEnded | EpochEnded | Changed | Noted | RunEnded
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Wait after the chunk in hand."""
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Go on."""
+
+
+class RunEpoch(msgspec.Struct, frozen=True):
+    """Go on to the end of the epoch, then pause."""
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """End the run after the chunk in hand."""
+
+    reason: str = ""
+    """What asked for it, such as the name of a signal."""
+
+
+class SetKnob(msgspec.Struct, frozen=True):
+    """Turn a knob from the next chunk on."""
+
+    knob: Knob
+    """Which."""
+    value: float
+    """Its new value; for `learning_rate` with `scale`, a factor on what the policy does."""
+    scale: bool = False
+    """With `learning_rate`: multiply the policy's rates instead of holding one value."""
+
+
+Command = Pause | Resume | RunEpoch | Stop | SetKnob
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # type: ignore[arg-type]
+
+
+def encode(event: Event) -> bytes:
+    """Write one event as one line of strict JSON, line break included."""
+    return _encoder.encode(event) + b"\n"
+
+
+def encode_lines(events: Iterable[Event]) -> bytes:
+    """Write events as lines of strict JSON."""
+    return _encoder.encode_lines(events)
+
+
+def decode(line: bytes) -> Event:
+    """Read one line as an event.
+
+    Raises msgspec.DecodeError when it is not JSON, and msgspec.ValidationError when it is JSON but not an event.
+    """
+    return _decoder.decode(line)
+
+
+def decode_lines(block: bytes) -> list[Event]:
+    """Read whole lines at once, several times as fast as one by one; raises as `decode` does."""
+    return _decoder.decode_lines(block)

@@ -1,0 +1,169 @@
+"""History: the pure fold from events to what the screen and the report show."""
+
+from collections.abc import Iterable
+
+from regtui.core.config import RunConfig
+from regtui.core.events import (
+    Changed,
+    EpochEnded,
+    Event,
+    Metrics,
+    Noted,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+)
+from regtui.core.series import Column
+
+NOT_MEASURED = Metrics()
+
+
+class StepColumns:
+    """What each recorded optimizer update left, one column a quantity, all of one length."""
+
+    def __init__(self) -> None:
+        self.step = Column()
+        """Updates completed; never falls, also in a log whose steps do."""
+        self.loss = Column()
+        self.penalty = Column()
+        self.learning_rate = Column()
+        self.time = Column()
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+class EpochColumns:
+    """What each epoch left, one column a quantity, all of one length."""
+
+    def __init__(self) -> None:
+        self.epoch = Column()
+        self.step = Column()
+        """Updates completed at its end; never falls."""
+        self.train_loss = Column()
+        self.train_accuracy = Column()
+        self.valid_loss = Column()
+        self.valid_accuracy = Column()
+        self.running_loss = Column()
+        self.penalty = Column()
+        self.learning_rate = Column()
+        self.seconds = Column()
+        self.evaluate_seconds = Column()
+        self.time = Column()
+        self.weight_norms: dict[str, Column] = {}
+        """L2 norm of each kernel by layer, in the order of the layers."""
+
+    def __len__(self) -> int:
+        return len(self.epoch)
+
+
+class History:
+    """Everything known of one run, folded from its events; the fold does not depend on how they are batched."""
+
+    def __init__(self) -> None:
+        self._reset(None)
+        self.version = 0
+        """Grows with every batch that brought something: cheap to compare."""
+
+    def _reset(self, run: RunStarted | None) -> None:
+        self.run = run
+        self.end: RunEnded | None = None
+        self.steps = StepColumns()
+        self.epochs = EpochColumns()
+        self.changes: list[Changed] = []
+        self.notes: list[Noted] = []
+
+    @property
+    def config(self) -> RunConfig | None:
+        """What was asked for; None for a log that does not say."""
+        return self.run.config if self.run else None
+
+    @property
+    def status(self) -> str:
+        """`empty`, `running` (no end seen) or the status of the end."""
+        if self.end is not None:
+            return self.end.status
+        return "running" if self.run or len(self.steps) or len(self.epochs) else "empty"
+
+    @property
+    def step(self) -> int:
+        """Updates completed, as far as is known."""
+        last = [self.steps.step.last, self.epochs.step.last, float(self.end.step) if self.end else 0.0]
+        return int(max((value for value in last if value == value), default=0))
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Updates in one epoch: as the run said, else as its epochs show; NaN while unknown."""
+        if self.run and self.run.environment.get("steps_per_epoch"):
+            return float(self.run.environment["steps_per_epoch"])
+        if len(self.epochs) and self.epochs.epoch.last > 0:
+            return self.epochs.step.last / self.epochs.epoch.last
+        return float("nan")
+
+    @property
+    def total_steps(self) -> float:
+        """Updates of the whole run as planned; NaN while unknown."""
+        return self.steps_per_epoch * self.config.epochs if self.config else float("nan")
+
+    def apply(self, events: Iterable[Event]) -> None:
+        """Fold events in; a second `run` record starts afresh, so that the newest run of a log is shown."""
+        steps: list[StepEnded] = []
+        count = 0
+        for event in events:
+            count += 1
+            if type(event) is StepEnded:
+                steps.append(event)
+                continue
+            if isinstance(event, RunStarted):
+                steps.clear()
+                self._reset(event)
+            elif isinstance(event, EpochEnded):
+                self._add_epoch(event)
+            elif isinstance(event, Changed):
+                self.changes.append(event)
+            elif isinstance(event, Noted):
+                self.notes.append(event)
+            else:
+                self.end = event
+        if steps:
+            self._add_steps(steps)
+        self.version += bool(count)
+
+    def _add_steps(self, steps: list[StepEnded]) -> None:
+        table = self.steps
+        _extend_rising(table.step, [event.step for event in steps])
+        table.loss.extend([event.loss for event in steps])
+        table.penalty.extend([event.penalty for event in steps])
+        table.learning_rate.extend([event.learning_rate for event in steps])
+        table.time.extend([event.time for event in steps])
+
+    def _add_epoch(self, event: EpochEnded) -> None:
+        table = self.epochs
+        train, valid = event.train or NOT_MEASURED, event.valid or NOT_MEASURED
+        table.epoch.extend([event.epoch])
+        _extend_rising(table.step, [event.step])
+        table.train_loss.extend([train.loss])
+        table.train_accuracy.extend([train.accuracy])
+        table.valid_loss.extend([valid.loss])
+        table.valid_accuracy.extend([valid.accuracy])
+        table.running_loss.extend([event.running_loss])
+        table.penalty.extend([event.penalty])
+        table.learning_rate.extend([event.learning_rate])
+        table.seconds.extend([event.seconds])
+        table.evaluate_seconds.extend([event.evaluate_seconds])
+        table.time.extend([event.time])
+        for layer, norm in event.weight_norms.items():
+            column = table.weight_norms.setdefault(layer, Column([None] * (len(table) - 1)))
+            column.extend([norm])
+        for column in table.weight_norms.values():
+            column.extend([None] * (len(table) - len(column)))
+
+
+def _extend_rising(column: Column, values: list[int]) -> None:
+    """Add steps so that the column never falls: charts look positions up in it by bisection."""
+    highest = column.last if len(column) else float("-inf")
+    rising: list[float] = []
+    for value in values:
+        highest = value if value > highest else highest
+        rising.append(highest)
+    column.extend(rising)

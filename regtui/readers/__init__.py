@@ -1,0 +1,1 @@
+"""Log formats that can be watched and replayed."""
