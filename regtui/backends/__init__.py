@@ -1,6 +1,104 @@
 """What every framework must do for a run, and where to find the ones there are.
 
-A backend is a module of this folder with a class `Backend` made as `Backend(config, data)` that satisfies the
-protocol below, and three constants: `LABEL`, `REQUIRES` (the top-level package it imports) and `INSTALL` (the
-command that installs it). Its module imports the framework; nothing imports the module until it is chosen.
+A backend is a file of this folder, named as the package it drives, with a class `Backend` that satisfies the
+protocol below. Nothing imports that file until its framework is chosen: names and presence are read without.
 """
+
+import pkgutil
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regtui.core.config import ConfigError, RunConfig
+from regtui.core.data import Data, Split
+from regtui.core.events import Knob, Metrics
+
+IntArray = NDArray[np.int32]
+FloatArray = NDArray[np.float64]
+
+
+class StepLosses(Protocol):
+    """What k updates left: `data_loss` (k,) as trained, without the penalty, and `penalty` (k,)."""
+
+    data_loss: FloatArray
+    penalty: FloatArray
+
+
+class Backend(Protocol):
+    """A framework holding one model, its optimizer and its data on one device.
+
+    It knows nothing of epochs, schedules, logs or screens.
+    """
+
+    name: str
+    """The framework's package name."""
+    version: str
+    """The framework's version."""
+    device: str
+    """Where it computes: `cpu`, `cuda` or `mps`."""
+    parameters: int
+    """Trainable numbers in the model."""
+
+    def __init__(self, config: RunConfig, data: Data) -> None:
+        """Build the model from `core.weights` and move the data to the device."""
+
+    def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
+        """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
+
+    def evaluate(self, split: Split) -> Metrics:
+        """Measure a split with dropout off and without penalty, each row weighing the same."""
+
+    def set_knob(self, knob: Knob, value: float) -> None:
+        """Turn l2, l1, weight_decay or dropout from the next update on; raises ValueError for any other."""
+
+    def penalty(self) -> float:
+        """Give the L2 and L1 terms at the present weights."""
+
+    def weight_norms(self) -> dict[str, float]:
+        """Give the L2 norm of each kernel: hidden_1, hidden_2, ..., output."""
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Copy the kernels (inputs, outputs) and biases out, first layer first."""
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+
+
+class BackendMissing(ConfigError):
+    """The framework that was asked for is not installed."""
+
+    def __init__(self, name: str) -> None:
+        """Say how to install it."""
+        super().__init__("framework", f"{name} is not installed: run {install_command(name)}")
+
+
+def names() -> tuple[str, ...]:
+    """Name the frameworks that regtui can drive, installed or not."""
+    found = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(found, key=lambda name: name != "torch"))
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether a framework can be imported, without importing it."""
+    return find_spec(name) is not None
+
+
+def install_command(name: str) -> str:
+    """Give the command that installs a framework."""
+    return f"pip install 'regtui[{name}]'"
+
+
+def find(name: str) -> type[Backend]:
+    """Import a framework's backend.
+
+    Raises ConfigError for a name that no file has, BackendMissing for a framework that is not installed.
+    """
+    if name not in names():
+        raise ConfigError("framework", f"must be one of {', '.join(names())}, not {name!r}")
+    if not is_installed(name):
+        raise BackendMissing(name)
+    backend: type[Backend] = import_module(f"regtui.backends.{name}").Backend
+    return backend
