@@ -180,7 +180,7 @@ class SetKnob(msgspec.Struct, frozen=True):
 Command = Pause | Resume | RunEpoch | Stop | SetKnob
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # type: ignore[arg-type]
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:

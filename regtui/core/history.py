@@ -111,7 +111,7 @@ class History:
         count = 0
         for event in events:
             count += 1
-            if type(event) is StepEnded:
+            if isinstance(event, StepEnded):
                 steps.append(event)
                 continue
             if isinstance(event, RunStarted):
@@ -123,7 +123,7 @@ class History:
                 self.changes.append(event)
             elif isinstance(event, Noted):
                 self.notes.append(event)
-            else:
+            elif isinstance(event, RunEnded):
                 self.end = event
         if steps:
             self._add_steps(steps)
