@@ -103,111 +103,381 @@ class ConfigError(ValueError):
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that defines a run."""
 
-    framework: Annotated[str, Field(
-        label="Framework", group="run", kind="text",
-        hint="who does the arithmetic; the same configuration means the same in each")] = "torch"
-    dataset: Annotated[str, Field(
-        label="Data", group="data", kind="text",
-        hint="digits, mnist, fashion_mnist, or the path of an .npz or .csv file")] = "digits"
-    train_rows: Annotated[int | None, Field(
-        label="Train rows", group="data", kind="integer", at_least=1, optional=True,
-        hint="fewer rows are easier to memorise; empty: all but the validation rows")] = None
-    label_noise: Annotated[float, Field(
-        label="Label noise", group="data", kind="number", at_least=0, below=1,
-        hint="share of the training labels replaced at random; validation stays clean")] = 0.0
-    hidden: Annotated[tuple[int, ...], Field(
-        label="Hidden", group="model", kind="widths", at_least=1, at_most=65536,
-        hint="widths of the hidden layers, each followed by ReLU and dropout")] = (200, 100)
-    optimizer: Annotated[str, Field(
-        label="Optimizer", group="optimizer", kind="choice", choices=OPTIMIZERS,
-        hint="momentum is SGD with momentum 0.9; adamw decouples weight decay")] = "adam"
-    learning_rate: Annotated[float, Field(
-        label="Learning rate", group="optimizer", kind="number", above=0, at_most=1e6, live=True,
-        hint="where the policy starts (one_cycle: its peak)")] = 1e-3
-    l2: Annotated[float, Field(
-        label="L2", group="regularization", kind="number", at_least=0, at_most=1e6, live=True,
-        hint="penalty l2 * sum(w^2) over kernels, added to the loss that is minimised")] = 0.0
-    l1: Annotated[float, Field(
-        label="L1", group="regularization", kind="number", at_least=0, at_most=1e6, live=True,
-        hint="penalty l1 * sum(|w|) over kernels")] = 0.0
-    weight_decay: Annotated[float, Field(
-        label="Weight decay", group="regularization", kind="number", at_least=0, at_most=1e6, live=True,
-        hint="decoupled: each update also takes learning rate * weight decay * w off the kernels")] = 0.0
-    dropout: Annotated[float, Field(
-        label="Dropout", group="regularization", kind="number", at_least=0, below=1, live=True,
-        hint="share of the hidden units switched off at random while training")] = 0.0
-    lr_policy: Annotated[str, Field(
-        label="LR policy", group="policy", kind="choice", choices=tuple(POLICY_DEFAULTS),
-        hint="how the learning rate moves during the run")] = "constant"
-    lr_decay: Annotated[float | None, Field(
-        label="Decay", group="policy", kind="number", above=0, at_most=1e6, optional=True,
-        hint="exponential: factor per step, at most 1; inverse_time: LR = start / (1 + decay * step)")] = None
-    lr_floor: Annotated[float | None, Field(
-        label="Floor", group="policy", kind="number", at_least=0, at_most=1e6, optional=True,
-        hint="the rate at which the policy stops falling")] = None
-    plateau_per: Annotated[str | None, Field(
-        label="Plateau of", group="policy", kind="choice", choices=("step", "epoch"), optional=True,
-        hint="step: watch each batch loss; epoch: watch the validation loss")] = None
-    patience: Annotated[int | None, Field(
-        label="Patience", group="policy", kind="integer", at_least=0, optional=True,
-        hint="steps (or epochs) without improvement that are put up with")] = None
-    factor: Annotated[float | None, Field(
-        label="Factor", group="policy", kind="number", above=0, below=1, optional=True,
-        hint="the rate is multiplied by this at each plateau")] = None
-    threshold: Annotated[float | None, Field(
-        label="Threshold", group="policy", kind="number", at_least=0, optional=True,
-        hint="how much better a loss must be to count as an improvement")] = None
-    threshold_mode: Annotated[str | None, Field(
-        label="Threshold is", group="policy", kind="choice", choices=("rel", "abs"), optional=True,
-        hint="rel: a share of the best loss; abs: a difference from it")] = None
-    cooldown: Annotated[int | None, Field(
-        label="Cooldown", group="policy", kind="integer", at_least=0, optional=True,
-        hint="steps (or epochs) after a drop in which nothing is counted")] = None
-    lr_eps: Annotated[float | None, Field(
-        label="Smallest drop", group="policy", kind="number", at_least=0, optional=True,
-        hint="a drop smaller than this is not made")] = None
-    plateau_rule: Annotated[str | None, Field(
-        label="Rule", group="policy", kind="choice", choices=("torch", "keras"), optional=True,
-        hint="whose ReduceLROnPlateau: torch fires when bad > patience, Keras at wait >= patience")] = None
-    gamma: Annotated[float | None, Field(
-        label="Gamma", group="policy", kind="number", above=0, at_most=1, optional=True,
-        hint="the rate is multiplied by this at each step down")] = None
-    every: Annotated[int | None, Field(
-        label="Every", group="policy", kind="integer", at_least=1, optional=True,
-        hint="epochs between two steps down")] = None
-    restart_every: Annotated[int | None, Field(
-        label="Restart every", group="policy", kind="integer", at_least=0, optional=True,
-        hint="epochs of the first cosine before it starts again; 0: one cosine over the run")] = None
-    restart_mult: Annotated[int | None, Field(
-        label="Restart times", group="policy", kind="integer", at_least=1, optional=True,
-        hint="each cosine is this many times as long as the one before")] = None
-    power: Annotated[float | None, Field(
-        label="Power", group="policy", kind="number", above=0, at_most=100, optional=True,
-        hint="how strongly the polynomial bends; 1 is linear")] = None
-    rise: Annotated[float | None, Field(
-        label="Rise", group="policy", kind="number", above=0, below=1, optional=True,
-        hint="share of the run in which the rate goes up")] = None
-    warmup: Annotated[int, Field(
-        label="Warm-up", group="policy", kind="integer", at_least=0,
-        hint="steps in which the rate first rises from near 0, in front of any policy")] = 0
-    epochs: Annotated[int, Field(
-        label="Epochs", group="run", kind="integer", at_least=1, at_most=1_000_000,
-        hint="passes over the training rows")] = 20
-    batch_size: Annotated[int, Field(
-        label="Batch size", group="optimizer", kind="integer", at_least=1, at_most=1_000_000,
-        hint="rows in one optimizer update")] = 128
-    early_stopping: Annotated[int, Field(
-        label="Early stopping", group="run", kind="integer", at_least=0,
-        hint="epochs without a better validation loss before the run stops; 0: off")] = 0
-    keep_going: Annotated[bool, Field(
-        label="Keep going", group="run", kind="flag",
-        hint="go on after the loss has diverged")] = False
-    seed: Annotated[int, Field(
-        label="Seed", group="run", kind="integer", at_least=0, at_most=2**31 - 1,
-        hint="same seed, same splits, same start, same order of rows")] = 0
-    device: Annotated[str, Field(
-        label="Device", group="device", kind="choice", choices=DEVICES,
-        hint="auto takes a GPU where there is one")] = "auto"
+    framework: Annotated[
+        str,
+        Field(
+            label="Framework",
+            group="run",
+            kind="text",
+            hint="who does the arithmetic; the same configuration means the same in each",
+        ),
+    ] = "torch"
+    dataset: Annotated[
+        str,
+        Field(
+            label="Data",
+            group="data",
+            kind="text",
+            hint="digits, mnist, fashion_mnist, or the path of an .npz or .csv file",
+        ),
+    ] = "digits"
+    train_rows: Annotated[
+        int | None,
+        Field(
+            label="Train rows",
+            group="data",
+            kind="integer",
+            at_least=1,
+            optional=True,
+            hint="fewer rows are easier to memorise; empty: all but the validation rows",
+        ),
+    ] = None
+    label_noise: Annotated[
+        float,
+        Field(
+            label="Label noise",
+            group="data",
+            kind="number",
+            at_least=0,
+            below=1,
+            hint="share of the training labels replaced at random; validation stays clean",
+        ),
+    ] = 0.0
+    hidden: Annotated[
+        tuple[int, ...],
+        Field(
+            label="Hidden",
+            group="model",
+            kind="widths",
+            at_least=1,
+            at_most=65536,
+            hint="widths of the hidden layers, each followed by ReLU and dropout",
+        ),
+    ] = (200, 100)
+    optimizer: Annotated[
+        str,
+        Field(
+            label="Optimizer",
+            group="optimizer",
+            kind="choice",
+            choices=OPTIMIZERS,
+            hint="momentum is SGD with momentum 0.9; adamw decouples weight decay",
+        ),
+    ] = "adam"
+    learning_rate: Annotated[
+        float,
+        Field(
+            label="Learning rate",
+            group="optimizer",
+            kind="number",
+            above=0,
+            at_most=1e6,
+            live=True,
+            hint="where the policy starts (one_cycle: its peak)",
+        ),
+    ] = 1e-3
+    l2: Annotated[
+        float,
+        Field(
+            label="L2",
+            group="regularization",
+            kind="number",
+            at_least=0,
+            at_most=1e6,
+            live=True,
+            hint="penalty l2 * sum(w^2) over kernels, added to the loss that is minimised",
+        ),
+    ] = 0.0
+    l1: Annotated[
+        float,
+        Field(
+            label="L1",
+            group="regularization",
+            kind="number",
+            at_least=0,
+            at_most=1e6,
+            live=True,
+            hint="penalty l1 * sum(|w|) over kernels",
+        ),
+    ] = 0.0
+    weight_decay: Annotated[
+        float,
+        Field(
+            label="Weight decay",
+            group="regularization",
+            kind="number",
+            at_least=0,
+            at_most=1e6,
+            live=True,
+            hint="decoupled: each update also takes learning rate * weight decay * w off the kernels",
+        ),
+    ] = 0.0
+    dropout: Annotated[
+        float,
+        Field(
+            label="Dropout",
+            group="regularization",
+            kind="number",
+            at_least=0,
+            below=1,
+            live=True,
+            hint="share of the hidden units switched off at random while training",
+        ),
+    ] = 0.0
+    lr_policy: Annotated[
+        str,
+        Field(
+            label="LR policy",
+            group="policy",
+            kind="choice",
+            choices=tuple(POLICY_DEFAULTS),
+            hint="how the learning rate moves during the run",
+        ),
+    ] = "constant"
+    lr_decay: Annotated[
+        float | None,
+        Field(
+            label="Decay",
+            group="policy",
+            kind="number",
+            above=0,
+            at_most=1e6,
+            optional=True,
+            hint="exponential: factor per step, at most 1; inverse_time: LR = start / (1 + decay * step)",
+        ),
+    ] = None
+    lr_floor: Annotated[
+        float | None,
+        Field(
+            label="Floor",
+            group="policy",
+            kind="number",
+            at_least=0,
+            at_most=1e6,
+            optional=True,
+            hint="the rate at which the policy stops falling",
+        ),
+    ] = None
+    plateau_per: Annotated[
+        str | None,
+        Field(
+            label="Plateau of",
+            group="policy",
+            kind="choice",
+            choices=("step", "epoch"),
+            optional=True,
+            hint="step: watch each batch loss; epoch: watch the validation loss",
+        ),
+    ] = None
+    patience: Annotated[
+        int | None,
+        Field(
+            label="Patience",
+            group="policy",
+            kind="integer",
+            at_least=0,
+            optional=True,
+            hint="steps (or epochs) without improvement that are put up with",
+        ),
+    ] = None
+    factor: Annotated[
+        float | None,
+        Field(
+            label="Factor",
+            group="policy",
+            kind="number",
+            above=0,
+            below=1,
+            optional=True,
+            hint="the rate is multiplied by this at each plateau",
+        ),
+    ] = None
+    threshold: Annotated[
+        float | None,
+        Field(
+            label="Threshold",
+            group="policy",
+            kind="number",
+            at_least=0,
+            optional=True,
+            hint="how much better a loss must be to count as an improvement",
+        ),
+    ] = None
+    threshold_mode: Annotated[
+        str | None,
+        Field(
+            label="Threshold is",
+            group="policy",
+            kind="choice",
+            choices=("rel", "abs"),
+            optional=True,
+            hint="rel: a share of the best loss; abs: a difference from it",
+        ),
+    ] = None
+    cooldown: Annotated[
+        int | None,
+        Field(
+            label="Cooldown",
+            group="policy",
+            kind="integer",
+            at_least=0,
+            optional=True,
+            hint="steps (or epochs) after a drop in which nothing is counted",
+        ),
+    ] = None
+    lr_eps: Annotated[
+        float | None,
+        Field(
+            label="Smallest drop",
+            group="policy",
+            kind="number",
+            at_least=0,
+            optional=True,
+            hint="a drop smaller than this is not made",
+        ),
+    ] = None
+    plateau_rule: Annotated[
+        str | None,
+        Field(
+            label="Rule",
+            group="policy",
+            kind="choice",
+            choices=("torch", "keras"),
+            optional=True,
+            hint="whose ReduceLROnPlateau: torch fires when bad > patience, Keras at wait >= patience",
+        ),
+    ] = None
+    gamma: Annotated[
+        float | None,
+        Field(
+            label="Gamma",
+            group="policy",
+            kind="number",
+            above=0,
+            at_most=1,
+            optional=True,
+            hint="the rate is multiplied by this at each step down",
+        ),
+    ] = None
+    every: Annotated[
+        int | None,
+        Field(
+            label="Every",
+            group="policy",
+            kind="integer",
+            at_least=1,
+            optional=True,
+            hint="epochs between two steps down",
+        ),
+    ] = None
+    restart_every: Annotated[
+        int | None,
+        Field(
+            label="Restart every",
+            group="policy",
+            kind="integer",
+            at_least=0,
+            optional=True,
+            hint="epochs of the first cosine before it starts again; 0: one cosine over the run",
+        ),
+    ] = None
+    restart_mult: Annotated[
+        int | None,
+        Field(
+            label="Restart times",
+            group="policy",
+            kind="integer",
+            at_least=1,
+            optional=True,
+            hint="each cosine is this many times as long as the one before",
+        ),
+    ] = None
+    power: Annotated[
+        float | None,
+        Field(
+            label="Power",
+            group="policy",
+            kind="number",
+            above=0,
+            at_most=100,
+            optional=True,
+            hint="how strongly the polynomial bends; 1 is linear",
+        ),
+    ] = None
+    rise: Annotated[
+        float | None,
+        Field(
+            label="Rise",
+            group="policy",
+            kind="number",
+            above=0,
+            below=1,
+            optional=True,
+            hint="share of the run in which the rate goes up",
+        ),
+    ] = None
+    warmup: Annotated[
+        int,
+        Field(
+            label="Warm-up",
+            group="policy",
+            kind="integer",
+            at_least=0,
+            hint="steps in which the rate first rises from near 0, in front of any policy",
+        ),
+    ] = 0
+    epochs: Annotated[
+        int,
+        Field(
+            label="Epochs",
+            group="run",
+            kind="integer",
+            at_least=1,
+            at_most=1_000_000,
+            hint="passes over the training rows",
+        ),
+    ] = 20
+    batch_size: Annotated[
+        int,
+        Field(
+            label="Batch size",
+            group="optimizer",
+            kind="integer",
+            at_least=1,
+            at_most=1_000_000,
+            hint="rows in one optimizer update",
+        ),
+    ] = 128
+    early_stopping: Annotated[
+        int,
+        Field(
+            label="Early stopping",
+            group="run",
+            kind="integer",
+            at_least=0,
+            hint="epochs without a better validation loss before the run stops; 0: off",
+        ),
+    ] = 0
+    keep_going: Annotated[
+        bool, Field(label="Keep going", group="run", kind="flag", hint="go on after the loss has diverged")
+    ] = False
+    seed: Annotated[
+        int,
+        Field(
+            label="Seed",
+            group="run",
+            kind="integer",
+            at_least=0,
+            at_most=2**31 - 1,
+            hint="same seed, same splits, same start, same order of rows",
+        ),
+    ] = 0
+    device: Annotated[
+        str,
+        Field(
+            label="Device", group="device", kind="choice", choices=DEVICES, hint="auto takes a GPU where there is one"
+        ),
+    ] = "auto"
 
     @classmethod
     def create(cls, preset: str | None = None, /, **given: Any) -> "RunConfig":
@@ -289,8 +559,7 @@ def policy_defaults(policy: str, plateau_per: str | None = None) -> dict[str, An
     """Give the defaults of a policy's fields; a plateau counted per epoch has a shorter patience."""
     per = plateau_per or "step"
     return {
-        name: value.get(per) if isinstance(value, Mapping) else value
-        for name, value in POLICY_DEFAULTS[policy].items()
+        name: value.get(per) if isinstance(value, Mapping) else value for name, value in POLICY_DEFAULTS[policy].items()
     }
 
 
