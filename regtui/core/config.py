@@ -5,18 +5,18 @@ each of them. Fields that belong to a learning-rate policy are None until the po
 fills in the defaults of the policy that was chosen.
 """
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 
+from regtui.core.fields import ConfigError as ConfigError
+from regtui.core.fields import Field as Field
+from regtui.core.fields import check
+from regtui.core.fields import parse as parse
+from regtui.core.fields import unparse as unparse
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
-
-Kind = Literal["choice", "integer", "number", "widths", "text", "flag"]
-Group = Literal["run", "data", "model", "optimizer", "regularization", "policy", "device"]
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -44,440 +44,117 @@ POLICY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 """Each policy, the fields it reads and their defaults; a mapping as default depends on `plateau_per`."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """What a person and a parser need to know of one field of the configuration."""
-
-    label: str
-    """Its name on screen."""
-    hint: str
-    """One line: what it does."""
-    kind: Kind
-    """How it is entered."""
-    group: Group
-    """Where it stands in the form and in the help."""
-    choices: tuple[str, ...] = ()
-    """All that is allowed, for a choice of fixed names."""
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
-    optional: bool = False
-    """May be left empty."""
-    live: bool = False
-    """Can be turned while a run lives."""
-    name: str = ""
-    """The field's name in the configuration and the log; filled in by `fields`."""
-    default: Any = None
-    """Its default where no preset and no policy says otherwise; filled in by `fields`."""
-
-    @property
-    def option(self) -> str:
-        """Its option on the command line."""
-        return "--" + self.name.replace("_", "-")
-
-    def range_text(self) -> str:
-        """Say what is allowed, as the end of a sentence: 'a number from 0 to below 1'."""
-        if self.kind == "choice":
-            return "one of " + ", ".join(self.choices)
-        if self.kind == "widths":
-            return "whole numbers of at least 1 with commas between, such as 200,100"
-        noun = {"integer": "a whole number", "number": "a number"}.get(self.kind, "a text")
-        low = f"above {self.above:g}" if self.above is not None else None
-        low = f"of at least {self.at_least:g}" if self.at_least is not None else low
-        high = f"below {self.below:g}" if self.below is not None else None
-        high = f"at most {self.at_most:g}" if self.at_most is not None else high
-        return " ".join([noun, *[" and ".join(part for part in (low, high) if part)]]).strip()
-
-
-class ConfigError(ValueError):
-    """A field of the configuration has a value that cannot be run; `field` names it, `problem` says why."""
-
-    def __init__(self, field: str, problem: str) -> None:
-        """Keep the field's name apart from the sentence, so that a form can show one beside the other."""
-        self.field = field
-        self.problem = problem
-        super().__init__(f"--{field.replace('_', '-')} {problem}")
-
-
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All that defines a run."""
 
-    framework: Annotated[
-        str,
-        Field(
-            label="Framework",
-            group="run",
-            kind="text",
-            hint="who does the arithmetic; the same configuration means the same in each",
-        ),
-    ] = "torch"
-    dataset: Annotated[
-        str,
-        Field(
-            label="Data",
-            group="data",
-            kind="text",
-            hint="digits, mnist, fashion_mnist, or the path of an .npz or .csv file",
-        ),
-    ] = "digits"
-    train_rows: Annotated[
-        int | None,
-        Field(
-            label="Train rows",
-            group="data",
-            kind="integer",
-            at_least=1,
-            optional=True,
-            hint="fewer rows are easier to memorise; empty: all but the validation rows",
-        ),
-    ] = None
-    label_noise: Annotated[
-        float,
-        Field(
-            label="Label noise",
-            group="data",
-            kind="number",
-            at_least=0,
-            below=1,
-            hint="share of the training labels replaced at random; validation stays clean",
-        ),
-    ] = 0.0
-    hidden: Annotated[
-        tuple[int, ...],
-        Field(
-            label="Hidden",
-            group="model",
-            kind="widths",
-            at_least=1,
-            at_most=65536,
-            hint="widths of the hidden layers, each followed by ReLU and dropout",
-        ),
-    ] = (200, 100)
-    optimizer: Annotated[
-        str,
-        Field(
-            label="Optimizer",
-            group="optimizer",
-            kind="choice",
-            choices=OPTIMIZERS,
-            hint="momentum is SGD with momentum 0.9; adamw decouples weight decay",
-        ),
-    ] = "adam"
-    learning_rate: Annotated[
-        float,
-        Field(
-            label="Learning rate",
-            group="optimizer",
-            kind="number",
-            above=0,
-            at_most=1e6,
-            live=True,
-            hint="where the policy starts (one_cycle: its peak)",
-        ),
-    ] = 1e-3
-    l2: Annotated[
-        float,
-        Field(
-            label="L2",
-            group="regularization",
-            kind="number",
-            at_least=0,
-            at_most=1e6,
-            live=True,
-            hint="penalty l2 * sum(w^2) over kernels, added to the loss that is minimised",
-        ),
-    ] = 0.0
-    l1: Annotated[
-        float,
-        Field(
-            label="L1",
-            group="regularization",
-            kind="number",
-            at_least=0,
-            at_most=1e6,
-            live=True,
-            hint="penalty l1 * sum(|w|) over kernels",
-        ),
-    ] = 0.0
-    weight_decay: Annotated[
-        float,
-        Field(
-            label="Weight decay",
-            group="regularization",
-            kind="number",
-            at_least=0,
-            at_most=1e6,
-            live=True,
-            hint="decoupled: each update also takes learning rate * weight decay * w off the kernels",
-        ),
-    ] = 0.0
-    dropout: Annotated[
-        float,
-        Field(
-            label="Dropout",
-            group="regularization",
-            kind="number",
-            at_least=0,
-            below=1,
-            live=True,
-            hint="share of the hidden units switched off at random while training",
-        ),
-    ] = 0.0
-    lr_policy: Annotated[
-        str,
-        Field(
-            label="LR policy",
-            group="policy",
-            kind="choice",
-            choices=tuple(POLICY_DEFAULTS),
-            hint="how the learning rate moves during the run",
-        ),
-    ] = "constant"
-    lr_decay: Annotated[
-        float | None,
-        Field(
-            label="Decay",
-            group="policy",
-            kind="number",
-            above=0,
-            at_most=1e6,
-            optional=True,
-            hint="exponential: factor per step, at most 1; inverse_time: LR = start / (1 + decay * step)",
-        ),
-    ] = None
-    lr_floor: Annotated[
-        float | None,
-        Field(
-            label="Floor",
-            group="policy",
-            kind="number",
-            at_least=0,
-            at_most=1e6,
-            optional=True,
-            hint="the rate at which the policy stops falling",
-        ),
-    ] = None
-    plateau_per: Annotated[
-        str | None,
-        Field(
-            label="Plateau of",
-            group="policy",
-            kind="choice",
-            choices=("step", "epoch"),
-            optional=True,
-            hint="step: watch each batch loss; epoch: watch the validation loss",
-        ),
-    ] = None
-    patience: Annotated[
-        int | None,
-        Field(
-            label="Patience",
-            group="policy",
-            kind="integer",
-            at_least=0,
-            optional=True,
-            hint="steps (or epochs) without improvement that are put up with",
-        ),
-    ] = None
-    factor: Annotated[
-        float | None,
-        Field(
-            label="Factor",
-            group="policy",
-            kind="number",
-            above=0,
-            below=1,
-            optional=True,
-            hint="the rate is multiplied by this at each plateau",
-        ),
-    ] = None
-    threshold: Annotated[
-        float | None,
-        Field(
-            label="Threshold",
-            group="policy",
-            kind="number",
-            at_least=0,
-            optional=True,
-            hint="how much better a loss must be to count as an improvement",
-        ),
-    ] = None
-    threshold_mode: Annotated[
-        str | None,
-        Field(
-            label="Threshold is",
-            group="policy",
-            kind="choice",
-            choices=("rel", "abs"),
-            optional=True,
-            hint="rel: a share of the best loss; abs: a difference from it",
-        ),
-    ] = None
-    cooldown: Annotated[
-        int | None,
-        Field(
-            label="Cooldown",
-            group="policy",
-            kind="integer",
-            at_least=0,
-            optional=True,
-            hint="steps (or epochs) after a drop in which nothing is counted",
-        ),
-    ] = None
-    lr_eps: Annotated[
-        float | None,
-        Field(
-            label="Smallest drop",
-            group="policy",
-            kind="number",
-            at_least=0,
-            optional=True,
-            hint="a drop smaller than this is not made",
-        ),
-    ] = None
-    plateau_rule: Annotated[
-        str | None,
-        Field(
-            label="Rule",
-            group="policy",
-            kind="choice",
-            choices=("torch", "keras"),
-            optional=True,
-            hint="whose ReduceLROnPlateau: torch fires when bad > patience, Keras at wait >= patience",
-        ),
-    ] = None
-    gamma: Annotated[
-        float | None,
-        Field(
-            label="Gamma",
-            group="policy",
-            kind="number",
-            above=0,
-            at_most=1,
-            optional=True,
-            hint="the rate is multiplied by this at each step down",
-        ),
-    ] = None
-    every: Annotated[
-        int | None,
-        Field(
-            label="Every",
-            group="policy",
-            kind="integer",
-            at_least=1,
-            optional=True,
-            hint="epochs between two steps down",
-        ),
-    ] = None
-    restart_every: Annotated[
-        int | None,
-        Field(
-            label="Restart every",
-            group="policy",
-            kind="integer",
-            at_least=0,
-            optional=True,
-            hint="epochs of the first cosine before it starts again; 0: one cosine over the run",
-        ),
-    ] = None
-    restart_mult: Annotated[
-        int | None,
-        Field(
-            label="Restart times",
-            group="policy",
-            kind="integer",
-            at_least=1,
-            optional=True,
-            hint="each cosine is this many times as long as the one before",
-        ),
-    ] = None
-    power: Annotated[
-        float | None,
-        Field(
-            label="Power",
-            group="policy",
-            kind="number",
-            above=0,
-            at_most=100,
-            optional=True,
-            hint="how strongly the polynomial bends; 1 is linear",
-        ),
-    ] = None
-    rise: Annotated[
-        float | None,
-        Field(
-            label="Rise",
-            group="policy",
-            kind="number",
-            above=0,
-            below=1,
-            optional=True,
-            hint="share of the run in which the rate goes up",
-        ),
-    ] = None
-    warmup: Annotated[
-        int,
-        Field(
-            label="Warm-up",
-            group="policy",
-            kind="integer",
-            at_least=0,
-            hint="steps in which the rate first rises from near 0, in front of any policy",
-        ),
-    ] = 0
-    epochs: Annotated[
-        int,
-        Field(
-            label="Epochs",
-            group="run",
-            kind="integer",
-            at_least=1,
-            at_most=1_000_000,
-            hint="passes over the training rows",
-        ),
-    ] = 20
-    batch_size: Annotated[
-        int,
-        Field(
-            label="Batch size",
-            group="optimizer",
-            kind="integer",
-            at_least=1,
-            at_most=1_000_000,
-            hint="rows in one optimizer update",
-        ),
-    ] = 128
-    early_stopping: Annotated[
-        int,
-        Field(
-            label="Early stopping",
-            group="run",
-            kind="integer",
-            at_least=0,
-            hint="epochs without a better validation loss before the run stops; 0: off",
-        ),
-    ] = 0
-    keep_going: Annotated[
-        bool, Field(label="Keep going", group="run", kind="flag", hint="go on after the loss has diverged")
-    ] = False
-    seed: Annotated[
-        int,
-        Field(
-            label="Seed",
-            group="run",
-            kind="integer",
-            at_least=0,
-            at_most=2**31 - 1,
-            hint="same seed, same splits, same start, same order of rows",
-        ),
-    ] = 0
-    device: Annotated[
-        str,
-        Field(
-            label="Device", group="device", kind="choice", choices=DEVICES, hint="auto takes a GPU where there is one"
-        ),
-    ] = "auto"
+    # fmt: off
+    # A table: one field an entry, its sentence on a line of its own.
+    framework: Annotated[str, Field(
+        label="Framework", group="run", kind="text",
+        hint="who does the arithmetic; the same configuration means the same in each")] = "torch"
+    dataset: Annotated[str, Field(
+        label="Data", group="data", kind="text",
+        hint="digits, mnist, fashion_mnist, or the path of an .npz or .csv file")] = "digits"
+    train_rows: Annotated[int | None, Field(
+        label="Train rows", group="data", kind="integer", at_least=1, optional=True,
+        hint="fewer rows are easier to memorise; empty: all but the validation rows")] = None
+    label_noise: Annotated[float, Field(
+        label="Label noise", group="data", kind="number", at_least=0, below=1,
+        hint="share of the training labels replaced at random; validation stays clean")] = 0.0
+    hidden: Annotated[tuple[int, ...], Field(
+        label="Hidden", group="model", kind="widths", at_least=1, at_most=65536,
+        hint="widths of the hidden layers, each followed by ReLU and dropout")] = (200, 100)
+    optimizer: Annotated[str, Field(
+        label="Optimizer", group="optimizer", kind="choice", choices=OPTIMIZERS,
+        hint="momentum is SGD with momentum 0.9; adamw decouples weight decay")] = "adam"
+    learning_rate: Annotated[float, Field(
+        label="Learning rate", group="optimizer", kind="number", above=0, at_most=1e6, live=True,
+        hint="where the policy starts (one_cycle: its peak)")] = 1e-3
+    l2: Annotated[float, Field(
+        label="L2", group="regularization", kind="number", at_least=0, at_most=1e6, live=True,
+        hint="penalty l2 * sum(w^2) over kernels, added to the loss that is minimised")] = 0.0
+    l1: Annotated[float, Field(
+        label="L1", group="regularization", kind="number", at_least=0, at_most=1e6, live=True,
+        hint="penalty l1 * sum(|w|) over kernels")] = 0.0
+    weight_decay: Annotated[float, Field(
+        label="Weight decay", group="regularization", kind="number", at_least=0, at_most=1e6, live=True,
+        hint="decoupled: each update also takes learning rate * weight decay * w off the kernels")] = 0.0
+    dropout: Annotated[float, Field(
+        label="Dropout", group="regularization", kind="number", at_least=0, below=1, live=True,
+        hint="share of the hidden units switched off at random while training")] = 0.0
+    lr_policy: Annotated[str, Field(
+        label="LR policy", group="policy", kind="choice", choices=tuple(POLICY_DEFAULTS),
+        hint="how the learning rate moves during the run")] = "constant"
+    lr_decay: Annotated[float | None, Field(
+        label="Decay", group="policy", kind="number", above=0, at_most=1e6, optional=True,
+        hint="exponential: factor per step, at most 1; inverse_time: LR = start / (1 + decay * step)")] = None
+    lr_floor: Annotated[float | None, Field(
+        label="Floor", group="policy", kind="number", at_least=0, at_most=1e6, optional=True,
+        hint="the rate at which the policy stops falling")] = None
+    plateau_per: Annotated[str | None, Field(
+        label="Plateau of", group="policy", kind="choice", choices=("step", "epoch"), optional=True,
+        hint="step: watch each batch loss; epoch: watch the validation loss")] = None
+    patience: Annotated[int | None, Field(
+        label="Patience", group="policy", kind="integer", at_least=0, optional=True,
+        hint="steps (or epochs) without improvement that are put up with")] = None
+    factor: Annotated[float | None, Field(
+        label="Factor", group="policy", kind="number", above=0, below=1, optional=True,
+        hint="the rate is multiplied by this at each plateau")] = None
+    threshold: Annotated[float | None, Field(
+        label="Threshold", group="policy", kind="number", at_least=0, optional=True,
+        hint="how much better a loss must be to count as an improvement")] = None
+    threshold_mode: Annotated[str | None, Field(
+        label="Threshold is", group="policy", kind="choice", choices=("rel", "abs"), optional=True,
+        hint="rel: a share of the best loss; abs: a difference from it")] = None
+    cooldown: Annotated[int | None, Field(
+        label="Cooldown", group="policy", kind="integer", at_least=0, optional=True,
+        hint="steps (or epochs) after a drop in which nothing is counted")] = None
+    lr_eps: Annotated[float | None, Field(
+        label="Smallest drop", group="policy", kind="number", at_least=0, optional=True,
+        hint="a drop smaller than this is not made")] = None
+    plateau_rule: Annotated[str | None, Field(
+        label="Rule", group="policy", kind="choice", choices=("torch", "keras"), optional=True,
+        hint="whose ReduceLROnPlateau: torch fires when bad > patience, Keras at wait >= patience")] = None
+    gamma: Annotated[float | None, Field(
+        label="Gamma", group="policy", kind="number", above=0, at_most=1, optional=True,
+        hint="the rate is multiplied by this at each step down")] = None
+    every: Annotated[int | None, Field(
+        label="Every", group="policy", kind="integer", at_least=1, optional=True,
+        hint="epochs between two steps down")] = None
+    restart_every: Annotated[int | None, Field(
+        label="Restart every", group="policy", kind="integer", at_least=0, optional=True,
+        hint="epochs of the first cosine before it starts again; 0: one cosine over the run")] = None
+    restart_mult: Annotated[int | None, Field(
+        label="Restart times", group="policy", kind="integer", at_least=1, optional=True,
+        hint="each cosine is this many times as long as the one before")] = None
+    power: Annotated[float | None, Field(
+        label="Power", group="policy", kind="number", above=0, at_most=100, optional=True,
+        hint="how strongly the polynomial bends; 1 is linear")] = None
+    rise: Annotated[float | None, Field(
+        label="Rise", group="policy", kind="number", above=0, below=1, optional=True,
+        hint="share of the run in which the rate goes up")] = None
+    warmup: Annotated[int, Field(
+        label="Warm-up", group="policy", kind="integer", at_least=0,
+        hint="steps in which the rate first rises from near 0, in front of any policy")] = 0
+    epochs: Annotated[int, Field(
+        label="Epochs", group="run", kind="integer", at_least=1, at_most=1_000_000,
+        hint="passes over the training rows")] = 20
+    batch_size: Annotated[int, Field(
+        label="Batch size", group="optimizer", kind="integer", at_least=1, at_most=1_000_000,
+        hint="rows in one optimizer update")] = 128
+    early_stopping: Annotated[int, Field(
+        label="Early stopping", group="run", kind="integer", at_least=0,
+        hint="epochs without a better validation loss before the run stops; 0: off")] = 0
+    keep_going: Annotated[bool, Field(
+        label="Keep going", group="run", kind="flag",
+        hint="go on after the loss has diverged")] = False
+    seed: Annotated[int, Field(
+        label="Seed", group="run", kind="integer", at_least=0, at_most=2**31 - 1,
+        hint="same seed, same splits, same start, same order of rows")] = 0
+    device: Annotated[str, Field(
+        label="Device", group="device", kind="choice", choices=DEVICES,
+        hint="auto takes a GPU where there is one")] = "auto"
+    # fmt: on
 
     @classmethod
     def create(cls, preset: str | None = None, /, **given: Any) -> "RunConfig":
@@ -495,7 +172,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(name, "is not a field of a run")
         values: dict[str, Any] = {**PRESETS.get(preset or "", {}), **given}
         policy = values.get("lr_policy", by_name["lr_policy"].default)
-        _check(by_name["lr_policy"], policy)
+        check(by_name["lr_policy"], policy)
         owned = policy_fields(policy)
         for name in policy_only_fields():
             if name in owned:
@@ -520,7 +197,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         """Yield what is wrong, field by field."""
         for field in fields().values():
             try:
-                _check(field, getattr(self, field.name))
+                check(field, getattr(self, field.name))
             except ConfigError as error:
                 yield error
         if self.lr_policy == "exponential" and self.lr_decay is not None and self.lr_decay > 1:
@@ -563,74 +240,5 @@ def policy_defaults(policy: str, plateau_per: str | None = None) -> dict[str, An
     }
 
 
-def parse(field: Field, text: str) -> Any:
-    """Read a field's value as a person typed it; raises ConfigError with what would be right."""
-    text = text.strip()
-    if not text and field.optional:
-        return None
-    try:
-        match field.kind:
-            case "integer":
-                value: Any = int(text.replace("_", ""))
-            case "number":
-                value = float(text)
-            case "widths":
-                value = tuple(int(part) for part in text.split(",")) if text else ()
-            case "flag":
-                value = text.lower() in {"1", "true", "yes", "on"}
-            case _:
-                value = text
-    except ValueError:
-        raise ConfigError(field.name, f"must be {field.range_text()}, not {text!r}") from None
-    _check(field, value)
-    return value
-
-
-def unparse(field: Field, value: Any) -> str:
-    """Write a field's value as a person would type it; the inverse of `parse`."""
-    if value is None:
-        return ""
-    if field.kind == "widths":
-        return ",".join(str(width) for width in value)
-    if field.kind == "number":
-        return f"{value:.10g}"
-    return str(value)
-
-
 def _is_absent(field: Field, value: Any) -> bool:
     return value is None and not field.optional
-
-
-def _check(field: Field, value: Any) -> None:
-    if value is None and field.optional:
-        return
-    wrong = ConfigError(field.name, f"must be {field.range_text()}, not {_shown(value)}")
-    if field.kind == "choice":
-        if value not in field.choices:
-            raise wrong
-    elif field.kind == "widths":
-        if not isinstance(value, tuple | list):
-            raise wrong
-        for width in value:
-            if not isinstance(width, int) or not 1 <= width <= (field.at_most or width):
-                raise wrong
-    elif field.kind in {"integer", "number"}:
-        if isinstance(value, bool) or not isinstance(value, int if field.kind == "integer" else int | float):
-            raise wrong
-        if not math.isfinite(value) or _outside(field, value):
-            raise wrong
-    elif field.kind == "text" and (not isinstance(value, str) or not value):
-        raise ConfigError(field.name, f"must be named: {field.hint}")
-
-
-def _outside(field: Field, value: float) -> bool:
-    return (
-        (field.at_least is not None and value < field.at_least)
-        or (field.above is not None and value <= field.above)
-        or (field.at_most is not None and value > field.at_most)
-        or (field.below is not None and value >= field.below)
-    )
-
-
-def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else str(value)

@@ -3,16 +3,7 @@
 from collections.abc import Iterable
 
 from regtui.core.config import RunConfig
-from regtui.core.events import (
-    Changed,
-    EpochEnded,
-    Event,
-    Metrics,
-    Noted,
-    RunEnded,
-    RunStarted,
-    StepEnded,
-)
+from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.series import Column
 
 NOT_MEASURED = Metrics()
