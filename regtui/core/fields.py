@@ -1,0 +1,134 @@
+"""What a field of the configuration is: its name on screen, its range, and how it is read and written as text."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["choice", "integer", "number", "widths", "text", "flag"]
+Group = Literal["run", "data", "model", "optimizer", "regularization", "policy", "device"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """What a person and a parser need to know of one field of the configuration."""
+
+    label: str
+    """Its name on screen."""
+    hint: str
+    """One line: what it does."""
+    kind: Kind
+    """How it is entered."""
+    group: Group
+    """Where it stands in the form and in the help."""
+    choices: tuple[str, ...] = ()
+    """All that is allowed, for a choice of fixed names."""
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    optional: bool = False
+    """May be left empty."""
+    live: bool = False
+    """Can be turned while a run lives."""
+    name: str = ""
+    """The field's name in the configuration and the log; filled in by `fields`."""
+    default: Any = None
+    """Its default where no preset and no policy says otherwise; filled in by `fields`."""
+
+    @property
+    def option(self) -> str:
+        """Its option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    def range_text(self) -> str:
+        """Say what is allowed, as the end of a sentence: 'a number from 0 to below 1'."""
+        if self.kind == "choice":
+            return "one of " + ", ".join(self.choices)
+        if self.kind == "widths":
+            return "whole numbers of at least 1 with commas between, such as 200,100"
+        noun = {"integer": "a whole number", "number": "a number"}.get(self.kind, "a text")
+        low = f"above {self.above:g}" if self.above is not None else None
+        low = f"of at least {self.at_least:g}" if self.at_least is not None else low
+        high = f"below {self.below:g}" if self.below is not None else None
+        high = f"at most {self.at_most:g}" if self.at_most is not None else high
+        return " ".join([noun, *[" and ".join(part for part in (low, high) if part)]]).strip()
+
+
+class ConfigError(ValueError):
+    """A field of the configuration has a value that cannot be run; `field` names it, `problem` says why."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        """Keep the field's name apart from the sentence, so that a form can show one beside the other."""
+        self.field = field
+        self.problem = problem
+        super().__init__(f"--{field.replace('_', '-')} {problem}")
+
+
+def parse(field: Field, text: str) -> Any:
+    """Read a field's value as a person typed it; raises ConfigError with what would be right."""
+    text = text.strip()
+    if not text and field.optional:
+        return None
+    try:
+        match field.kind:
+            case "integer":
+                value: Any = int(text.replace("_", ""))
+            case "number":
+                value = float(text)
+            case "widths":
+                value = tuple(int(part) for part in text.split(",")) if text else ()
+            case "flag":
+                value = text.lower() in {"1", "true", "yes", "on"}
+            case _:
+                value = text
+    except ValueError:
+        raise ConfigError(field.name, f"must be {field.range_text()}, not {text!r}") from None
+    check(field, value)
+    return value
+
+
+def unparse(field: Field, value: Any) -> str:
+    """Write a field's value as a person would type it; the inverse of `parse`."""
+    if value is None:
+        return ""
+    if field.kind == "widths":
+        return ",".join(str(width) for width in value)
+    if field.kind == "number":
+        return f"{value:.10g}"
+    return str(value)
+
+
+def check(field: Field, value: Any) -> None:
+    """Raise ConfigError when a value lies outside of what its field allows."""
+    if value is None and field.optional:
+        return
+    wrong = ConfigError(field.name, f"must be {field.range_text()}, not {_shown(value)}")
+    if field.kind == "choice":
+        if value not in field.choices:
+            raise wrong
+    elif field.kind == "widths":
+        if not isinstance(value, tuple | list):
+            raise wrong
+        for width in value:
+            if not isinstance(width, int) or not 1 <= width <= (field.at_most or width):
+                raise wrong
+    elif field.kind in {"integer", "number"}:
+        if isinstance(value, bool) or not isinstance(value, int if field.kind == "integer" else int | float):
+            raise wrong
+        if not math.isfinite(value) or _outside(field, value):
+            raise wrong
+    elif field.kind == "text" and (not isinstance(value, str) or not value):
+        raise ConfigError(field.name, f"must be named: {field.hint}")
+
+
+def _outside(field: Field, value: float) -> bool:
+    return (
+        (field.at_least is not None and value < field.at_least)
+        or (field.above is not None and value <= field.above)
+        or (field.at_most is not None and value > field.at_most)
+        or (field.below is not None and value >= field.below)
+    )
+
+
+def _shown(value: Any) -> str:
+    return repr(value) if isinstance(value, str) else str(value)
