@@ -5,7 +5,7 @@ each of them. Fields that belong to a learning-rate policy are None until the po
 fills in the defaults of the policy that was chosen.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
@@ -17,31 +17,10 @@ from regtui.core.fields import check
 from regtui.core.fields import parse as parse
 from regtui.core.fields import unparse as unparse
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
+from regtui.core.schedules import POLICIES
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-POLICY_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "constant": {},
-    "exponential": {"lr_decay": 0.995, "lr_floor": 1e-6},
-    "plateau": {
-        "plateau_per": "step",
-        "patience": {"step": 200, "epoch": 5},
-        "factor": 0.1,
-        "threshold": 1e-4,
-        "threshold_mode": "rel",
-        "cooldown": 0,
-        "lr_floor": 0.0,
-        "lr_eps": 1e-8,
-        "plateau_rule": "torch",
-    },
-    "step": {"gamma": 0.5, "every": 10},
-    "cosine": {"lr_floor": 0.0, "restart_every": 0, "restart_mult": 1},
-    "linear": {"lr_floor": 0.0},
-    "polynomial": {"lr_floor": 0.0, "power": 2.0},
-    "inverse_time": {"lr_decay": 0.01},
-    "one_cycle": {"rise": 0.3},
-}
-"""Each policy, the fields it reads and their defaults; a mapping as default depends on `plateau_per`."""
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +62,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Dropout", group="regularization", kind="number", at_least=0, below=1, live=True,
         hint="share of the hidden units switched off at random while training")] = 0.0
     lr_policy: Annotated[str, Field(
-        label="LR policy", group="policy", kind="choice", choices=tuple(POLICY_DEFAULTS),
+        label="LR policy", group="policy", kind="choice", choices=tuple(POLICIES),
         hint="how the learning rate moves during the run")] = "constant"
     lr_decay: Annotated[float | None, Field(
         label="Decay", group="policy", kind="number", above=0, at_most=1e6, optional=True,
@@ -178,7 +157,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             if name in owned:
                 continue
             if given.get(name) is not None:
-                owners = [owner for owner, used in POLICY_DEFAULTS.items() if name in used]
+                owners = [owner for owner in POLICIES if name in policy_fields(owner)]
                 raise ConfigError(name, f"belongs to --lr-policy {' or '.join(owners)}, not to {policy}")
             values.pop(name, None)
         for name, value in policy_defaults(policy, values.get("plateau_per")).items():
@@ -223,21 +202,18 @@ def fields() -> dict[str, Field]:
 
 def policy_fields(policy: str) -> tuple[str, ...]:
     """Name the fields that a policy reads, beside the learning rate and the warm-up."""
-    return tuple(POLICY_DEFAULTS[policy])
+    return tuple(POLICIES[policy].defaults)
 
 
 @cache
 def policy_only_fields() -> tuple[str, ...]:
     """Name the fields that belong to some policies and not to others."""
-    return tuple(dict.fromkeys(name for used in POLICY_DEFAULTS.values() for name in used))
+    return tuple(dict.fromkeys(name for policy in POLICIES for name in policy_fields(policy)))
 
 
 def policy_defaults(policy: str, plateau_per: str | None = None) -> dict[str, Any]:
     """Give the defaults of a policy's fields; a plateau counted per epoch has a shorter patience."""
-    per = plateau_per or "step"
-    return {
-        name: value.get(per) if isinstance(value, Mapping) else value for name, value in POLICY_DEFAULTS[policy].items()
-    }
+    return POLICIES[policy].defaults_for(plateau_per)
 
 
 def _is_absent(field: Field, value: Any) -> bool:

@@ -1,0 +1,243 @@
+"""The learning-rate policies: what a form can offer, and the schedules that they become.
+
+A policy is one decorated function below. It names its fields and their defaults; form, command line, help, the
+configuration's checks and the contract tests find it by themselves. Where torch has the same scheduler, the
+formula is torch's and a test compares the two.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regtui.core.fields import ConfigError
+from regtui.core.plateau import KerasRule, Plateau, PlateauRule, TorchRule
+from regtui.core.rates import Decay, FloatArray, OpenLoop, RunShape, Steered, Warmup, count_from
+from regtui.core.rates import PlateauMeter as PlateauMeter
+from regtui.core.rates import RateDrop as RateDrop
+from regtui.core.rates import Schedule as Schedule
+
+if TYPE_CHECKING:
+    from regtui.core.config import RunConfig
+
+Build = Callable[..., Schedule]
+"""(start rate, shape of the run, *, the policy's own fields by name) -> schedule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What a form offers: a name, the fields it needs and what makes its schedule."""
+
+    name: str
+    """Its name in forms, on the command line and in logs."""
+    hint: str
+    """One line: what the rate does."""
+    defaults: Mapping[str, Any]
+    """The fields it reads beside the learning rate and the warm-up; a mapping as default is by `plateau_per`."""
+    build: Build
+    """Makes the schedule, warm-up and hand steering apart."""
+
+    def defaults_for(self, plateau_per: str | None = None) -> dict[str, Any]:
+        """Give its fields' defaults, those that depend on what a plateau watches resolved."""
+        per = plateau_per or self.defaults.get("plateau_per")
+        return {name: value.get(per) if isinstance(value, Mapping) else value for name, value in self.defaults.items()}
+
+
+POLICIES: dict[str, Policy] = {}
+"""Every policy by name, in the order in which people read them."""
+
+
+def policy(name: str, hint: str, **defaults: Any) -> Callable[[Build], Build]:
+    """Register the function below as a policy that is given the fields named, with these defaults."""
+
+    def register(build: Build) -> Build:
+        POLICIES[name] = Policy(name=name, hint=hint, defaults=MappingProxyType(defaults), build=build)
+        return build
+
+    return register
+
+
+@policy("constant", "the rate stays as it is")
+def constant(start: float, shape: RunShape) -> Schedule:  # noqa: ARG001
+    """Keep the rate."""
+    return OpenLoop(lambda step: start)  # noqa: ARG005
+
+
+@policy("exponential", "times the decay at each step while above the floor", lr_decay=0.995, lr_floor=1e-6)
+def exponential(start: float, shape: RunShape, *, lr_decay: float, lr_floor: float) -> Schedule:
+    """Multiply at each step while above the floor, so that the last value may undershoot it once."""
+    decay = Decay(start, lr_decay, lr_floor)
+
+    def floor_reached() -> Iterator[tuple[int, str]]:
+        end = decay.end(shape.total_steps)
+        if end:
+            yield end, "floor"
+
+    return OpenLoop(decay, floor_reached())
+
+
+@policy(
+    "plateau",
+    "times the factor when the loss has stopped falling",
+    plateau_per="step",
+    patience={"step": 200, "epoch": 5},
+    factor=0.1,
+    threshold=1e-4,
+    threshold_mode="rel",
+    cooldown=0,
+    lr_floor=0.0,
+    lr_eps=1e-8,
+    plateau_rule="torch",
+)
+def plateau(
+    start: float,
+    shape: RunShape,
+    *,
+    plateau_per: str,
+    patience: int,
+    factor: float,
+    threshold: float,
+    threshold_mode: str,
+    cooldown: int,
+    lr_floor: float,
+    lr_eps: float,
+    plateau_rule: str,
+) -> Schedule:
+    """Watch the batch losses or the validation loss by torch's or Keras's rule."""
+    rule: PlateauRule
+    if plateau_rule == "keras":
+        rule = KerasRule(
+            rate=start, factor=factor, patience=patience, threshold=threshold, cooldown=cooldown, floor=lr_floor
+        )
+    else:
+        rule = TorchRule(
+            rate=start,
+            factor=factor,
+            patience=patience,
+            threshold=threshold,
+            relative=threshold_mode == "rel",
+            cooldown=cooldown,
+            floor=lr_floor,
+            eps=lr_eps,
+        )
+    return Plateau(rule, plateau_per, shape)
+
+
+@policy("step", "times gamma every so many epochs", gamma=0.5, every=10)
+def step_down(start: float, shape: RunShape, *, gamma: float, every: int) -> Schedule:
+    """Give start * gamma ^ (epoch // every)."""
+    stride = every * shape.steps_per_epoch
+    return OpenLoop(lambda step: start * gamma ** (step // stride), count_from(stride, stride, "step"))
+
+
+@policy("cosine", "half a cosine to the floor, once or with restarts", lr_floor=0.0, restart_every=0, restart_mult=1)
+def cosine(start: float, shape: RunShape, *, lr_floor: float, restart_every: int, restart_mult: int) -> Schedule:
+    """Follow torch's CosineAnnealingLR over the run or, with restarts, its CosineAnnealingWarmRestarts."""
+    total, first = shape.total_steps, restart_every * shape.steps_per_epoch
+
+    def after(share: float) -> float:
+        return lr_floor + (start - lr_floor) * (1 + math.cos(math.pi * share)) / 2
+
+    if not first:
+        return OpenLoop(lambda step: after(min(step, total) / total))
+    if restart_mult == 1:
+        return OpenLoop(lambda step: after(step % first / first), count_from(first, first, "restart"))
+    lengths = [first]
+    starts = [0, first]
+    while starts[-1] < total:
+        lengths.append(lengths[-1] * restart_mult)
+        starts.append(starts[-1] + lengths[-1])
+
+    def rate(step: int) -> float:
+        cycle = min(bisect_right(starts, step), len(lengths)) - 1
+        return after(min(step - starts[cycle], lengths[cycle]) / lengths[cycle])
+
+    return OpenLoop(rate, [(step, "restart") for step in starts[1:-1]])
+
+
+@policy("linear", "a straight line to the floor", lr_floor=0.0)
+def linear(start: float, shape: RunShape, *, lr_floor: float) -> Schedule:
+    """Go from the start to the floor over the run."""
+    total = shape.total_steps
+    return OpenLoop(lambda step: start + (lr_floor - start) * min(step, total) / total)
+
+
+@policy("polynomial", "a bent line to the floor", lr_floor=0.0, power=2.0)
+def polynomial(start: float, shape: RunShape, *, lr_floor: float, power: float) -> Schedule:
+    """Go from the start to the floor as (1 - step / total) ^ power."""
+    total = shape.total_steps
+    return OpenLoop(lambda step: lr_floor + (start - lr_floor) * (1 - min(step, total) / total) ** power)
+
+
+@policy("inverse_time", "start / (1 + decay * step)", lr_decay=0.01)
+def inverse_time(start: float, shape: RunShape, *, lr_decay: float) -> Schedule:  # noqa: ARG001
+    """Give start / (1 + decay * step)."""
+    return OpenLoop(lambda step: start / (1 + lr_decay * step))
+
+
+@policy("one_cycle", "up to the learning rate, then down to almost nothing", rise=0.3)
+def one_cycle(start: float, shape: RunShape, *, rise: float) -> Schedule:
+    """Follow torch's OneCycleLR: div_factor 25, final_div_factor 1e4, cosine both ways; momentum is left alone."""
+    last = shape.total_steps - 1
+    top = rise * shape.total_steps - 1
+    low = start / 25
+    end = low / 1e4
+
+    def between(first: float, then: float, share: float) -> float:
+        return then + (first - then) / 2.0 * (math.cos(math.pi * share) + 1)
+
+    def rate(step: int) -> float:
+        step = min(step, last)
+        if step <= top:
+            # Where the rise is one step long torch divides 0 by 0; that step is the top.
+            return between(low, start, step / top if top else 1.0)
+        # A rise shorter than a step begins before the run does: torch counts from there as well.
+        return between(start, end, (step - top) / (last - top))
+
+    return OpenLoop(rate)
+
+
+def make_schedule(config: "RunConfig", *, steps_per_epoch: int) -> Steered:
+    """Make the schedule of a run of `steps_per_epoch * config.epochs` updates, warm-up in front.
+
+    Fields of the policy that are None take their defaults, so that a log written by hand can be previewed. Raises
+    ConfigError for a policy that does not exist.
+    """
+    if config.lr_policy not in POLICIES:
+        raise ConfigError("lr_policy", f"must be one of {', '.join(POLICIES)}, not {config.lr_policy!r}")
+    chosen = POLICIES[config.lr_policy]
+    fields = chosen.defaults_for(config.plateau_per)
+    fields |= {name: given for name in fields if (given := getattr(config, name)) is not None}
+    shape = RunShape(
+        steps_per_epoch=steps_per_epoch,
+        total_steps=max(steps_per_epoch * config.epochs - config.warmup, 1),
+        warmup=config.warmup,
+    )
+    schedule = chosen.build(config.learning_rate, shape, **fields)
+    return Steered(Warmup(schedule, config.warmup) if config.warmup else schedule)
+
+
+def preview(config: "RunConfig", steps_per_epoch: int, points: int) -> tuple[NDArray[np.int64], FloatArray]:
+    """Draw a run's rates before it starts, at about `points` of its updates, first and last among them.
+
+    Gives the updates, counted from 1 as in the log, and the rate used for each. A plateau is drawn as if it never
+    fired: what it will do is not known yet.
+    """
+    schedule = make_schedule(config, steps_per_epoch=steps_per_epoch)
+    total = steps_per_epoch * config.epochs
+    chosen = np.linspace(0, total - 1, min(max(points, 2), total)).round().astype(np.int64)
+    rates = np.array([schedule.plan(step, 1)[0] for step in chosen.tolist()])
+    return chosen + 1, rates
+
+
+def preview_drops(config: "RunConfig", steps_per_epoch: int) -> list[RateDrop]:
+    """Give the discrete changes that are known before the run starts; none for a plateau."""
+    schedule = make_schedule(config, steps_per_epoch=steps_per_epoch)
+    if schedule.open_loop:
+        schedule.observe(range(steps_per_epoch * config.epochs - 1))
+    return schedule.drops()
