@@ -2,12 +2,13 @@
 
 A backend is a file of this folder, named as the package it drives, with a class `Backend` that satisfies the
 protocol below. Nothing imports that file until its framework is chosen: names and presence are read without.
+A file whose name starts with `_` is shared by the backends.
 """
 
 import pkgutil
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
 
 
-class StepLosses(Protocol):
-    """What k updates left: `data_loss` (k,) as trained, without the penalty, and `penalty` (k,)."""
+class StepLosses(NamedTuple):
+    """What k updates left."""
 
     data_loss: FloatArray
+    """Shape (k,): the mean loss of each batch as trained, dropout on, without the penalty."""
     penalty: FloatArray
+    """Shape (k,): the L2 and L1 terms at the weights that each batch was computed with."""
 
 
 class Backend(Protocol):
@@ -77,7 +80,7 @@ class BackendMissing(ConfigError):
 
 def names() -> tuple[str, ...]:
     """Name the frameworks that regtui can drive, installed or not."""
-    found = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    found = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
     return tuple(sorted(found, key=lambda name: name != "torch"))
 
 

@@ -1,0 +1,255 @@
+"""Keras on TensorFlow: the net, its optimizer and its data on one device.
+
+Updates run in one `tf.function` that loops over them inside the graph. It is traced once: row counts and rates are
+arguments of open shape, and every knob is a variable that the graph reads.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regtui.backends import FloatArray, IntArray, StepLosses
+from regtui.backends._device import choose_device, slice_rows
+from regtui.core.config import ConfigError, RunConfig
+from regtui.core.data import Data, Rows, Split
+from regtui.core.events import Knob, Metrics
+from regtui.core.weights import evaluation_rows, initial_weights, layer_names, layer_widths
+
+# Keras reads both once, when it is first imported; the user's keras.json may name another backend.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorflow":
+    raise ConfigError(
+        "framework",
+        f"tensorflow cannot start here: this process already runs Keras on {sys.modules['keras'].backend.backend()}, "
+        "which cannot be changed; start regtui in a fresh process",
+    )
+
+import keras
+import tensorflow as tf
+
+MOMENTUM = 0.9
+
+for _gpu in tf.config.list_physical_devices("GPU"):
+    try:
+        tf.config.experimental.set_memory_growth(_gpu, True)
+    except RuntimeError:
+        # The process has used its GPUs before: they keep the setting they had.
+        break
+
+
+class LiveL1L2(keras.regularizers.L1L2):  # type: ignore[misc]  # Keras has no types
+    """Keras's L1L2 with factors that are read each time the graph runs, and skipped while they are 0."""
+
+    def __init__(self, l1: tf.Variable, l2: tf.Variable) -> None:
+        """Take the variables to read."""
+        super().__init__()
+        self.l1, self.l2 = l1, l2
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """Give l1 * sum(|w|) + l2 * sum(w^2)."""
+        w = tf.convert_to_tensor(x)
+        return _where(self.l1, lambda: keras.regularizers.L1(1.0)(w) * self.l1, tf.constant(0.0)) + _where(
+            self.l2, lambda: keras.regularizers.L2(1.0)(w) * self.l2, tf.constant(0.0)
+        )
+
+
+class LiveDropout(keras.layers.Dropout):  # type: ignore[misc]
+    """Keras's Dropout with a rate that is read each time the graph runs, and skipped while it is 0."""
+
+    def __init__(self, rate: tf.Variable, seed: int) -> None:
+        """Take the variable to read; any rate above 0 makes Keras create the generator."""
+        super().__init__(0.5, seed=seed, dtype="float32")
+        self.live_rate = rate
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Switch units off at random while training."""
+        if not training:
+            return inputs
+        # The op that Keras's own call uses; its wrapper compares the rate in Python, which a graph cannot.
+        return _where(
+            self.live_rate,
+            lambda: tf.nn.experimental.stateless_dropout(inputs, self.live_rate, seed=self._draw_seed()),
+            inputs,
+        )
+
+    def _draw_seed(self) -> tf.Tensor:
+        return tf.cast(self.seed_generator.next(), tf.int32)
+
+
+class Backend:
+    """A net in Keras; see `backends.Backend` for the contract."""
+
+    name = "tensorflow"
+    version = str(tf.__version__)
+
+    def __init__(self, config: RunConfig, data: Data) -> None:
+        """Build the model from `core.weights` and move the data to the device."""
+        self.device = choose_device(config.device, present_devices(), self.name)
+        self._config = config
+        self._names = layer_names(config)
+        with self._placed():
+            self._knobs = {
+                name: tf.Variable(getattr(config, name), dtype=tf.float32, trainable=False, name=name)
+                for name in ("l1", "l2", "weight_decay", "dropout")
+            }
+            self._model = _build_model(config, data.inputs, data.classes, self._knobs)
+            self._layers = [layer for layer in self._model.layers if isinstance(layer, keras.layers.Dense)]
+            self._optimizer = _build_optimizer(config)
+            self._optimizer.exclude_from_weight_decay(var_list=[layer.bias for layer in self._layers])
+            self._optimizer.weight_decay = self._knobs["weight_decay"]
+            self._optimizer.build(self._model.trainable_variables)
+            self._splits = {"train": _place(data.train), "valid": _place(data.valid)}
+            if data.test is not None:
+                self._splits["test"] = _place(data.test)
+            self._features, self._labels = self._splits["train"]
+            chosen = evaluation_rows(config, len(data.train))
+            if chosen is not None:
+                self._splits["train"] = (tf.gather(self._features, chosen), tf.gather(self._labels, chosen))
+        self._slice = slice_rows([layer.units for layer in self._layers])
+        self.parameters = int(self._model.count_params())
+        rows = tf.TensorSpec([None, None], tf.int32)
+        rates = tf.TensorSpec([None], tf.float32)
+        self._train = tf.function(self._updates, input_signature=[rows, rates], autograph=False)
+        features = tf.TensorSpec([None, data.inputs], tf.float32)
+        self._measure = tf.function(
+            self._sums, input_signature=[features, tf.TensorSpec([None], tf.int64)], autograph=False
+        )
+        self._penalty = tf.function(lambda: tf.add_n(self._model.losses), autograph=False)
+
+    def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
+        """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
+        with self._placed():
+            losses = self._train(tf.constant(rows, tf.int32), tf.constant(learning_rates, tf.float32))
+        both = losses.numpy().astype(np.float64)
+        return StepLosses(both[:, 0].copy(), both[:, 1].copy())
+
+    def _updates(self, rows: tf.Tensor, rates: tf.Tensor) -> tf.Tensor:
+        """Make k updates in the graph; gives their losses and penalties, shape (k, 2)."""
+        count = tf.shape(rows)[0]
+        losses = tf.TensorArray(tf.float32, size=count, element_shape=[2])
+
+        def update(step: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            return step + 1, losses.write(step, self._update(rows[step], rates[step]))
+
+        _, losses = tf.while_loop(lambda step, _: step < count, update, (0, losses), parallel_iterations=1)
+        return losses.stack()
+
+    def _update(self, batch: tf.Tensor, rate: tf.Tensor) -> tf.Tensor:
+        """Make one update; gives the data loss and the penalty, shape (2,)."""
+        variables = self._model.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self._model(tf.gather(self._features, batch), training=True)
+            loss = tf.reduce_mean(_cross_entropy(logits, tf.gather(self._labels, batch)))
+            penalty = tf.add_n(self._model.losses)
+            total = loss + penalty
+        gradients = tape.gradient(total, variables)
+        self._optimizer.learning_rate = rate
+        self._optimizer.apply(gradients, variables)
+        return tf.stack([loss, penalty])
+
+    def evaluate(self, split: Split) -> Metrics:
+        """Measure a split with dropout off and without penalty, each row weighing the same."""
+        features, labels = self._splits[split]
+        rows = int(labels.shape[0])
+        loss, correct = 0.0, 0.0
+        with self._placed():
+            for start in range(0, rows, self._slice):
+                part = slice(start, start + self._slice) if rows > self._slice else slice(None)
+                found = self._measure(features[part], labels[part]).numpy()
+                loss, correct = loss + float(found[0]), correct + float(found[1])
+        return Metrics(loss=loss / rows, accuracy=correct / rows)
+
+    def _sums(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Give the summed loss and the count of right answers, shape (2,)."""
+        logits = self._model(features, training=False)
+        hits = tf.cast(tf.argmax(logits, 1) == labels, tf.float32)
+        return tf.stack([tf.reduce_sum(_cross_entropy(logits, labels)), tf.reduce_sum(hits)])
+
+    def set_knob(self, knob: Knob, value: float) -> None:
+        """Turn l2, l1, weight_decay or dropout from the next update on; raises ValueError for any other."""
+        if knob not in self._knobs:
+            raise ValueError(f"{knob} is not a knob of a backend")
+        self._knobs[knob].assign(value)
+
+    def penalty(self) -> float:
+        """Give the L2 and L1 terms at the present weights."""
+        return float(self._penalty())
+
+    def weight_norms(self) -> dict[str, float]:
+        """Give the L2 norm of each kernel: hidden_1, hidden_2, ..., output."""
+        norms = [float(tf.norm(layer.kernel.value)) for layer in self._layers]
+        return dict(zip(self._names, norms, strict=True))
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        """Copy the kernels (inputs, outputs) and biases out, first layer first."""
+        return [part.numpy().copy() for layer in self._layers for part in (layer.kernel, layer.bias)]
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+        self._splits.clear()
+        for name in ("_features", "_labels", "_model", "_layers", "_optimizer", "_train", "_measure", "_penalty"):
+            setattr(self, name, None)
+        keras.backend.clear_session()
+        # Keras's layers and TensorFlow's functions refer to each other in circles.
+        gc.collect()
+
+    def _placed(self) -> tf.device:
+        return tf.device("/GPU:0" if self.device == "cuda" else "/CPU:0")
+
+
+def present_devices() -> list[str]:
+    """Name the devices that TensorFlow sees here, the fastest first."""
+    return ["cuda", "cpu"] if tf.config.list_physical_devices("GPU") else ["cpu"]
+
+
+def _where(knob: tf.Variable, on: Callable[[], tf.Tensor], off: tf.Tensor) -> tf.Tensor:
+    """Compute `on` only while the knob is above 0; one graph holds both branches."""
+    return tf.cond(knob > 0, on, lambda: off)
+
+
+def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def _place(rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+    return tf.constant(rows.features, tf.float32), tf.constant(rows.labels, tf.int64)
+
+
+def _build_model(config: RunConfig, inputs: int, classes: int, knobs: dict[str, tf.Variable]) -> keras.Sequential:
+    """Make the net as its users write it: Dense with ReLU, Dropout, ..., Dense; then lay the start's weights in."""
+    regularizer = LiveL1L2(knobs["l1"], knobs["l2"])
+    model = keras.Sequential([keras.Input((inputs,), dtype="float32")])
+    *hidden, last = layer_widths(config, inputs, classes)
+    for number, (_, width) in enumerate(hidden):
+        model.add(
+            keras.layers.Dense(
+                width,
+                activation="relu",
+                kernel_regularizer=regularizer,
+                kernel_initializer="zeros",
+                # Said here because the user's keras.json may say otherwise; so below.
+                dtype="float32",
+            )
+        )
+        # Each layer draws its own masks.
+        model.add(LiveDropout(knobs["dropout"], seed=config.seed + number))
+    model.add(keras.layers.Dense(last[1], kernel_regularizer=regularizer, kernel_initializer="zeros", dtype="float32"))
+    model.set_weights(initial_weights(config, inputs, classes))
+    return model
+
+
+def _build_optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
+    match config.optimizer:
+        case "sgd":
+            return keras.optimizers.SGD(config.learning_rate)
+        case "momentum":
+            return keras.optimizers.SGD(config.learning_rate, momentum=MOMENTUM)
+        case "adam":
+            return keras.optimizers.Adam(config.learning_rate)
+        case _:
+            return keras.optimizers.AdamW(config.learning_rate)
