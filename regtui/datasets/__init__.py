@@ -1,0 +1,123 @@
+"""The data sets: found or fetched, split by seed, scaled, their training labels made noisy where asked."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regtui.core.config import ConfigError, RunConfig
+from regtui.core.data import Data, Rows
+from regtui.datasets import files, named
+from regtui.datasets.table import Array, Table, wrong
+
+NAMES: tuple[str, ...] = tuple(named.LOADERS)
+"""The data sets that are known by name; anything else is a path."""
+
+MOST_VALID_ROWS = 10_000
+"""Enough to tell accuracies apart by half a percent; more only cost time."""
+
+VALID_SHARE = 5
+"""Without a number of training rows, one row in so many is for validation."""
+
+# The seed is shared with the start of the net (seed, 0) and the order of rows (seed, epoch); these two numbers keep
+# the draws of this file apart from those.
+_SPLIT_STREAM = (0, 2)
+_NOISE_STREAM = (0, 3)
+
+
+def load(
+    config: RunConfig, *, progress: Callable[[int, int], None] | None = None, cache_dir: Path | None = None
+) -> Data:
+    """Give the data a configuration asks for, split, scaled to [0, 1], with its label noise.
+
+    `progress` is told the bytes that have come and the bytes in all when something is downloaded; `cache_dir`
+    stands in for regtui's cache folder. Raises ConfigError naming `dataset`, `train_rows` or `label_noise`.
+    """
+    table = _table(config.dataset, progress, cache_dir)
+    train, valid = split(len(table.labels), config.train_rows, config.seed, table.name)
+    scale = _scaler(table, train)
+    labels = table.labels[train]
+    return Data(
+        name=table.name if config.dataset in NAMES else Path(config.dataset).name,
+        train=Rows(
+            features=scale(table.features[train]),
+            labels=add_noise(labels, config.label_noise, table.classes, config.seed),
+        ),
+        valid=Rows(features=scale(table.features[valid]), labels=table.labels[valid]),
+        test=Rows(features=scale(table.test[0]), labels=table.test[1]) if table.test else None,
+        classes=table.classes,
+    )
+
+
+def split(
+    rows: int, train_rows: int | None, seed: int, name: str = "the data set"
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Choose the rows to train on and those to validate with, by seed.
+
+    All rows are shuffled once; training rows are taken from the front and validation rows from the back. So the
+    validation rows are the same for every `train_rows` that leaves enough of them, and a smaller training split is
+    part of a larger one: runs that differ in `train_rows` can be compared.
+
+    Raises ConfigError when there are not that many rows and one more to validate with.
+    """
+    if train_rows is not None and train_rows >= rows:
+        raise ConfigError(
+            "train_rows", f"must be below {rows:,}, the rows of {name}, as some must be left to validate with"
+        )
+    valid_rows = min(MOST_VALID_ROWS, max(rows // VALID_SHARE, 1) if train_rows is None else rows - train_rows)
+    order = np.random.default_rng((seed, *_SPLIT_STREAM)).permutation(rows)
+    first_valid = rows - valid_rows
+    return order[: first_valid if train_rows is None else train_rows], order[first_valid:]
+
+
+def add_noise(labels: NDArray[np.int64], share: float, classes: int, seed: int) -> NDArray[np.int64]:
+    """Replace exactly round(share * rows) labels, each by one of the other classes, all equally likely.
+
+    The labels replaced at a smaller share are among those replaced, by the same classes, at a larger one.
+    """
+    count = round(share * len(labels))
+    if not count:
+        return labels
+    random = np.random.default_rng((seed, *_NOISE_STREAM))
+    chosen = random.permutation(len(labels))[:count]
+    shift = random.integers(1, classes, len(labels))[:count]
+    noisy = labels.copy()
+    noisy[chosen] = (labels[chosen] + shift) % classes
+    return noisy
+
+
+def _table(dataset: str, progress: Callable[[int, int], None] | None, cache_dir: Path | None) -> Table:
+    if dataset in NAMES:
+        return named.LOADERS[dataset](progress, cache_dir)
+    path = Path(dataset).expanduser()
+    if path.suffix.lower() not in files.SUFFIXES:
+        raise wrong(f"must be {', '.join(NAMES)}, or the path of an .npz or .csv file, not {dataset!r}")
+    return files.read(path)
+
+
+def _scaler(table: Table, train: NDArray[np.intp]) -> Callable[[Array], NDArray[np.float32]]:
+    """Make the function that brings features to [0, 1] by the training split's range; other splits may leave it."""
+    how = table.scale
+    if how.by == "fixed":
+        top = np.float32(how.top)
+        return lambda features: features.astype(np.float32) / top
+    axis = 0 if how.by == "column" else None
+    seen = table.features[train]
+    low = np.asarray(seen.min(axis=axis), dtype=np.float64)
+    span = np.asarray(seen.max(axis=axis), dtype=np.float64) - low
+    if not np.isfinite(span).all():
+        raise wrong(f"{table.name} has features too far apart to be scaled")
+    # A column with a single value says nothing: it becomes 0 rather than a division by 0.
+    span = np.where(span == 0, 1.0, span)
+
+    # Bytes and 16-bit numbers are exact in float32: images need not pass through arrays twice as large.
+    width = np.float32 if table.features.dtype.itemsize <= 2 else np.float64
+    low, span = low.astype(width), span.astype(width)
+
+    def scale(features: Array) -> NDArray[np.float32]:
+        scaled: NDArray[Any] = (features.astype(width) - low) / span
+        return scaled.astype(np.float32, copy=False)
+
+    return scale

@@ -1,0 +1,243 @@
+"""The data sets that regtui knows by name: where they are looked for, and where they come from."""
+
+import gzip
+import os
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regtui.datasets.files import read_npz, reason
+from regtui.datasets.table import Scale, Table, make_table, wrong
+
+Progress = Callable[[int, int], None]
+"""Told the bytes that have come and the bytes in all, as they come."""
+
+BASE_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+"""Where Keras keeps its data sets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """One file of a data set, as its publisher serves it."""
+
+    name: str
+    """Its name on the server and in the cache folder."""
+    checksum: str
+    """What pooch holds it to: `md5:` or `sha256:` and the sum."""
+    size: int
+    """Bytes."""
+
+
+MNIST = (
+    Download(
+        name="mnist.npz",
+        checksum="sha256:731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1",
+        size=11490434,
+    ),
+)
+FASHION_MNIST = (
+    Download(name="train-images-idx3-ubyte.gz", checksum="md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", size=26421880),
+    Download(name="train-labels-idx1-ubyte.gz", checksum="md5:25c81989df183df01b3e8a0aad5dffbe", size=29515),
+    Download(name="t10k-images-idx3-ubyte.gz", checksum="md5:bef4ecab320f06d8554ea6380940ec79", size=4422102),
+    Download(name="t10k-labels-idx1-ubyte.gz", checksum="md5:bb300cfdad3c16e7a12a480ee83cd310", size=5148),
+)
+"""In the order in which IDX files are read: images and labels to train on, then those of the test split."""
+
+IDX_STEMS = tuple(file.name.removesuffix(".gz") for file in FASHION_MNIST)
+"""Both data sets are published in IDX files of these names."""
+
+PIXELS = Scale(by="fixed", top=255.0)
+"""Bytes: the range of a training split of any size, fixed so that it depends on nothing."""
+
+
+def digits(progress: Progress | None = None, cache: Path | None = None) -> Table:  # noqa: ARG001 the others' form
+    """Read scikit-learn's 1,797 digits of 8x8 pixels from 0 to 16; it ships with the package."""
+    spec = find_spec("sklearn")
+    if spec is None or not spec.submodule_search_locations:
+        raise wrong("digits comes with scikit-learn, which is not installed: run pip install scikit-learn")
+    file = Path(spec.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+    if file.is_file():
+        # Importing sklearn.datasets takes a second, in which the default lab trains a dozen epochs.
+        numbers = np.loadtxt(file, delimiter=",")
+        pixels, labels = numbers[:, :-1], numbers[:, -1].astype(np.int64)
+    else:
+        from sklearn.datasets import load_digits
+
+        pixels, labels = load_digits(return_X_y=True)
+    return make_table("digits", pixels, labels, Scale(by="fixed", top=16.0))
+
+
+def mnist(progress: Progress | None = None, cache: Path | None = None) -> Table:
+    """Find MNIST, or download it."""
+    return _find("mnist", "mnist", "MNIST", MNIST, progress, cache)
+
+
+def fashion_mnist(progress: Progress | None = None, cache: Path | None = None) -> Table:
+    """Find Fashion-MNIST, or download it."""
+    return _find("fashion_mnist", "fashion-mnist", "FashionMNIST", FASHION_MNIST, progress, cache)
+
+
+LOADERS: Mapping[str, Callable[[Progress | None, Path | None], Table]] = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+}
+"""Every named data set, in the order in which people read them."""
+
+
+def cache_folder() -> Path:
+    """Say where downloads are kept: REGTUI_CACHE_DIR, else the platform's cache folder."""
+    if given := os.environ.get("REGTUI_CACHE_DIR"):
+        return Path(given).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("regtui")
+
+
+def keras_folder() -> Path:
+    """Say where Keras keeps its data sets."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home).expanduser() if home else Path.home() / ".keras") / "datasets"
+
+
+def torchvision_roots() -> list[Path]:
+    """Name the folders that people give torchvision as root; it keeps the files in <root>/MNIST/raw."""
+    torch_home = os.environ.get("TORCH_HOME")
+    return [
+        Path("data"),
+        Path(),
+        Path.home() / "data",
+        Path.home() / ".cache" / "torchvision",
+        Path(torch_home).expanduser() if torch_home else Path.home() / ".cache" / "torch",
+    ]
+
+
+def _find(
+    name: str, folder: str, torch_name: str, files: Sequence[Download], progress: Progress | None, cache: Path | None
+) -> Table:
+    """Read a data set from the first place that has it, downloading it into the cache folder when none has."""
+    cache = cache or cache_folder()
+    table = _look(name, cache, cache / folder)
+    table = table or _look(name, keras_folder(), keras_folder() / folder)
+    for root in torchvision_roots():
+        table = table or _look(name, None, root / torch_name / "raw")
+    if table is not None:
+        return table
+    target = cache if len(files) == 1 else cache / folder
+    download(name, files, target, progress)
+    table = _look(name, cache, cache / folder)
+    if table is None:
+        raise wrong(f"{name} was downloaded into {target} but is not there")
+    return table
+
+
+def _look(name: str, npz_folder: Path | None, idx_folder: Path) -> Table | None:
+    """Read a data set from <npz folder>/<name>.npz or from four IDX files; None when they are not there."""
+    if npz_folder is not None and (file := npz_folder / f"{name}.npz").is_file():
+        try:
+            return read_npz(file, name, PIXELS)
+        except OSError as error:
+            raise wrong(f"{file} cannot be read: {reason(error)}") from None
+    found = [_present(idx_folder / stem) for stem in IDX_STEMS]
+    paths = [path for path in found if path is not None]
+    if len(paths) < len(found):
+        return None
+    x_train, y_train, x_test, y_test = [read_idx(path) for path in paths]
+    for images, labels, path in ((x_train, y_train, paths[1]), (x_test, y_test, paths[3])):
+        if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels):
+            raise wrong(f"{path} holds labels of shape {labels.shape} for images of shape {images.shape}: delete both")
+    test = x_test.reshape(len(x_test), -1), y_test
+    return make_table(name, x_train.reshape(len(x_train), -1), y_train, PIXELS, test)
+
+
+def _present(path: Path) -> Path | None:
+    packed = path.with_name(path.name + ".gz")
+    return path if path.is_file() else packed if packed.is_file() else None
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read bytes in the IDX format, packed by gzip or not (yann.lecun.com/exdb/mnist: 0, 0, type, rank, sizes).
+
+    Raises ConfigError for a file that is not one, or not whole.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise wrong(f"{path} cannot be read: {reason(error)}; delete it, and it is fetched anew") from None
+    rank = content[3] if len(content) > 3 and content[:3] == b"\x00\x00\x08" else 0
+    sizes = np.frombuffer(content, ">u4", rank, offset=4).tolist() if rank and len(content) >= 4 + 4 * rank else []
+    if not sizes or len(content) != 4 + 4 * rank + int(np.prod(sizes, dtype=object)):
+        raise wrong(f"{path} is not a whole IDX file: delete it, and it is fetched anew")
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(sizes)
+
+
+class _Bar:
+    """What pooch moves as a progress bar: passes the bytes on to a function."""
+
+    def __init__(self, progress: Progress, before: int, size: int, whole: int) -> None:
+        self.total = size
+        self._progress = progress
+        self._before = before
+        self._size = size
+        self._whole = whole
+        self._come = 0
+
+    def update(self, count: int) -> None:
+        """Count bytes; pooch counts whole pieces, the last of which may be shorter."""
+        self._come = min(self._come + count, self._size)
+        self._progress(self._before + self._come, self._whole)
+
+    def reset(self) -> None:
+        """Start again from none."""
+        self._come = 0
+
+    def close(self) -> None:
+        """Be done: nothing to put away."""
+
+
+def download(
+    name: str, files: Sequence[Download], folder: Path, progress: Progress | None = None, base_url: str = BASE_URL
+) -> None:
+    """Fetch the files of a data set into a folder, each held to its checksum.
+
+    A file stands under its name only when it is whole: it arrives under another, which is removed whatever
+    happens. Raises ConfigError saying what went wrong and where to put the files by hand.
+    """
+    try:
+        import pooch
+        import requests
+    except ImportError:
+        raise wrong(f"{name} is not on this machine, and fetching it needs pooch: run pip install pooch") from None
+    pooch.get_logger().setLevel("WARNING")  # it announces each download on the screen
+    whole = sum(file.size for file in files)
+    before = 0
+    for file in files:
+        url = base_url + file.name
+        bar = _Bar(progress, before, file.size, whole) if progress else False
+        # Ten seconds to answer at all, thirty without a byte: a dead network is told from a slow one.
+        fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=(10, 30))
+        by_hand = f"put {' and '.join(each.name for each in files)} into {folder}, or choose digits"
+        try:
+            pooch.retrieve(url, file.checksum, fname=file.name, path=folder, downloader=fetch)
+        except requests.exceptions.HTTPError as error:
+            status = error.response.status_code if error.response is not None else "no answer"
+            raise wrong(f"{name} could not be downloaded, {url} answers {status}: {by_hand}") from None
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
+            raise wrong(f"{name} could not be downloaded, {url} broke off half way: try again, or {by_hand}") from None
+        except requests.exceptions.RequestException:
+            raise wrong(f"{name} is not on this machine and {url} cannot be reached: {by_hand}") from None
+        except ValueError:
+            raise wrong(
+                f"{name} could not be downloaded, what {url} sends has another checksum: try again, or {by_hand}"
+            ) from None
+        except OSError as error:
+            raise wrong(
+                f"{name} cannot be kept in {folder} ({reason(error)}): "
+                f"set REGTUI_CACHE_DIR to a folder that can be written"
+            ) from None
+        before += file.size
