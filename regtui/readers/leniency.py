@@ -1,0 +1,81 @@
+"""Records that are not quite ours: written by other tools, by other versions, or by hand."""
+
+import contextlib
+from typing import Any, get_args
+
+import msgspec
+
+from regtui.core.config import RunConfig, fields, policy_defaults
+from regtui.core.events import Event, RunStarted
+from regtui.core.fields import ConfigError, check
+
+KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Event))
+"""The kinds of record that are known here."""
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError)
+"""What the libraries raise on a line that is not a record."""
+
+COUNTS = ("step", "epoch")
+
+
+def event_from(record: dict[str, Any], run_id: str) -> Event:
+    """Make an event of a record whose numbers may be texts or not finite; raises one of `UNREADABLE`.
+
+    A run's record is read whatever is wrong with it; `run_id` is its name where it has none.
+    """
+    if record["kind"] == "run":
+        return _run_from(record, run_id)
+    whole = {name: int(record[name]) for name in COUNTS if isinstance(record.get(name), float)}
+    event: Event = msgspec.convert({**record, **whole}, Event, strict=False)
+    return event
+
+
+def with_sound_config(run: RunStarted) -> tuple[RunStarted, list[str]]:
+    """Take what cannot be run out of a run's configuration, so that nothing that is drawn from it can fail.
+
+    Returns the run, and what was replaced by defaults, in words.
+    """
+    config = run.config
+    if next(config.problems(), None) is None and all(
+        value is None or getattr(config, name) is not None
+        for name, value in policy_defaults(config.lr_policy, config.plateau_per).items()
+    ):
+        return run, []
+    config, problems = _sound_config(msgspec.structs.asdict(config))
+    return msgspec.structs.replace(run, config=config), problems
+
+
+def _run_from(record: dict[str, Any], run_id: str) -> RunStarted:
+    kept: dict[str, Any] = {"run_id": run_id}
+    for item in msgspec.structs.fields(RunStarted):
+        if item.name in record and item.name != "config":
+            with contextlib.suppress(*UNREADABLE):
+                kept[item.name] = msgspec.convert(record[item.name], item.type)
+    asked = record.get("config")
+    values: dict[str, Any] = {}
+    for item in msgspec.structs.fields(RunConfig):
+        if isinstance(asked, dict) and item.name in asked:
+            with contextlib.suppress(*UNREADABLE):
+                values[item.name] = msgspec.convert(asked[item.name], item.type)
+    return RunStarted(config=RunConfig(**values), **kept)
+
+
+def _sound_config(values: dict[str, Any]) -> tuple[RunConfig, list[str]]:
+    problems: list[str] = []
+    for name, field in fields().items():
+        try:
+            check(field, values[name])
+        except ConfigError as problem:
+            problems.append(_told(problem))
+            del values[name]
+    for conflict in list(RunConfig(**values).problems()):
+        problems.append(_told(conflict))
+        values.pop(conflict.field, None)
+    config = RunConfig(**values)
+    defaults = policy_defaults(config.lr_policy, config.plateau_per)
+    gaps = {name: value for name, value in defaults.items() if getattr(config, name) is None}
+    return msgspec.structs.replace(config, **gaps), problems
+
+
+def _told(problem: ConfigError) -> str:
+    return f"{problem.field} of the run {problem.problem}; shown as if it were the default"

@@ -1,0 +1,66 @@
+"""What every log reader must do, and the one error that a log can be worth."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from regtui.core.events import Event
+
+LINES_NAMED = 10
+"""Line numbers kept for the warning: enough to find the cause, few enough for one sentence."""
+
+
+class LogError(Exception):
+    """A log that cannot be read or written; its text is one sentence naming the file and what would be right."""
+
+
+class SkippedLines:
+    """The lines of a log that could not be read: how many, and the numbers of the first ones, from 1."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[int] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.first)
+
+    def add(self, line: int) -> None:
+        """Count one line."""
+        self.count += 1
+        if len(self.first) < LINES_NAMED:
+            self.first.append(line)
+
+    def sentence(self, name: str) -> str:
+        """Name the lines in a sentence for a person; empty when there are none."""
+        if not self.count:
+            return ""
+        noun = "line" if self.count == 1 else "lines"
+        more = ", ..." if self.count > len(self.first) else ""
+        numbers = ", ".join(str(line) for line in self.first)
+        return f"{self.count} {noun} of {name} could not be read and left out: {noun} {numbers}{more}"
+
+
+class Reader(Protocol):
+    """One log, read as far as it has been written."""
+
+    skipped: SkippedLines
+    """Lines that could not be read."""
+
+    def __init__(self, path: Path) -> None:
+        """Name the log; nothing is read before the first poll."""
+
+    @classmethod
+    def accepts(cls, path: Path) -> bool:
+        """Tell whether a file holds at least one record of this format."""
+
+    def poll(self, limit: int | None = None) -> list[Event]:
+        """Give what has been written since the last call, at most `limit` events, and never wait.
+
+        An empty list means 'nothing new yet'. A log that shrank or was replaced is read anew from its start.
+        """
+
+    def warnings(self) -> list[str]:
+        """Say in sentences what was skipped or replaced while reading."""
