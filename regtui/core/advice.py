@@ -1,0 +1,180 @@
+"""One line of advice that follows from a run's own configuration and curves."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from regtui.core.config import RunConfig
+from regtui.core.curve import RECENT
+from regtui.core.history import History
+from regtui.core.judge import FEWEST, Judgement
+
+USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1, "momentum": 0.01}
+"""Where each optimizer usually works on nets of this kind: Adam's published default, and the common start of SGD."""
+
+STRONG_L2 = 0.001
+"""The tutorial's weight; far above it the penalty outweighs what is to be learned."""
+
+USUAL_DROPOUT = 0.4
+"""The tutorial's share."""
+
+COLLAPSED = 0.5
+"""Kernels that have lost half of the norm they started with are held down by a penalty, not by the data."""
+
+JUMPY = 0.2
+"""A noise of a fifth of the loss itself: its epochs cannot be compared one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The configuration as it stood at one epoch, knobs turned by hand included."""
+
+    config: RunConfig
+    l2: float
+    l1: float
+    weight_decay: float
+    dropout: float
+    learning_rate: float
+    """The rate used last."""
+
+    @classmethod
+    def at(cls, history: History, row: int) -> "Settings":
+        """Read the configuration and the knobs turned up to the end of an epoch."""
+        config = history.config or RunConfig()
+        knobs = {name: getattr(config, name) for name in ("l2", "l1", "weight_decay", "dropout")}
+        table = history.epochs
+        step = table.step.values[row] if 0 <= row < len(table) - 1 else math.inf
+        for change in history.changes:
+            if change.what in knobs and change.new is not None and change.step <= step:
+                knobs[change.what] = change.new
+        rate = table.learning_rate.values[row] if 0 <= row < len(table) else math.nan
+        return cls(config=config, learning_rate=float(rate) if rate > 0 else config.learning_rate, **knobs)
+
+    @property
+    def usual_rate(self) -> float:
+        """Where this run's optimizer usually works."""
+        return USUAL_RATES.get(self.config.optimizer, 1e-3)
+
+    def lower_rate(self) -> str:
+        """Advise a lower learning rate: the optimizer's usual one, or a tenth where that is not lower."""
+        start = self.config.learning_rate
+        lower = min(start / 10, self.usual_rate)
+        return f"try learning rate {lower:g} instead of {start:g}"
+
+
+def number(value: float) -> str:
+    """Write a loss for people: three decimals, or three digits where it is small or large."""
+    if not math.isfinite(value):
+        return "—"
+    return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
+    """Say what to try next."""
+    if found.state == "overfitting":
+        return _against_overfitting(history, found, settings)
+    if found.state == "underfitting":
+        return _against_underfitting(history, found, settings, row)
+    if found.state == "recovered":
+        return _after_recovery(history, found)
+    if found.state == "warming_up":
+        return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"
+    return _while_fitting(history, found, settings, over=over)
+
+
+def _against_overfitting(history: History, found: Judgement, settings: Settings) -> str:
+    valid, epochs = history.epochs.valid_loss.values, history.epochs.epoch.values
+    remedies = []
+    if settings.dropout < USUAL_DROPOUT:
+        remedies.append(f"dropout {USUAL_DROPOUT:g}")
+    elif settings.dropout < 0.6:
+        remedies.append(f"dropout {settings.dropout + 0.1:g}")
+    if settings.l2 == 0 and settings.weight_decay == 0:
+        remedies.append(f"l2 {STRONG_L2:g}")
+    elif 0 < settings.l2 < 0.01:
+        remedies.append(f"l2 {min(settings.l2 * 3, 0.01):g}")
+    if not remedies:
+        remedies.append("a smaller net" if settings.config.train_rows is None else "more train rows")
+    best = f"stop at epoch {epochs[found.best]:g}"
+    there = f"validation {number(valid[found.best])} there, {number(valid[found.valid_row])} now"
+    return f"try {', '.join(remedies)}, or {best}: {there}"
+
+
+def _against_underfitting(history: History, found: Judgement, settings: Settings, row: int) -> str:
+    config = settings.config
+    held = _held_down(history, settings, row)
+    if held:
+        return held
+    table = history.epochs
+    running = table.running_loss.values[: row + 1]
+    highest = float(np.nanmax(running)) if np.isfinite(running).any() else math.nan
+    jumps = found.train_noise > 0.01 * found.guessing
+    usual = settings.usual_rate
+    if config.learning_rate > usual and (highest > 1.5 * found.guessing or jumps or found.slope >= 0):
+        return settings.lower_rate()
+    if settings.learning_rate < config.learning_rate / 100:
+        return (
+            f"the learning rate has fallen from {config.learning_rate:g} to {settings.learning_rate:.3g}: "
+            "let it fall later or more slowly"
+        )
+    if config.learning_rate < usual:
+        return f"try learning rate {usual:g} instead of {config.learning_rate:g}"
+    if found.slope < 0 and not jumps:
+        return f"try learning rate {3 * config.learning_rate:g} instead of {config.learning_rate:g}, or more epochs"
+    widths = ",".join(str(2 * width) for width in config.hidden)
+    return f"try a wider net (hidden {widths}), or learning rate {config.learning_rate / 3:.2g}"
+
+
+def _held_down(history: History, settings: Settings, row: int) -> str:
+    """Blame the regularisation where it is strong and the kernels have shrunk."""
+    if settings.l2 > STRONG_L2 and _has_collapsed(history, settings, row):
+        return f"try l2 {STRONG_L2:g} instead of {settings.l2:g}: the penalty holds the weights near zero"
+    if settings.l1 > 0 and _has_collapsed(history, settings, row):
+        return f"try l1 {settings.l1 / 10:g} instead of {settings.l1:g}: the penalty holds the weights near zero"
+    if settings.weight_decay > 0 and _has_collapsed(history, settings, row):
+        lower = settings.weight_decay / 10
+        return f"try weight decay {lower:g} instead of {settings.weight_decay:g}: it holds the weights near zero"
+    if settings.dropout > 0.5:
+        return f"try dropout {USUAL_DROPOUT:g} instead of {settings.dropout:g}"
+    return ""
+
+
+def _has_collapsed(history: History, settings: Settings, row: int) -> bool:
+    """Tell whether a hidden kernel has less than half of its starting norm; True where norms were not logged.
+
+    Kernels start He uniform, with variance 2 / inputs, so a kernel (inputs, outputs) starts with norm sqrt(2 outputs).
+    """
+    norms = [column.values[row] for column in history.epochs.weight_norms.values()]
+    starts = [math.sqrt(2 * width) for width in settings.config.hidden]
+    known = [now / start for now, start in zip(norms, starts, strict=False) if math.isfinite(now)]
+    return min(known) < COLLAPSED if known else True
+
+
+def _after_recovery(history: History, found: Judgement) -> str:
+    since = history.epochs.step.values[found.since]
+    turned = [change for change in history.changes if change.step <= since and change.new is not None]
+    best = history.epochs.epoch.values[found.best]
+    if turned:
+        last = turned[-1]
+        name = last.what.replace("_", " ")
+        return f"keep {name} {last.new:g} (since epoch {last.epoch}); if the loss rises again, stop at epoch {best:g}"
+    return f"go on; if the loss rises again, stop at epoch {best:g}"
+
+
+def _while_fitting(history: History, found: Judgement, settings: Settings, *, over: bool) -> str:
+    config = settings.config
+    if found.valid_row < 0:
+        return "log a validation loss to see whether the run overfits"
+    epochs = history.epochs.epoch.values
+    idle = found.evaluated and int(epochs[found.valid_row] - epochs[found.best])
+    if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
+        lower = settings.learning_rate / 3
+        return f"losses jump by ±{number(found.noise)} from epoch to epoch: try learning rate {lower:.2g}"
+    if idle < RECENT // 2:
+        return (
+            f"still improving: try more than {config.epochs} epochs" if over else "validation is still falling: go on"
+        )
+    if idle < RECENT:
+        return "try more epochs" if over else f"no better for {idle} epochs: wait a little longer"
+    return f"no better since epoch {epochs[found.best]:g} and no worse: stop, or try another learning rate"

@@ -1,0 +1,110 @@
+"""What can be worked out from a History: gap, best epoch, verdict, speed and time left.
+
+The public face of the analysis; each function is a pure function of the History. Losses are in nats, times in
+seconds, speeds in steps a second.
+"""
+
+import math
+
+import numpy as np
+
+from regtui.core.curve import RECENT, spread
+from regtui.core.history import History
+from regtui.core.judge import State as State
+from regtui.core.judge import states as states
+from regtui.core.series import FloatArray
+from regtui.core.verdict import Verdict as Verdict
+from regtui.core.verdict import epoch_number
+from regtui.core.verdict import verdict as verdict
+from regtui.core.verdict import verdict_at as verdict_at
+
+SPEED_RECORDS = 4096
+"""Newest step records that the speed is taken from: enough to be steady, few enough to follow a change."""
+
+
+def gap(history: History) -> FloatArray:
+    """Give the generalisation gap of each epoch, validation loss minus training loss, NaN where one is missing.
+
+    Both are measured after the epoch, dropout off and without the penalty: the only pair that may be compared.
+    """
+    return history.epochs.valid_loss.values - history.epochs.train_loss.values
+
+
+def best_row(history: History) -> int | None:
+    """Give the row of the lowest validation loss in the table of epochs, the first on ties."""
+    values = history.epochs.valid_loss.values
+    if not np.isfinite(values).any():
+        return None
+    return int(np.nanargmin(values))
+
+
+def best_epoch(history: History) -> int | None:
+    """Give the epoch of the lowest validation loss, the first on ties; None where none was measured."""
+    row = best_row(history)
+    return None if row is None else epoch_number(history, row)
+
+
+def noise(history: History) -> float:
+    """Estimate the standard deviation of the validation loss from one epoch to the next, now; see `curve.spread`."""
+    values = history.epochs.valid_loss.values[-8 * RECENT :]
+    values = values[np.isfinite(values)]
+    with np.errstate(all="ignore"):
+        return spread(np.diff(values[-RECENT - 1 :]))
+
+
+def steps_per_second(history: History) -> float | None:
+    """Give the training speed, the first steps and their compile time left out; None while it cannot be known.
+
+    The records of one chunk share a time, so chunks are compared: steps made over time passed, for each chunk but
+    the first (which traces and compiles), and of those the median weighted by steps. A pause or an evaluation makes
+    one chunk look slow and does not move the median. Without times of steps, the epochs' own training seconds are
+    taken, the first left out where there are others.
+    """
+    steps, times = history.steps.step.values[-SPEED_RECORDS:], history.steps.time.values[-SPEED_RECORDS:]
+    known = np.isfinite(times) & np.isfinite(steps)
+    steps, times = steps[known], times[known]
+    ends = np.flatnonzero(np.diff(times) > 0)
+    if len(ends) >= 3:
+        last = np.append(ends, len(times) - 1)
+        made, passed = np.diff(steps[last]), np.diff(times[last])
+        useful = (made > 0) & (passed > 0)
+        if useful.any():
+            return _weighted_median(made[useful] / passed[useful], made[useful])
+    seconds, ended = history.epochs.seconds.values, history.epochs.step.values
+    made = np.diff(ended, prepend=0.0)
+    useful = np.isfinite(seconds) & (seconds > 0) & (made > 0)
+    if useful.sum() > 1:
+        useful[np.argmax(useful)] = False
+    if not useful.any():
+        return None
+    return _weighted_median((made[useful] / seconds[useful])[-RECENT:], made[useful][-RECENT:])
+
+
+def _weighted_median(values: FloatArray, weights: FloatArray) -> float | None:
+    order = np.argsort(values)
+    passed = np.cumsum(weights[order])
+    middle = float(values[order][np.searchsorted(passed, passed[-1] / 2)])
+    return middle if math.isfinite(middle) and middle > 0 else None
+
+
+def eta_seconds(history: History, now: float) -> float | None:
+    """Estimate the seconds until the run has made all its steps; None for a run that is over or cannot say.
+
+    Steps left over the present speed, plus an evaluation for each epoch left, less the time passed since the newest
+    record (`now`, in seconds since the epoch of Unix, on the clock of the machine that trains).
+    """
+    if history.status != "running" or history.config is None:
+        return None
+    speed, total = steps_per_second(history), history.total_steps
+    if speed is None or not math.isfinite(total):
+        return None
+    left = max(0.0, total - history.step)
+    evaluation = history.epochs.evaluate_seconds.values[-RECENT:]
+    evaluation = evaluation[np.isfinite(evaluation)]
+    epochs_left = max(0.0, history.config.epochs - len(history.epochs))
+    seconds = left / speed + (float(np.median(evaluation)) * epochs_left if len(evaluation) else 0.0)
+    latest = max(
+        (time for time in (history.steps.time.last, history.epochs.time.last) if math.isfinite(time)), default=math.nan
+    )
+    since = now - latest
+    return max(0.0, seconds - since) if 0 < since < seconds else seconds

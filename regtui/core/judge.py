@@ -1,0 +1,334 @@
+"""The state of a run at each of its epochs, judged from the epochs up to it and never from later ones.
+
+Each epoch is judged once, when it arrives, so that a run of 100,000 epochs costs no more at a frame than one of
+ten. What the screen says at epoch 20 is what the cursor says of epoch 20 an hour later.
+"""
+
+import math
+from typing import Literal, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from regtui.core.curve import AROUND_BEST, RECENT, Curve
+from regtui.core.history import EpochColumns, History
+from regtui.core.series import Column
+
+State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
+"""What can be said of a run; each is explained in `verdict.py`."""
+
+FEWEST = 5
+"""Evaluated epochs before anything is said: four changes from epoch to epoch are the fewest that have a spread."""
+
+NOISES = 3.0
+"""How many standard deviations of the noise a rise must exceed; three medians in a row beyond that are no accident."""
+
+SEVERAL = 3
+"""Evaluated epochs for which a condition must hold, before the state follows; the same on the way back."""
+
+SHARE_OF_BEST = 0.05
+"""A rise under 5 % of the best loss is not called overfitting, however quiet the loss: late in every clean run the
+validation loss creeps up by a few per cent while nothing a person would act on happens."""
+
+SHARE_OF_GUESSING = 0.005
+"""Nor is a rise under 0.5 % of the loss of guessing (0.012 nats for ten classes): it could not be seen in a chart."""
+
+LEARNED = 0.5
+"""A run that has not gone half of the way from guessing to the best loss its labels allow, and will not, underfits."""
+
+FAR_ABOVE = 3.0
+"""A training loss of three times that of guessing: worse than any net that merely failed to learn."""
+
+
+class Judgement(NamedTuple):
+    """What is known at one epoch; its numbers are the evidence."""
+
+    state: State
+    """The state of the run at this epoch."""
+    since: int
+    """Row of the epoch since which it holds; for overfitting that of the best validation loss."""
+    guessing: float
+    """Loss of guessing, in nats: see `guessing_loss`."""
+    evaluated: int
+    """Epochs with a validation loss so far."""
+    best: int
+    """Row of the lowest validation loss, the first on ties; -1 while there is none."""
+    valid: float
+    """Validation loss now: median of the last three measured, in nats."""
+    best_level: float
+    """Validation loss at the best: median of the five around it, in nats."""
+    noise: float
+    """Standard deviation of the validation loss from epoch to epoch, in nats: the larger of now and at the best."""
+    threshold: float
+    """Rise of `valid` over `best_level` beyond which the run overfits, in nats."""
+    train: float
+    """Training loss now: median of the last three measured, in nats."""
+    slope: float
+    """Change of the training loss per epoch over the last few, in nats."""
+    train_noise: float
+    """Standard deviation of the training loss from epoch to epoch, in nats."""
+    valid_row: int
+    """Row of the last epoch with a validation loss; -1 while there is none."""
+    train_row: int
+    """Row of the last epoch with a training loss; -1 while there is none."""
+    train_at_best: float
+    """Training loss when the validation loss was best, in nats."""
+
+
+# Keyed by the table of epochs, which a new run record replaces; the table itself only ever grows.
+_judges: "WeakKeyDictionary[EpochColumns, _Judge]" = WeakKeyDictionary()
+
+
+def judgement(history: History, row: int = -1) -> Judgement | None:
+    """Judge a run at one of its epochs, by row; None where there is no such epoch."""
+    count = len(history.epochs)
+    row = row + count if row < 0 else row
+    if not 0 <= row < count:
+        return None
+    with np.errstate(all="ignore"):
+        return _judge(history).at(row)
+
+
+def states(history: History) -> list[State]:
+    """Give the state at each epoch, in the order of the epochs."""
+    return list(_judge(history).states)
+
+
+def _judge(history: History) -> "_Judge":
+    judge = _judges.get(history.epochs)
+    if judge is None:
+        judge = _judges[history.epochs] = _Judge(history)
+    with np.errstate(all="ignore"):  # a loss near the largest float overflows to infinity, which compares as it should
+        judge.follow(history)
+    return judge
+
+
+def guessing_loss(history: History) -> float:
+    """Give the cross entropy of guessing, ln(classes), in nats.
+
+    Where a log does not say how many classes there are, the first loss stands for it: a net that has learned
+    nothing guesses, give or take what its random start adds. NaN where there is no loss at all.
+    """
+    classes = history.run.environment.get("classes") if history.run else None
+    if isinstance(classes, int | float) and 1 < classes < math.inf:
+        return math.log(classes)
+    for column in (history.steps.loss, history.epochs.running_loss, history.epochs.train_loss):
+        first = column.values[:RECENT]
+        finite = first[np.isfinite(first)]
+        if len(finite) and finite[0] > 0:
+            return float(finite[0])
+    return math.nan
+
+
+def lowest_loss(history: History) -> float:
+    """Give the lowest training loss that the labels allow without learning single rows by heart, in nats.
+
+    With a share p of the labels drawn at random from k classes, q = p (k-1)/k of them are wrong, and a model that
+    knows this and no more has the cross entropy -(1-q) ln(1-q) - q ln(q/(k-1)): 0.84 for p = 0.2 and k = 10.
+    """
+    config = history.config
+    noise = config.label_noise if config else 0.0
+    classes = history.run.environment.get("classes", 10) if history.run else 10
+    if not 0 < noise < 1 or not isinstance(classes, int | float) or not 2 <= classes < math.inf:
+        return 0.0
+    wrong = noise * (classes - 1) / classes
+    return -(1 - wrong) * math.log(1 - wrong) - wrong * math.log(wrong / (classes - 1))
+
+
+class _Latch:
+    """A condition that must hold several times in a row before it is believed, and fail as often to be dropped."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self.since = -1
+        """Row at which the condition that is believed began to hold."""
+        self._count = 0
+        self._first = -1
+
+    def feed(self, row: int, *, enter: bool, leave: bool) -> bool:
+        """Take one more observation; tell whether the latch has just turned."""
+        turning = leave if self.on else enter
+        if not turning:
+            self._count = 0
+            return False
+        self._first = row if self._count == 0 else self._first
+        self._count += 1
+        if self._count < SEVERAL:
+            return False
+        self.on = not self.on
+        self.since = self._first
+        self._count = 0
+        return True
+
+
+class _Judge:
+    """Follows one table of epochs as it grows."""
+
+    def __init__(self, history: History) -> None:
+        self.states: list[State] = []
+        self._since: list[int] = []
+        self._guessing = guessing_loss(history)
+        self._lowest = lowest_loss(history)
+        self._epochs = history.config.epochs if history.config else None
+        self._valid = Curve()
+        self._train = Curve()
+        self._valid_count: list[int] = []
+        self._train_count: list[int] = []
+        self._train_measured = False
+        self._running_seen = False
+        self._best: list[int] = []
+        self._overfit = _Latch()
+        self._underfit = _Latch()
+        self._recovered = -1
+
+    def at(self, row: int) -> Judgement:
+        """Put together what is known at a row."""
+        position, train = self._valid_count[row] - 1, self._train_count[row] - 1
+        best_level, noise, threshold = self._against_best(position)
+        return Judgement(
+            state=self.states[row],
+            since=self._since[row],
+            guessing=self._guessing,
+            evaluated=position + 1,
+            best=self._valid.row[self._best[position]] if position >= 0 else -1,
+            valid=_value(self._valid.level, position),
+            best_level=best_level,
+            noise=noise,
+            threshold=threshold,
+            train=_value(self._train.level, train),
+            slope=self._slope(train),
+            train_noise=_value(self._train.noise, train),
+            valid_row=self._valid.row[position] if position >= 0 else -1,
+            train_row=self._train.row[train] if train >= 0 else -1,
+            train_at_best=self._train_at_best(position, train),
+        )
+
+    def follow(self, history: History) -> None:
+        """Judge the epochs that came since the last call."""
+        table = history.epochs
+        start, stop = len(self.states), len(table)
+        if start == stop:
+            return
+        if not math.isfinite(self._guessing):
+            self._guessing = guessing_loss(history)
+        self._number = table.epoch.values
+        valid = table.valid_loss.values[start:stop].tolist()
+        measured, running = table.train_loss.values[start:stop].tolist(), table.running_loss.values[start:stop].tolist()
+        self._train_measured = self._train_measured or any(value == value for value in measured)
+        train = measured if self._train_measured else running
+        for curve, values, counts in ((self._valid, valid, self._valid_count), (self._train, train, self._train_count)):
+            known = [index for index, value in enumerate(values) if value == value]
+            before = len(curve)
+            curve.extend([start + index for index in known], [values[index] for index in known])
+            count = before
+            for value in values:
+                count += value == value
+                counts.append(count)
+        for index in range(stop - start):
+            self._judge_row(start + index, valid[index], measured[index], running[index])
+
+    def _judge_row(self, row: int, valid: float, measured: float, running: float) -> None:
+        position, train = self._valid_count[row] - 1, self._train_count[row] - 1
+        if valid == valid:
+            self._follow_best(position)
+            self._weigh_overfitting(row, position, train)
+        if (self._train.row[train] if train >= 0 else -1) == row:
+            self._weigh_underfitting(row, train, position)
+        evaluated = position + 1 or train + 1
+        if self._is_diverged(train, valid, measured, running):
+            state: State = "diverged"
+            since = self._keep_since(state, row)
+        elif self._overfit.on:
+            state, since = "overfitting", self._valid.row[self._best[position]]
+        elif self._underfit.on:
+            state, since = "underfitting", self._underfit.since
+        elif self._recovered >= 0:
+            state, since = "recovered", self._recovered
+        else:
+            state = "warming_up" if evaluated < FEWEST else "fitting"
+            since = self._keep_since(state, row)
+        self.states.append(state)
+        self._since.append(since)
+
+    def _keep_since(self, state: State, row: int) -> int:
+        return self._since[-1] if self.states and self.states[-1] == state else row
+
+    def _follow_best(self, position: int) -> None:
+        values = self._valid.value.values
+        best = self._best[-1] if self._best else 0
+        self._best.append(position if values[position] < values[best] else best)
+
+    def _against_best(self, position: int) -> tuple[float, float, float]:
+        """Give the level at the best, the noise and the rise that counts, as known at a position of the curve."""
+        if position < 0:
+            return math.nan, math.nan, math.nan
+        best = self._best[position]
+        known = best + AROUND_BEST // 2 <= position
+        level = float((self._valid.centre if known else self._valid.value).values[best])
+        noise = self._valid.noise.values
+        # The noise of a converged net is small although its best was a lucky dip of noisier days: take the larger.
+        largest = float(np.fmax(noise[position], noise[min(best + RECENT // 2, position)]))
+        floor = max(SHARE_OF_BEST * level, SHARE_OF_GUESSING * self._guessing if self._guessing > 0 else 0.0)
+        return level, largest, max(NOISES * largest if largest == largest else 0.0, floor)
+
+    def _weigh_overfitting(self, row: int, position: int, train: int) -> None:
+        if position < FEWEST - 1:
+            return
+        best = self._best[position]
+        level, _, threshold = self._against_best(position)
+        rise = float(self._valid.level.values[position]) - level
+        fell = train >= 0 and self._train.level.values[train] < self._train_at_best(position, train)
+        enter = position >= best + SEVERAL and rise > threshold and bool(fell)
+        turned = self._overfit.feed(row, enter=enter, leave=rise < threshold / 2)
+        if turned:
+            self._recovered = -1 if self._overfit.on else self._overfit.since
+
+    def _train_at_best(self, position: int, train: int) -> float:
+        """Give the level of the training loss at the best epoch, as known when `train` was its last position."""
+        if position < 0 or train < 0:
+            return math.nan
+        at_best = self._train_count[self._valid.row[self._best[position]]] - 1
+        known = at_best + AROUND_BEST // 2 <= train
+        return _value(self._train.centre if known else self._train.value, at_best)
+
+    def _slope(self, train: int) -> float:
+        """Give the change of the training loss per epoch over the last five evaluated epochs, in nats."""
+        if train < 1:
+            return math.nan
+        back = max(0, train - RECENT // 2)
+        level, rows = self._train.level.values, self._train.row
+        epochs = float(self._number[rows[train]] - self._number[rows[back]])
+        return float(level[train] - level[back]) / (epochs if epochs > 0 else train - back)
+
+    def _weigh_underfitting(self, row: int, train: int, position: int) -> None:
+        if train < FEWEST - 1 or not self._guessing > 0:
+            return
+        number = float(self._number[row])
+        # Where nobody said how long the run will be, it is given as long again as it has had.
+        left = max(0.0, self._epochs - number) if self._epochs else number
+        now = float(self._train.level.values[train])
+        then = now + min(0.0, self._slope(train)) * left
+        reach = max(self._guessing - self._lowest, 1e-9)
+        learned = (self._guessing - then) / reach
+        if position >= 0:
+            learned = max(learned, 1 - float(self._valid.level.values[position]) / self._guessing)
+        self._underfit.feed(row, enter=learned < LEARNED, leave=learned >= LEARNED)
+
+    def _is_diverged(self, train: int, valid: float, measured: float, running: float) -> bool:
+        """Tell whether the loss is no number any more, or worse than three times that of guessing.
+
+        Not measured and not finite look alike in a History; so a loss counts as lost only where it is known to be
+        measured at every epoch: the running loss, or in a log without it the training and validation loss.
+        """
+        if running == running:
+            self._running_seen = True
+        elif self._running_seen or (
+            train >= 2 and measured != measured and valid != valid and self._train.row[train] == train
+        ):
+            return True
+        here = measured if measured == measured else running
+        return self._guessing > 0 and here > FAR_ABOVE * self._guessing
+
+
+def _value(column: Column, position: int) -> float:
+    return float(column.values[position]) if position >= 0 else math.nan
