@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.series import Column
@@ -41,6 +43,8 @@ class EpochColumns:
         self.seconds = Column()
         self.evaluate_seconds = Column()
         self.time = Column()
+        self.measured = Column()
+        """1 where the epoch was evaluated, whatever came of it; 0 where it was not."""
         self.weight_norms: dict[str, Column] = {}
         """L2 norm of each kernel by layer, in the order of the layers."""
 
@@ -85,8 +89,9 @@ class History:
     @property
     def steps_per_epoch(self) -> float:
         """Updates in one epoch: as the run said, else as its epochs show; NaN while unknown."""
-        if self.run and self.run.environment.get("steps_per_epoch"):
-            return float(self.run.environment["steps_per_epoch"])
+        said = self.run.environment.get("steps_per_epoch") if self.run else None
+        if isinstance(said, int | float) and 0 < said < float("inf"):
+            return float(said)
         if len(self.epochs) and self.epochs.epoch.last > 0:
             return self.epochs.step.last / self.epochs.epoch.last
         return float("nan")
@@ -99,17 +104,20 @@ class History:
     def apply(self, events: Iterable[Event]) -> None:
         """Fold events in; a second `run` record starts afresh, so that the newest run of a log is shown."""
         steps: list[StepEnded] = []
+        epochs: list[EpochEnded] = []
         count = 0
         for event in events:
             count += 1
-            if isinstance(event, StepEnded):
-                steps.append(event)
-                continue
-            if isinstance(event, RunStarted):
-                steps.clear()
-                self._reset(event)
+            # The exact type, and steps first: a log is nearly all steps.
+            kind = type(event)
+            if kind is StepEnded:
+                steps.append(event)  # type: ignore[arg-type] # a type that was compared is not narrowed
             elif isinstance(event, EpochEnded):
-                self._add_epoch(event)
+                epochs.append(event)
+            elif isinstance(event, RunStarted):
+                steps.clear()
+                epochs.clear()
+                self._reset(event)
             elif isinstance(event, Changed):
                 self.changes.append(event)
             elif isinstance(event, Noted):
@@ -118,6 +126,8 @@ class History:
                 self.end = event
         if steps:
             self._add_steps(steps)
+        if epochs:
+            self._add_epochs(epochs)
         self.version += bool(count)
 
     def _add_steps(self, steps: list[StepEnded]) -> None:
@@ -128,33 +138,33 @@ class History:
         table.learning_rate.extend([event.learning_rate for event in steps])
         table.time.extend([event.time for event in steps])
 
-    def _add_epoch(self, event: EpochEnded) -> None:
+    def _add_epochs(self, epochs: list[EpochEnded]) -> None:
         table = self.epochs
-        train, valid = event.train or NOT_MEASURED, event.valid or NOT_MEASURED
-        table.epoch.extend([event.epoch])
-        _extend_rising(table.step, [event.step])
-        table.train_loss.extend([train.loss])
-        table.train_accuracy.extend([train.accuracy])
-        table.valid_loss.extend([valid.loss])
-        table.valid_accuracy.extend([valid.accuracy])
-        table.running_loss.extend([event.running_loss])
-        table.penalty.extend([event.penalty])
-        table.learning_rate.extend([event.learning_rate])
-        table.seconds.extend([event.seconds])
-        table.evaluate_seconds.extend([event.evaluate_seconds])
-        table.time.extend([event.time])
-        for layer, norm in event.weight_norms.items():
-            column = table.weight_norms.setdefault(layer, Column([None] * (len(table) - 1)))
-            column.extend([norm])
-        for column in table.weight_norms.values():
-            column.extend([None] * (len(table) - len(column)))
+        before = len(table)
+        train = [event.train or NOT_MEASURED for event in epochs]
+        valid = [event.valid or NOT_MEASURED for event in epochs]
+        table.epoch.extend([event.epoch for event in epochs])
+        _extend_rising(table.step, [event.step for event in epochs])
+        table.train_loss.extend([metrics.loss for metrics in train])
+        table.train_accuracy.extend([metrics.accuracy for metrics in train])
+        table.valid_loss.extend([metrics.loss for metrics in valid])
+        table.valid_accuracy.extend([metrics.accuracy for metrics in valid])
+        table.running_loss.extend([event.running_loss for event in epochs])
+        table.penalty.extend([event.penalty for event in epochs])
+        table.learning_rate.extend([event.learning_rate for event in epochs])
+        table.seconds.extend([event.seconds for event in epochs])
+        table.evaluate_seconds.extend([event.evaluate_seconds for event in epochs])
+        table.time.extend([event.time for event in epochs])
+        table.measured.extend([float(event.train is not None or event.valid is not None) for event in epochs])
+        for layer in dict.fromkeys(layer for event in epochs for layer in event.weight_norms):
+            table.weight_norms.setdefault(layer, Column([None] * before))
+        for layer, column in table.weight_norms.items():
+            column.extend([event.weight_norms.get(layer) for event in epochs])
 
 
 def _extend_rising(column: Column, values: list[int]) -> None:
     """Add steps so that the column never falls: charts look positions up in it by bisection."""
-    highest = column.last if len(column) else float("-inf")
-    rising: list[float] = []
-    for value in values:
-        highest = value if value > highest else highest
-        rising.append(highest)
-    column.extend(rising)
+    before = len(column)
+    column.extend(values)
+    added = column.values[max(0, before - 1) :]
+    np.fmax.accumulate(added, out=added)
