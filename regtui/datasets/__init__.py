@@ -113,11 +113,11 @@ def _scaler(table: Table, train: NDArray[np.intp]) -> Callable[[Array], NDArray[
     span = np.where(span == 0, 1.0, span)
 
     # Bytes and 16-bit numbers are exact in float32: images need not pass through arrays twice as large.
-    width = np.float32 if table.features.dtype.itemsize <= 2 else np.float64
+    width: Any = np.float32 if table.features.dtype.itemsize <= 2 else np.float64
     low, span = low.astype(width), span.astype(width)
 
     def scale(features: Array) -> NDArray[np.float32]:
-        scaled: NDArray[Any] = (features.astype(width) - low) / span
+        scaled: Array = (features.astype(width) - low) / span
         return scaled.astype(np.float32, copy=False)
 
     return scale
