@@ -1,0 +1,19 @@
+"""Series to lines of text: what the app and the headless report draw alike.
+
+`draw` gives exactly `height` lines of exactly `width` cells for any History and any size, and never raises on data.
+Strips stand above each other on one x axis; each curve is thinned to at most two points a column, its lowest and
+highest, so a single bad step in a million still shows. Lines are tuples and compare equal when nothing changed.
+"""
+
+from regtui.charts.compose import draw as draw
+from regtui.charts.compose import epoch_at as epoch_at
+from regtui.charts.view import ROLES as ROLES
+from regtui.charts.view import SMOOTHING as SMOOTHING
+from regtui.charts.view import STRIPS as STRIPS
+from regtui.charts.view import STYLES as STYLES
+from regtui.charts.view import TINT as TINT
+from regtui.charts.view import Mark as Mark
+from regtui.charts.view import Span as Span
+from regtui.charts.view import StyledLine as StyledLine
+from regtui.charts.view import View as View
+from regtui.charts.view import glyphs as glyphs

@@ -1,0 +1,366 @@
+"""Strips to lines: where each strip, axis, rule and label stands on the grid of cells."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from regtui.charts import strips as make
+from regtui.charts.canvas import draw_curves
+from regtui.charts.grid import FAINT, Grid
+from regtui.charts.rules import Rule, rules_of
+from regtui.charts.scales import XAxis, number
+from regtui.charts.strips import EndLabel, Pin, Strip
+from regtui.charts.view import Glyphs, StyledLine, View, glyphs, plain
+from regtui.core.config import RunConfig
+from regtui.core.history import History
+
+SHARES = {"loss": 5, "rate": 3, "gap": 3, "norms": 3}
+"""How the height is shared: the loss is what is read most."""
+
+SMALLEST_STRIP = 4
+"""Rows below which a strip is left out: its title and three rows of curve."""
+
+RULES_PER_CELL = 1 / 6
+"""With more rules than this to a column, only their upper ends are drawn: a fence would hide the curves."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things stand, from the size alone, so that numbers keep their place while they change."""
+
+    left: int
+    """Columns of the y axis with its numbers."""
+    columns: int
+    """Columns of the plot."""
+    right: int
+    """Columns kept free for the names at the curves' ends."""
+    foot: int
+    """Rows of the x axis: its line and its numbers."""
+    strips: tuple[tuple[str, int, int, int], ...]
+    """Name, first row, rows of title (0 or 1) and rows of plot of each."""
+
+
+def layout(width: int, height: int, wanted: tuple[str, ...]) -> Layout:
+    """Share out the cells; what does not fit is left out: strips from the last, then titles, axes, names."""
+    left = 7 if width >= 30 else 0
+    right = 17 if width >= 72 else 11 if width >= 48 else 0
+    foot = 2 if height >= 8 else 1 if height >= 5 else 0
+    names = [name for name in dict.fromkeys(wanted) if name in SHARES] or ["loss"]
+    room = height - foot
+    names = names[: max(1, room // SMALLEST_STRIP)]
+    total = sum(SHARES[name] for name in names)
+    rows = [max(SMALLEST_STRIP, room * SHARES[name] // total) for name in names]
+    rows[0] += room - sum(rows)
+    placed, first = [], 0
+    for name, high in zip(names, rows, strict=True):
+        title = 1 if high >= 3 else 0
+        placed.append((name, first, title, max(high - title, 0)))
+        first += high
+    return Layout(left, max(width - left - right, 1), right, foot, tuple(placed))
+
+
+def draw(
+    history: History, width: int, height: int, view: View | None = None, *, preview: RunConfig | None = None
+) -> list[StyledLine]:
+    """Draw a run as exactly `height` lines of exactly `width` cells.
+
+    `preview` is the configuration about to be run: its planned learning rate is drawn while the history is empty.
+    Never raises on data; a size below one cell gives no lines.
+    """
+    if width < 1 or height < 1:
+        return [()] * max(height, 0)
+    view = view or View()
+    signs = glyphs(view.ascii)
+    grid = Grid(width, height)
+    plan = layout(width, height, view.strips)
+    empty = not len(history.steps) and not len(history.epochs)
+    axis = x_axis(history, view, plan.columns, preview if empty else None)
+    plannable = axis is not None and axis.per_epoch > 0 and "rate" in {name for name, *_ in plan.strips}
+    if empty and (not plannable or history.end is not None):
+        _say(grid, 0, 0, width, height, _nothing_yet(history))
+        return _finish(grid, view)
+    if axis is None:
+        _say(grid, 0, 0, width, height, "nothing to draw in this run")
+        return _finish(grid, view)
+    rules = rules_of(history, view, axis, signs)
+    for name, first, title, rows in plan.strips:
+        strip = _strip(name, history, view, axis, rows, preview)
+        if empty and name != "rate":
+            strip.hint = _nothing_yet(history) if name == plan.strips[0][0] else ""
+        _paint(grid, plan, strip, first, title, rows, view, signs)
+    _tint(grid, plan, view, axis, history)
+    _rules(grid, plan, rules, signs)
+    _cursor(grid, plan, view, axis, history, signs)
+    _x_numbers(grid, plan, axis, view, history)
+    return _finish(grid, view)
+
+
+def _finish(grid: Grid, view: View) -> list[StyledLine]:
+    lines = grid.lines()
+    if not view.ascii:
+        return lines
+    return [tuple(span._replace(text=plain(span.text)) for span in line) for line in lines]
+
+
+def _nothing_yet(history: History) -> str:
+    if history.end is not None:
+        return "The run ended before its first step."
+    if history.run is not None:
+        return "Waiting for the first step."
+    return "No run yet. Its curves appear here as soon as it trains."
+
+
+def _strip(name: str, history: History, view: View, axis: XAxis, rows: int, preview: RunConfig | None) -> Strip:
+    if name == "rate":
+        return make.rate(history, axis, rows, preview)
+    if name == "gap":
+        return make.gap(history, axis, rows)
+    if name == "norms":
+        return make.norms(history, axis, rows)
+    return make.loss(history, view, axis, rows)
+
+
+def x_axis(history: History, view: View, columns: int, preview: RunConfig | None = None) -> XAxis | None:
+    """Choose the steps in sight: the whole planned run while it lives, what there is once it has ended."""
+    per_epoch = steps_per_epoch(history)
+    last = float(history.step)
+    planned = history.total_steps
+    if preview is not None and not per_epoch > 0:
+        per_epoch = float(guessed_steps_per_epoch(preview))
+        planned = per_epoch * preview.epochs
+    if view.zoom == "all":
+        low = min(0.0, *(float(c.values[0]) for c in (history.steps.step, history.epochs.step) if len(c)), 0.0)
+        high = last if history.end is not None and last > 0 else max(last, planned if math.isfinite(planned) else 0.0)
+    else:
+        low, high = last * (0.5 if view.zoom == "half" else 0.9), last
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    high = high if high > low else low + 1.0
+    return XAxis(low, high, columns, per_epoch)
+
+
+def steps_per_epoch(history: History) -> float:
+    """Give the steps of one epoch, NaN where epochs do not follow each other from 1, as in logs of several fits."""
+    per_epoch = history.steps_per_epoch
+    epochs = history.epochs.epoch
+    if len(epochs) and (epochs.last < epochs.bounds[1] or not per_epoch > 0):
+        return math.nan
+    return per_epoch if per_epoch > 0 else math.nan
+
+
+def guessed_steps_per_epoch(config: RunConfig) -> int:
+    """Give the steps of one epoch before the data is loaded; with all rows asked for, as if they were 10,000."""
+    rows = config.train_rows or 10_000
+    return max(1, -(-rows // config.batch_size))
+
+
+def epoch_at(history: History, width: int, height: int, column: int, view: View | None = None) -> int | None:
+    """Give the epoch drawn nearest to a column of the chart, such as one that was clicked; None where there is none."""
+    view = view or View()
+    plan = layout(max(width, 1), max(height, 1), view.strips)
+    axis = x_axis(history, view, plan.columns)
+    if axis is None or not len(history.epochs):
+        return None
+    share = min(max((column - plan.left + 0.5) / plan.columns, 0.0), 1.0)
+    steps = history.epochs.step.values
+    nearest = int(np.abs(steps - (axis.low + share * (axis.high - axis.low))).argmin())
+    return int(history.epochs.epoch.values[nearest])
+
+
+def _say(grid: Grid, row: int, column: int, width: int, height: int, text: str) -> None:
+    """Write a sentence in the middle of a box, over several lines if it must, cut where the box ends."""
+    lines, line = [], ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) > width:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    lines = [*lines, line][:height]
+    for index, line in enumerate(lines):
+        line = line[:width]
+        grid.put(row + (height - len(lines)) // 2 + index, column + (width - len(line)) // 2, line, "hint")
+
+
+def _paint(
+    grid: Grid, plan: Layout, strip: Strip, first: int, title: int, rows: int, view: View, signs: Glyphs
+) -> None:
+    """Draw one strip: title, y axis, curves, and the names at their ends."""
+    top = first + title
+    if title:
+        grid.put(first, 0, strip.title[: plan.left + plan.columns], "title")
+    if plan.left and rows:
+        for row in range(top, top + rows):
+            grid.put(row, plan.left - 1, signs.vertical, "axis")
+        if strip.scale is not None:
+            _y_numbers(grid, plan, strip, top, rows, signs)
+    if strip.scale is None:
+        if rows:
+            _say(grid, top, plan.left, plan.columns, rows, strip.hint)
+        return
+    if strip.zero is not None and 0 <= strip.zero <= 1:
+        row = top + min(int((1 - strip.zero) * rows), rows - 1)
+        grid.put(row, plan.left, signs.zero * plan.columns, "zero")
+    for row, column, sign, role in draw_curves(strip.curves, plan.columns, rows, ascii_only=view.ascii):
+        grid.put(top + row, plan.left + column, sign, role)
+    if strip.over is not None and rows:
+        for column in {min(int(place * plan.columns), plan.columns - 1) for place in strip.over.tolist()}:
+            if grid.role(top, plan.left + column) in FAINT:
+                grid.put(top, plan.left + column, signs.over, "running")
+    _names(grid, plan, strip.labels, top, rows)
+    for pin in strip.pins:
+        _pin(grid, plan, pin, top, rows, signs)
+
+
+def _y_numbers(grid: Grid, plan: Layout, strip: Strip, top: int, rows: int, signs: Glyphs) -> None:
+    taken: set[int] = set()
+    for place, text in strip.scale.ticks if strip.scale else ():
+        row = top + min(max(round((1 - place) * (rows - 1)), 0), rows - 1)
+        # Two numbers never share a row, nor stand on neighbouring ones where there is room for distance.
+        if row in taken or (rows > 4 and {row - 1, row + 1} & taken):
+            continue
+        taken.add(row)
+        grid.put(row, 0, text[: plan.left - 2].rjust(plan.left - 2), "label")
+        grid.put(row, plan.left - 1, signs.tick_left, "axis")
+
+
+def _names(grid: Grid, plan: Layout, labels: list[EndLabel], top: int, rows: int) -> None:
+    """Write each curve's name at its end, one a row, as near to its own row as the others leave room."""
+    if not labels or not rows:
+        return
+    wanted = sorted(labels, key=lambda label: -label.y)[:rows]
+    at = [min(max(round((1 - label.y) * (rows - 1)), 0), rows - 1) for label in wanted]
+    for index in range(1, len(at)):
+        at[index] = max(at[index], at[index - 1] + 1)
+    for index in range(len(at) - 1, -1, -1):
+        at[index] = min(at[index], rows - len(at) + index)
+    start = plan.left + max(min(int(label.x * plan.columns), plan.columns - 1) for label in wanted) + 2
+    room = grid.width - start
+    for label, row in zip(wanted, at, strict=True):
+        text = f"{label.name} {number(label.value)}"
+        if len(text) > room:
+            text = label.name
+        if len(text) <= room:
+            grid.put(top + row, start, text, label.role)
+
+
+def _pin(grid: Grid, plan: Layout, pin: Pin, top: int, rows: int, signs: Glyphs) -> None:
+    """Mark a point and write beside it, where nothing else stands, at most three rows away."""
+    if not rows:
+        return
+    column = plan.left + min(int(pin.x * plan.columns), plan.columns - 1)
+    row = top + min(max(int((1 - pin.y) * rows), 0), rows - 1)
+    if pin.dot:
+        grid.put(row, column, signs.best, pin.role)
+    for roles in (frozenset({"blank"}), FAINT):
+        for text in pin.texts:
+            for down in (1, -1, 2, -2, 3, -3):
+                if not top <= row + down < top + rows:
+                    continue
+                for start in (column - len(text) // 2, column, column - len(text) + 1):
+                    start = min(max(start, plan.left + 1), plan.left + plan.columns - len(text))
+                    if start > plan.left and grid.free(
+                        row + down, start - 1, min(len(text) + 2, grid.width - start + 1), roles
+                    ):
+                        grid.put(row + down, start, text, pin.role)
+                        return
+
+
+def _tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History) -> None:
+    """Colour the ground of the loss strip after the best epoch, and say in a word why."""
+    if view.overfit_since is None:
+        return
+    step = _step_of(history, axis, view.overfit_since)
+    if step is None or step >= axis.high:
+        return
+    first = plan.left + (axis.column(max(step, axis.low)) or 0) + 1
+    last_step = min(float(history.step), axis.high)
+    last = plan.left + (axis.column(last_step) or 0)
+    for name, start, title, rows in plan.strips:
+        if name not in ("loss", "gap"):
+            continue
+        for row in range(start + title, start + title + rows):
+            grid.tint(row, first, last)
+        if name == "loss":
+            text = "overfitting"
+            for row in (
+                *range(start + title, start + title + min(rows, 2)),
+                *range(start + title + rows - 1, start + title, -1),
+            ):
+                if last - first + 1 >= len(text) + 2 and grid.free(row, first + 1, len(text), FAINT):
+                    grid.put(row, first + 1, text, "overfit")
+                    break
+
+
+def _step_of(history: History, axis: XAxis, epoch: float) -> float | None:
+    """Give the step at which an epoch ended, the newest of that number."""
+    epochs = history.epochs
+    found = np.flatnonzero(epochs.epoch.values == epoch)
+    if len(found):
+        return float(epochs.step.values[found[-1]])
+    return epoch * axis.per_epoch if axis.per_epoch > 0 else None
+
+
+def _rules(grid: Grid, plan: Layout, rules: list[Rule], signs: Glyphs) -> None:
+    """Draw each rule through all strips, behind the curves, and its label over the first, the newest first."""
+    fence = len({rule.column for rule in rules if rule.role == "rule"}) > max(plan.columns * RULES_PER_CELL, 2)
+    under = frozenset({"blank", "running", "raw", "ghost", "zero"})
+    for rule in rules:
+        column = plan.left + rule.column
+        for _, first, title, rows in plan.strips:
+            if fence and rule.role == "rule":
+                grid.rule(first + title, column, signs.rule_tick, rule.role, under)
+                continue
+            for row in range(first, first + title + rows):
+                grid.rule(row, column, signs.rule, rule.role, under)
+    if not plan.strips[0][2]:
+        return
+    row = plan.strips[0][1]
+    ground = frozenset({"blank", "rule", "rule-user"})
+    for rule in sorted(rules, key=lambda rule: (rule.role == "rule", -rule.column)):
+        column = plan.left + rule.column
+        for start in (column + 1, column - len(rule.label)):
+            if grid.free(row, start - 1, len(rule.label) + 1, ground) and start + len(rule.label) <= grid.width:
+                if grid.role(row, start + len(rule.label)) not in ("blank", "", "rule", "rule-user"):
+                    continue
+                grid.put(row, start, rule.label, "cursor" if rule.role == "rule-user" else "label")
+                break
+
+
+def _cursor(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History, signs: Glyphs) -> None:
+    step = None if view.cursor is None else _step_of(history, axis, view.cursor)
+    column = None if step is None else axis.column(step)
+    if column is None:
+        return
+    for _, first, title, rows in plan.strips:
+        for row in range(first + title, first + title + rows):
+            grid.rule(row, plan.left + column, signs.cursor, "cursor", FAINT)
+
+
+def _x_numbers(grid: Grid, plan: Layout, axis: XAxis, view: View, history: History) -> None:
+    """Write the x axis: its line where there is room, its numbers, their unit, and the cursor's epoch."""
+    if not plan.foot:
+        return
+    signs = glyphs(view.ascii)
+    row = grid.height - 1
+    ticks, unit = axis.ticks()
+    if plan.foot > 1:
+        grid.put(row - 1, max(plan.left - 1, 0), signs.corner if plan.left else "", "axis")
+        grid.put(row - 1, plan.left, signs.horizontal * plan.columns, "axis")
+        for column, _ in ticks:
+            grid.put(row - 1, plan.left + column, signs.tick_down, "axis")
+    if view.cursor is not None:
+        step = _step_of(history, axis, view.cursor)
+        under = None if step is None else axis.column(step)
+        if under is not None:
+            text = str(view.cursor)
+            start = min(max(plan.left + under - len(text) // 2, 0), max(grid.width - len(text), 0))
+            grid.put(row, start, text, "cursor")
+    unit_at = grid.width - len(unit) if not plan.right else plan.left + plan.columns + 2
+    if grid.width >= 24 and grid.free(row, unit_at, len(unit)):
+        grid.put(row, unit_at, unit, "title")
+    for column, text in ticks:
+        start = min(max(plan.left + column - len(text) // 2, 0), grid.width - len(text))
+        if start >= 0 and grid.free(row, max(start - 1, 0), min(len(text) + 2, grid.width - max(start - 1, 0))):
+            grid.put(row, start, text, "label")
