@@ -196,11 +196,13 @@ class Warmup(Schedule):
         self._done = 0
 
     def plan(self, step: int, limit: int) -> FloatArray:
-        """Give the rates of the rise up to its end, then those of the schedule."""
+        """Give the rates of the rise, and after it as many as the schedule is certain of."""
         if step >= self._steps:
             return self._inner.plan(step - self._steps, limit)
-        whole = self._steps + 1
-        return self._top * np.arange(step + 1, min(step + limit, self._steps) + 1) / whole
+        end = min(step + limit, self._steps)
+        rise = self._top * np.arange(step + 1, end + 1) / (self._steps + 1)
+        left = step + limit - end
+        return np.concatenate([rise, self._inner.plan(0, left)]) if left else rise
 
     def observe(self, losses: Losses) -> None:
         """Show the schedule what was lost after the rise."""
