@@ -98,6 +98,7 @@ def describe(config: RunConfig, backend: Backend, data: Data) -> dict[str, Any]:
         "device": backend.device,
         "train_rows": len(data.train),
         "valid_rows": len(data.valid),
+        "classes": data.classes,
         "parameters": backend.parameters,
         "steps_per_epoch": math.ceil(len(data.train) / config.batch_size),
     }

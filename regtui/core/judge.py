@@ -123,16 +123,16 @@ def guessing_loss(history: History) -> float:
 def lowest_loss(history: History) -> float:
     """Give the lowest training loss that the labels allow without learning single rows by heart, in nats.
 
-    With a share p of the labels drawn at random from k classes, q = p (k-1)/k of them are wrong, and a model that
-    knows this and no more has the cross entropy -(1-q) ln(1-q) - q ln(q/(k-1)): 0.84 for p = 0.2 and k = 10.
+    With a share p of the labels replaced by one of the k - 1 other classes, a model that knows this and no more has
+    the cross entropy -(1-p) ln(1-p) - p ln(p/(k-1)), or ln k where that is less: 0.94 for p = 0.2 and k = 10.
     """
     config = history.config
     noise = config.label_noise if config else 0.0
     classes = history.run.environment.get("classes", 10) if history.run else 10
     if not 0 < noise < 1 or not isinstance(classes, int | float) or not 2 <= classes < math.inf:
         return 0.0
-    wrong = noise * (classes - 1) / classes
-    return -(1 - wrong) * math.log(1 - wrong) - wrong * math.log(wrong / (classes - 1))
+    entropy = -(1 - noise) * math.log(1 - noise) - noise * math.log(noise / (classes - 1))
+    return min(entropy, math.log(classes))
 
 
 class _Latch:
@@ -211,7 +211,7 @@ class _Judge:
             return
         if not math.isfinite(self._guessing):
             self._guessing = guessing_loss(history)
-        self._number = table.epoch.values
+        self._number, self._measured = table.epoch.values, table.measured.values
         valid = table.valid_loss.values[start:stop].tolist()
         measured, running = table.train_loss.values[start:stop].tolist(), table.running_loss.values[start:stop].tolist()
         self._train_measured = self._train_measured or any(value == value for value in measured)
@@ -235,7 +235,7 @@ class _Judge:
         if (self._train.row[train] if train >= 0 else -1) == row:
             self._weigh_underfitting(row, train, position)
         evaluated = position + 1 or train + 1
-        if self._is_diverged(train, valid, measured, running):
+        if self._is_diverged(evaluated, self._measured[row], valid, measured, running):
             state: State = "diverged"
             since = self._keep_since(state, row)
         elif self._overfit.on:
@@ -314,17 +314,15 @@ class _Judge:
             learned = max(learned, 1 - float(self._valid.level.values[position]) / self._guessing)
         self._underfit.feed(row, enter=learned < LEARNED, leave=learned >= LEARNED)
 
-    def _is_diverged(self, train: int, valid: float, measured: float, running: float) -> bool:
+    def _is_diverged(self, known: int, evaluated: float, valid: float, measured: float, running: float) -> bool:
         """Tell whether the loss is no number any more, or worse than three times that of guessing.
 
-        Not measured and not finite look alike in a History; so a loss counts as lost only where it is known to be
-        measured at every epoch: the running loss, or in a log without it the training and validation loss.
+        Not measured and not finite look alike in a column; so a loss is missed only where it should be: the running
+        loss in a log that has had one, the others at an epoch that was evaluated.
         """
         if running == running:
             self._running_seen = True
-        elif self._running_seen or (
-            train >= 2 and measured != measured and valid != valid and self._train.row[train] == train
-        ):
+        elif self._running_seen or (evaluated and known and valid != valid and measured != measured):
             return True
         here = measured if measured == measured else running
         return self._guessing > 0 and here > FAR_ABOVE * self._guessing

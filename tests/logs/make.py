@@ -1,0 +1,143 @@
+"""Make the labelled logs of this folder from real runs: `python tests/logs/make.py [NAME ...]`.
+
+Each run below is trained in each framework named beside it, through regtui's own loop, and its log written to
+`NAME-FRAMEWORK.jsonl`. Step records are thinned so that a log stays small; nothing else is left out or changed. What
+a person sees in each curve is in `labels.json`. MNIST is looked for in ../shared/data beside the repository, or where
+REGTUI_CACHE_DIR says. All of it takes about ten minutes on two cores.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from regtui import backends
+from regtui.core.config import RunConfig
+from regtui.core.events import Event, SetKnob, StepEnded, encode_lines
+from regtui.datasets import load
+from regtui.loop import train
+
+HERE = Path(__file__).parent
+MNIST_DIR = Path(os.environ.get("REGTUI_CACHE_DIR") or HERE.parents[2] / "shared" / "data")
+
+STEPS_KEPT = 100
+"""About so many step records a log: enough to draw, a tenth of what the epochs take."""
+
+DIGITS: dict[str, Any] = {
+    "dataset": "digits", "train_rows": 1000, "hidden": (200, 100), "batch_size": 32, "epochs": 60,
+    "optimizer": "adam", "learning_rate": 3e-3,
+}  # fmt: skip
+NOISY: dict[str, Any] = {**DIGITS, "label_noise": 0.2}
+MNIST: dict[str, Any] = {
+    "dataset": "mnist", "hidden": (200, 100), "batch_size": 128, "epochs": 40,
+    "optimizer": "adam", "learning_rate": 1e-3,
+}  # fmt: skip
+BOTH = ("torch", "tensorflow")
+TORCH = ("torch",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What to train, where, and which knobs to turn at the end of which epoch."""
+
+    given: dict[str, Any]
+    frameworks: tuple[str, ...] = BOTH
+    knobs: dict[int, tuple[SetKnob, ...]] = field(default_factory=dict)
+    every_step: bool = False
+    """Keep each step record, for what depends on all of them."""
+
+
+RUNS: dict[str, Run] = {
+    "clean": Run(given=DIGITS),
+    "noisy": Run(given=NOISY),
+    "noisy-seed1": Run(given={**NOISY, "seed": 1}, frameworks=TORCH),
+    "noisy-half": Run(given={**NOISY, "label_noise": 0.5}, frameworks=TORCH),
+    "noisy-dropout": Run(given={**NOISY, "dropout": 0.4}),
+    "noisy-l2": Run(given={**NOISY, "l2": 0.005}),
+    "noisy-l2-dropout": Run(given={**NOISY, "l2": 0.001, "dropout": 0.4}, frameworks=TORCH),
+    "noisy-remedy": Run(
+        given={**NOISY, "epochs": 90}, knobs={40: (SetKnob(knob="dropout", value=0.5), SetKnob(knob="l2", value=0.005))}
+    ),
+    "mnist-1000": Run(given={**MNIST, "train_rows": 1000}),
+    "mnist-5000": Run(given={**MNIST, "train_rows": 5000}),
+    "mnist-5000-remedies": Run(given={**MNIST, "train_rows": 5000, "dropout": 0.4, "l2": 0.001}, frameworks=TORCH),
+    "mnist-20000": Run(given={**MNIST, "train_rows": 20000, "epochs": 25}),
+    "l2-strong": Run(given={**DIGITS, "l2": 1.0, "epochs": 30}),
+    "l2-strong-tenth": Run(given={**DIGITS, "l2": 0.1, "epochs": 30}, frameworks=TORCH),
+    "lr-small": Run(given={**DIGITS, "learning_rate": 1e-6, "epochs": 30}),
+    "lr-small-sgd": Run(given={**DIGITS, "optimizer": "sgd", "learning_rate": 1e-4, "epochs": 30}, frameworks=TORCH),
+    "lr-slow": Run(given={**DIGITS, "optimizer": "sgd", "learning_rate": 3e-3, "epochs": 40}, frameworks=TORCH),
+    "lr-large": Run(given={**DIGITS, "learning_rate": 1.0, "epochs": 30}),
+    "lr-large-sgd": Run(given={**DIGITS, "optimizer": "sgd", "learning_rate": 20.0, "epochs": 30}),
+    "few-valid": Run(given={**DIGITS, "train_rows": 1737}),
+    "few-valid-seed1": Run(given={**DIGITS, "train_rows": 1737, "seed": 1}, frameworks=TORCH),
+    "few-valid-dropout": Run(given={**DIGITS, "train_rows": 1737, "dropout": 0.4, "seed": 2}, frameworks=TORCH),
+    "rescue": Run(
+        given={
+            **NOISY,
+            "optimizer": "sgd",
+            "learning_rate": 0.7,
+            "epochs": 40,
+            "lr_policy": "step",
+            "gamma": 0.1,
+            "every": 20,
+        }
+    ),
+    "plateau-epoch": Run(
+        given={**NOISY, "dropout": 0.4, "learning_rate": 1e-2, "lr_policy": "plateau", "plateau_per": "epoch"},
+        frameworks=TORCH,
+    ),
+    "plateau-step": Run(
+        given={**DIGITS, "epochs": 12, "lr_policy": "plateau", "plateau_per": "step", "patience": 60},
+        frameworks=TORCH,
+        every_step=True,
+    ),
+    "early-stop": Run(given={**NOISY, "early_stopping": 10}, frameworks=TORCH),
+    "two-epochs": Run(given={**NOISY, "epochs": 2}),
+}
+
+
+def events(run: Run, framework: str, name: str) -> Iterator[Event]:
+    """Train one run, turning its knobs, and give its events."""
+    config = RunConfig.create(framework=framework, device="cpu", **run.given)
+    data = load(config, cache_dir=MNIST_DIR)
+    backend = backends.find(framework)(config, data)
+    try:
+        chunks = train(config, backend, data, run_id=f"{name}-{framework}")
+        waiting: list[SetKnob] = []
+        batch = next(chunks, None)
+        while batch is not None:
+            yield from batch
+            for event in batch:
+                if event.__class__.__name__ == "EpochEnded":
+                    waiting += run.knobs.get(event.epoch, ())  # type: ignore[union-attr]
+            try:
+                batch = chunks.send(waiting.pop(0) if waiting else None)
+            except StopIteration:
+                batch = None
+    finally:
+        backend.close()
+
+
+def thin(found: list[Event], every: bool) -> list[Event]:
+    """Keep every k-th step record and the first, and the last two, which show how a run that diverged ended."""
+    steps = [event for event in found if isinstance(event, StepEnded)]
+    stride = 1 if every else max(1, len(steps) // STEPS_KEPT)
+    kept = {id(event) for event in [*steps[::stride], *steps[-2:]]}
+    return [event for event in found if not isinstance(event, StepEnded) or id(event) in kept]
+
+
+def main(names: list[str]) -> None:
+    """Make the runs named, or all of them."""
+    for name in names or RUNS:
+        run = RUNS[name]
+        for framework in run.frameworks:
+            path = HERE / f"{name}-{framework}.jsonl"
+            path.write_bytes(encode_lines(thin(list(events(run, framework, name)), run.every_step)))
+            print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
