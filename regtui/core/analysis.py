@@ -1,4 +1,4 @@
-"""What can be worked out from a History: gap, best epoch, verdict, speed and time left.
+"""What can be worked out from a History: gap, best epoch, verdict, drops, patience, what is to come, time left.
 
 The public face of the analysis; each function is a pure function of the History. Losses are in nats, times in
 seconds, speeds in steps a second.
@@ -9,9 +9,17 @@ import math
 import numpy as np
 
 from regtui.core.curve import RECENT, spread
+from regtui.core.drops import DropEffect as DropEffect
+from regtui.core.drops import drop_effects as drop_effects
+from regtui.core.forecast import Forecast as Forecast
+from regtui.core.forecast import forecast as forecast
 from regtui.core.history import History
 from regtui.core.judge import State as State
 from regtui.core.judge import states as states
+from regtui.core.meters import EarlyStopMeter as EarlyStopMeter
+from regtui.core.meters import Meters as Meters
+from regtui.core.meters import meters as meters
+from regtui.core.rates import PlateauMeter as PlateauMeter
 from regtui.core.series import FloatArray
 from regtui.core.verdict import Verdict as Verdict
 from regtui.core.verdict import epoch_number

@@ -1,0 +1,175 @@
+"""What each drop of the learning rate did to the validation loss."""
+
+import math
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+import msgspec
+import numpy as np
+
+from regtui.core.advice import number
+from regtui.core.events import Changed
+from regtui.core.history import EpochColumns, History
+from regtui.core.series import FloatArray
+
+WINDOW = 5
+"""Evaluated epochs looked at on each side: the gain of a drop is made within a few epochs, and later ones tell of
+other things."""
+
+FEWEST_SIDE = 3
+"""Fewer than three points have a slope but no error of the slope."""
+
+SURE = 2.0
+"""Standard errors by which slopes or levels must differ: one chance in twenty of calling noise a difference."""
+
+
+class DropEffect(msgspec.Struct, frozen=True, kw_only=True):
+    """One drop of the learning rate, and what came of it."""
+
+    step: int
+    """Updates completed when the rate dropped."""
+    epoch: int
+    """The epoch it belongs to."""
+    old: float
+    """The rate before."""
+    new: float
+    """The rate from then on."""
+    cause: str
+    """`plateau`, `step`, `user`, ..."""
+    slope_before: float | None
+    """Change of the validation loss per epoch over up to five evaluated epochs before, in nats; None if not known."""
+    slope_after: float | None
+    """The same over up to five epochs after, counted from the last one before, so that a sudden gain is in it."""
+    helped: bool | None
+    """True: the loss fell faster, rose more slowly or lies lower than before; False: the reverse; None: can't tell."""
+    reason: str
+    """The numbers behind `helped`, or why it cannot be told."""
+
+    @property
+    def line(self) -> str:
+        """Say it in one line: `LR 0.001 → 0.0001 at epoch 12 (plateau): helped; ...`."""
+        word = {True: "helped", False: "did not help", None: "can't tell if it helped"}[self.helped]
+        cause = {"user": "you"}.get(self.cause, self.cause)
+        by = f" ({cause})" if cause else ""
+        return f"LR {self.old:.3g} → {self.new:.3g} at epoch {self.epoch}{by}: {word}; {self.reason}"
+
+
+class _Line(NamedTuple):
+    """A straight line through some values, by least squares."""
+
+    slope: float
+    """Change per epoch."""
+    noise: float
+    """Standard deviation of the values about the line."""
+    error: float
+    """Standard error of the slope."""
+
+
+VISIBLE = 0.005
+"""A difference under 0.5 % of the loss is none that a person would see."""
+
+_settled: "WeakKeyDictionary[EpochColumns, list[DropEffect]]" = WeakKeyDictionary()
+
+
+def drop_effects(history: History) -> list[DropEffect]:
+    """Tell for each drop of the learning rate, in their order, whether it helped.
+
+    Compared are up to five evaluated epochs on each side, cut at the neighbouring drops. A drop helped when the
+    slope of the validation loss after it is lower than before by more than two standard errors, or when the loss
+    had stopped falling and its median is now lower by more than two; it did harm the other way round. The standard
+    error of a least-squares slope is s / sqrt(sum (x - mean x)^2), with s^2 the squared residuals over n - 2. Effects
+    whose five epochs after are complete do not change any more and are kept.
+    """
+    drops = [
+        change
+        for change in history.changes
+        if change.what == "learning_rate"
+        and change.cause != "floor"
+        and change.old is not None
+        and change.new is not None
+        and change.new < change.old
+    ]
+    known = _settled.setdefault(history.epochs, [])
+    effects = known[:]
+    steps = history.epochs.step.values
+    valid, numbers = history.epochs.valid_loss.values, history.epochs.epoch.values
+    evaluated = np.flatnonzero(np.isfinite(valid)) if len(drops) > len(known) else np.empty(0, np.intp)
+    ends = steps[evaluated]
+    for index in range(len(known), len(drops)):
+        drop = drops[index]
+        first = drops[index - 1].step if index else -math.inf
+        last = drops[index + 1].step if index + 1 < len(drops) else math.inf
+        at = int(np.searchsorted(ends, drop.step, side="right"))
+        begin = max(int(np.searchsorted(ends, first, side="right")), at - WINDOW)
+        stop = min(int(np.searchsorted(ends, last, side="right")), at + WINDOW)
+        before, after = evaluated[begin:at], evaluated[max(begin, at - 1) : stop]
+        with np.errstate(all="ignore"):
+            effect = _weigh(drop, numbers[before], valid[before], numbers[after], valid[after])
+        effects.append(effect)
+        complete = stop - at >= WINDOW or (len(ends) > 0 and ends[-1] > last)
+        if complete and len(known) == index:
+            known.append(effect)
+    return effects
+
+
+def _weigh(
+    drop: Changed, epochs_before: FloatArray, before: FloatArray, epochs_after: FloatArray, after: FloatArray
+) -> DropEffect:
+    """Compare the validation losses on both sides; `after` begins with the last one before, where there is one."""
+    anchored = len(before) > 0
+    since = len(after) - anchored
+    first = _line(epochs_before, before) if len(before) >= FEWEST_SIDE else None
+    then = _line(epochs_after[anchored:], after[anchored:]) if since >= FEWEST_SIDE else None
+    slope_after = _line(epochs_after, after).slope if since >= FEWEST_SIDE else math.nan
+    helped: bool | None = None
+    if first is None:
+        reason = f"only {_epochs(len(before))} evaluated before it"
+    elif then is None:
+        reason = f"only {_epochs(since)} evaluated since"
+    else:
+        error = math.hypot(first.error, then.error)
+        change = slope_after - first.slope
+        old, new = float(np.median(before)), float(np.median(after[anchored:]))
+        # The median of n values has about 1.25 times the standard error of their mean.
+        level_error = 1.25 * math.hypot(first.noise / math.sqrt(len(before)), then.noise / math.sqrt(since))
+        fell_before = first.slope < -SURE * first.error
+        lower = new < old - max(SURE * level_error, VISIBLE * old)
+        visible = abs(change) * WINDOW > VISIBLE * old
+        if (change < -SURE * error and visible) or (lower and not fell_before):
+            helped = True
+        elif change > SURE * error and visible:
+            helped = False
+        reason = (
+            f"validation loss {_pace(first.slope)} before, {_pace(slope_after)} after; {number(old)} → {number(new)}"
+        )
+        if helped is None:
+            reason += ", no more than its noise"
+    return DropEffect(
+        step=drop.step,
+        epoch=drop.epoch,
+        old=drop.old or 0.0,
+        new=drop.new or 0.0,
+        cause=drop.cause,
+        slope_before=first.slope if first and math.isfinite(first.slope) else None,
+        slope_after=slope_after if math.isfinite(slope_after) else None,
+        helped=helped,
+        reason=reason,
+    )
+
+
+def _line(epochs: FloatArray, values: FloatArray) -> _Line:
+    x = epochs if np.all(np.diff(epochs) > 0) else np.arange(len(values), dtype=np.float64)
+    x = x - x.mean()
+    across = float(x @ x)
+    slope = float(x @ values) / across
+    rest = values - values.mean() - slope * x
+    noise = math.sqrt(float(rest @ rest) / max(1, len(values) - 2))
+    return _Line(slope, noise, noise / math.sqrt(across))
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
+def _pace(slope: float) -> str:
+    return f"{'fell' if slope < 0 else 'rose'} by {number(abs(slope))} an epoch"

@@ -1,0 +1,158 @@
+"""Patience: how much of it the plateau policy and early stopping have used up."""
+
+import math
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+import msgspec
+import numpy as np
+
+from regtui.core.advice import number
+from regtui.core.fields import ConfigError
+from regtui.core.history import EpochColumns, History
+from regtui.core.rates import PlateauMeter, Schedule
+from regtui.core.schedules import make_schedule
+
+
+class EarlyStopMeter(msgspec.Struct, frozen=True, kw_only=True):
+    """How long early stopping has waited for a better validation loss."""
+
+    waited: int
+    """Epochs since the best."""
+    patience: int
+    """Epochs after which the run is stopped."""
+    best: float
+    """Lowest validation loss so far, in nats: only a loss below it counts as better. NaN before the first."""
+    best_epoch: int
+    """Its epoch, the first on ties; 0 before the first."""
+
+
+class Meters(msgspec.Struct, frozen=True, kw_only=True):
+    """All patience there is in a run."""
+
+    plateau: PlateauMeter | None
+    """The plateau policy's, from its own rule fed with the logged losses; None where the run has none."""
+    early_stopping: EarlyStopMeter | None
+    """Early stopping's; None where it is off."""
+    cannot_judge: tuple[str, ...] = ()
+    """What could not be worked out, and why."""
+
+    def lines(self) -> tuple[str, ...]:
+        """Write them for people, one line each: `plateau 143/200 → LR 0.001 → 0.0001 · best ...`."""
+        lines = []
+        if self.plateau is not None:
+            lines.append(_plateau_line(self.plateau))
+        if self.early_stopping is not None:
+            meter = self.early_stopping
+            line = f"early stop {meter.waited}/{meter.patience}"
+            if math.isfinite(meter.best):
+                line += f" · best validation loss {number(meter.best)} at epoch {meter.best_epoch}, better is below it"
+            lines.append(line)
+        return (*lines, *self.cannot_judge)
+
+
+def _plateau_line(meter: PlateauMeter) -> str:
+    line = f"plateau {meter.bad}/{meter.patience}"
+    if meter.next_rate < meter.rate:
+        line += f" → LR {meter.rate:.3g} → {meter.next_rate:.3g}"
+    else:
+        line += f" · LR {meter.rate:.3g}, as low as it goes"
+    if meter.cooldown:
+        line += f" · cooldown {meter.cooldown}"
+    if math.isfinite(meter.best):
+        what = "batch loss" if meter.per == "step" else "validation loss"
+        line += f" · best {what} {number(meter.best)}, better is below {number(meter.better_than)}"
+    return line
+
+
+def meters(history: History) -> Meters:
+    """Work out how far patience is used up at the newest record.
+
+    The plateau's is not logged: the schedule's own rule is fed with the logged losses again, each once, as they
+    come. A run of more than 20,000 steps writes only some of them, so there its count per step is not known.
+    """
+    plateau, problem = _plateau(history)
+    return Meters(plateau=plateau, early_stopping=_early_stopping(history), cannot_judge=(problem,) if problem else ())
+
+
+def _early_stopping(history: History) -> EarlyStopMeter | None:
+    patience = history.config.early_stopping if history.config else 0
+    if patience <= 0:
+        return None
+    table = history.epochs
+    valid, numbers = table.valid_loss.values, table.epoch.values
+    newest = int(table.epoch.last) if len(table) and math.isfinite(table.epoch.last) else 0
+    if not np.isfinite(valid).any():
+        return EarlyStopMeter(waited=newest, patience=patience, best=math.nan, best_epoch=0)
+    row = int(np.nanargmin(valid))
+    best_epoch = int(numbers[row]) if math.isfinite(numbers[row]) else 0
+    return EarlyStopMeter(
+        waited=max(0, newest - best_epoch), patience=patience, best=float(valid[row]), best_epoch=best_epoch
+    )
+
+
+class _Replay:
+    """A plateau schedule that is fed the logged losses as they come."""
+
+    def __init__(self, schedule: Schedule, per: str) -> None:
+        self.schedule = schedule
+        self._per = per
+        self._steps = 0
+        self._epochs = 0
+
+    def follow(self, history: History) -> bool:
+        """Feed what came since the last call; tell whether every loss the rule looks at was logged."""
+        if self._per == "epoch":
+            table = history.epochs
+            ends, valid = table.step.values, table.valid_loss.values
+            for row in range(self._epochs, len(table)):
+                made = int(ends[row]) - self._steps if math.isfinite(ends[row]) else 0
+                self.schedule.observe(range(max(0, made)))
+                self._steps += max(0, made)
+                if table.measured.values[row]:
+                    self.schedule.observe_epoch(float(valid[row]))
+            self._epochs = len(table)
+            return True
+        steps = history.steps
+        # Steps count from 1 and never fall: as many records as the newest says means that none is missing.
+        if len(steps) != steps.step.last:
+            return False
+        self.schedule.observe(steps.loss.values[self._steps :])
+        self._steps = len(steps)
+        return True
+
+
+_replays: "WeakKeyDictionary[EpochColumns, _Replay]" = WeakKeyDictionary()
+
+
+def _plateau(history: History) -> tuple[PlateauMeter | None, str]:
+    config = history.config
+    if config is None or config.lr_policy != "plateau":
+        return None, ""
+    replay = _replays.get(history.epochs)
+    if replay is None:
+        per_epoch = history.steps_per_epoch
+        if not math.isfinite(per_epoch):
+            return None, ""
+        try:
+            schedule = make_schedule(config, steps_per_epoch=max(1, round(per_epoch)))
+        except (ConfigError, ValueError, OverflowError):
+            return None, "plateau: the configuration in the log cannot be followed"
+        replay = _replays[history.epochs] = _Replay(schedule, config.plateau_per or "step")
+    per = config.plateau_per or "step"
+    if per == "step" and not len(history.steps):
+        return None, "" if not len(history.epochs) else "plateau: the log has no step records to count"
+    if not replay.follow(history):
+        return None, "plateau: the log keeps only some of the steps, so bad ones cannot be counted"
+    meter = replay.schedule.meter()
+    return (_as_used(meter, history) if meter else None), ""
+
+
+def _as_used(meter: PlateauMeter, history: History) -> PlateauMeter:
+    """Show the rates that are used where a person has turned the rate: the rule itself does not know of that."""
+    turned = [change for change in history.changes if change.what == "learning_rate" and change.new]
+    if not any(change.cause == "user" for change in turned):
+        return meter
+    now = turned[-1].new
+    assert now is not None
+    return replace(meter, rate=now, next_rate=now * meter.next_rate / meter.rate if meter.rate > 0 else now)
