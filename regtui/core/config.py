@@ -160,7 +160,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
                 owners = [owner for owner in POLICIES if name in policy_fields(owner)]
                 raise ConfigError(name, f"belongs to --lr-policy {' or '.join(owners)}, not to {policy}")
             values.pop(name, None)
-        for name, value in policy_defaults(policy, values.get("plateau_per")).items():
+        for name, value in policy_defaults(policy, values.get("plateau_per"), values.get("plateau_rule")).items():
             if values.get(name) is None:
                 values[name] = value
         config = cls(**{name: value for name, value in values.items() if not _is_absent(by_name[name], value)})
@@ -187,6 +187,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.threshold_mode == "rel" and self.threshold is not None and self.threshold >= 1:
             yield ConfigError("threshold", f"must be below 1 with --threshold-mode rel, not {self.threshold:g}")
+        if self.plateau_rule == "keras" and self.threshold_mode == "rel":
+            yield ConfigError("threshold_mode", "must be abs with --plateau-rule keras, which knows no other")
+        if self.plateau_rule == "keras" and self.lr_eps:
+            yield ConfigError("lr_eps", f"must be 0 with --plateau-rule keras, which has none, not {self.lr_eps:g}")
 
 
 @cache
@@ -211,9 +215,9 @@ def policy_only_fields() -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for policy in POLICIES for name in policy_fields(policy)))
 
 
-def policy_defaults(policy: str, plateau_per: str | None = None) -> dict[str, Any]:
-    """Give the defaults of a policy's fields; a plateau counted per epoch has a shorter patience."""
-    return POLICIES[policy].defaults_for(plateau_per)
+def policy_defaults(policy: str, plateau_per: str | None = None, plateau_rule: str | None = None) -> dict[str, Any]:
+    """Give the defaults of a policy's fields; a plateau's depend on what it watches and by whose rule."""
+    return POLICIES[policy].defaults_for(plateau_per=plateau_per, plateau_rule=plateau_rule)
 
 
 def _is_absent(field: Field, value: Any) -> bool:

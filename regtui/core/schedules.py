@@ -38,14 +38,23 @@ class Policy:
     hint: str
     """One line: what the rate does."""
     defaults: Mapping[str, Any]
-    """The fields it reads beside the learning rate and the warm-up; a mapping as default is by `plateau_per`."""
+    """The fields it reads beside the learning rate and the warm-up.
+
+    A mapping as default goes by what was chosen for another field: {"step": 200, "epoch": 5}.
+    """
     build: Build
     """Makes the schedule, warm-up and hand steering apart."""
 
-    def defaults_for(self, plateau_per: str | None = None) -> dict[str, Any]:
-        """Give its fields' defaults, those that depend on what a plateau watches resolved."""
-        per = plateau_per or self.defaults.get("plateau_per")
-        return {name: value.get(per) if isinstance(value, Mapping) else value for name, value in self.defaults.items()}
+    def defaults_for(self, **chosen: Any) -> dict[str, Any]:
+        """Give its fields' defaults, where some depend on what was chosen for others; None is nothing chosen."""
+        plain = {name: value for name, value in self.defaults.items() if not isinstance(value, Mapping)}
+        made = {**plain, **{name: value for name, value in chosen.items() if value is not None}}
+        return {
+            name: next((value[key] for key in made.values() if key in value), None)
+            if isinstance(value, Mapping)
+            else value
+            for name, value in self.defaults.items()
+        }
 
 
 POLICIES: dict[str, Policy] = {}
@@ -88,10 +97,10 @@ def exponential(start: float, shape: RunShape, *, lr_decay: float, lr_floor: flo
     patience={"step": 200, "epoch": 5},
     factor=0.1,
     threshold=1e-4,
-    threshold_mode="rel",
+    threshold_mode={"torch": "rel", "keras": "abs"},
     cooldown=0,
     lr_floor=0.0,
-    lr_eps=1e-8,
+    lr_eps={"torch": 1e-8, "keras": 0.0},
     plateau_rule="torch",
 )
 def plateau(
@@ -211,7 +220,7 @@ def make_schedule(config: "RunConfig", *, steps_per_epoch: int) -> Steered:
     if config.lr_policy not in POLICIES:
         raise ConfigError("lr_policy", f"must be one of {', '.join(POLICIES)}, not {config.lr_policy!r}")
     chosen = POLICIES[config.lr_policy]
-    fields = chosen.defaults_for(config.plateau_per)
+    fields = chosen.defaults_for(plateau_per=config.plateau_per, plateau_rule=config.plateau_rule)
     fields |= {name: given for name in fields if (given := getattr(config, name)) is not None}
     shape = RunShape(
         steps_per_epoch=steps_per_epoch,

@@ -73,7 +73,11 @@ def split(
 
 
 def add_noise(labels: NDArray[np.int64], share: float, classes: int, seed: int) -> NDArray[np.int64]:
-    """Replace exactly round(share * rows) labels, each by one of the other classes, all equally likely.
+    """Replace round(share * rows) labels, each by a class drawn from all of them, all equally likely.
+
+    So one replaced label in `classes` is right by chance: 20 % noise on ten classes makes 18 % of the labels wrong.
+    Of the two readings of 'replaced at random' this one meets the figures of the default lab (validation loss at its
+    best and at epoch 60, medians of 12 seeds: 0.31 and 0.49; drawing from the other classes alone: 0.34 and 0.59).
 
     The labels replaced at a smaller share are among those replaced, by the same classes, at a larger one.
     """
@@ -82,9 +86,8 @@ def add_noise(labels: NDArray[np.int64], share: float, classes: int, seed: int) 
         return labels
     random = np.random.default_rng((seed, *_NOISE_STREAM))
     chosen = random.permutation(len(labels))[:count]
-    shift = random.integers(1, classes, len(labels))[:count]
     noisy = labels.copy()
-    noisy[chosen] = (labels[chosen] + shift) % classes
+    noisy[chosen] = random.integers(0, classes, len(labels))[:count]
     return noisy
 
 

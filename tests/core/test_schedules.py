@@ -162,7 +162,8 @@ class TestTheTable:
         assert [schedule.plan(step, 1)[0] for step in where] == [products[step] for step in where]
 
     def test_exponential_that_would_land_on_the_floor_is_multiplied_as_a_loop_does(self):
-        # 1e-2 * 0.1 * 0.1 * 0.1 is 1.0000000000000002e-05, not 1e-05: one more product, a factor of ten.
+        # Multiplied, 0.01 * 0.1 * 0.1 * 0.1 is 1e-05; as a power it is 1.0000000000000003e-05, which is above the
+        # floor and would be multiplied once more: a factor of ten in the rate that the run ends with.
         ours = rates(config("exponential", learning_rate=1e-2, lr_decay=0.1, lr_floor=1e-5, epochs=1), 10)
         lr, used = 1e-2, []
         for _ in range(10):
@@ -359,7 +360,7 @@ class TestPreview:
         assert preview(bare, 600, 9)[1].tolist() == preview(config("exponential", epochs=10), 600, 9)[1].tolist()
 
     def test_a_policy_that_does_not_exist_is_named(self):
-        with pytest.raises(ConfigError, match="--lr-policy must be one of constant, .* not 'warp'"):
+        with pytest.raises(ConfigError, match=r"--lr-policy must be one of constant, .* not 'warp'"):
             make_schedule(RunConfig(lr_policy="warp"), steps_per_epoch=10)
 
 
