@@ -124,6 +124,20 @@ class LogWriter:
             self._fd = -1
 
 
+def is_being_written(path: Path) -> bool:
+    """Tell whether a process of this machine has the log open for writing."""
+    try:
+        import fcntl
+
+        with path.open("rb") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):
+        return False
+    return False
+
+
 class JsonlReader:
     """Reads a log as far as it has been written; the file is opened anew for each look, never held open."""
 

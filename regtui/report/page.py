@@ -1,0 +1,160 @@
+"""The report as a page of styled lines: header, charts, the epochs that matter, the result."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+
+from regtui.charts import Span, StyledLine, View, draw
+from regtui.charts.scales import count, number
+from regtui.charts.view import plain
+from regtui.core.analysis import verdict
+from regtui.core.config import fields
+from regtui.core.events import Metrics
+from regtui.core.history import History
+from regtui.report.paint import as_text
+from regtui.report.result import completed_epochs, device, environment, framework
+from regtui.report.table import FEWEST_ROWS, epoch_table
+
+FEWEST_CHART_LINES = 9
+"""Title, a few rows of curve and the x axis; on a lower screen the page grows instead."""
+
+CHART_SHARE = 0.5
+"""The charts get at least this share of the page before the table gets more than its fewest rows."""
+
+
+SUMMARY_ROWS = 12
+"""Without charts there is room for the changes of most runs."""
+
+
+SHOWN_WHEN_SET = ("l2", "l1", "weight_decay", "dropout", "label_noise", "warmup", "early_stopping")
+"""Fields that the page names only where they do something."""
+
+
+def render(
+    history: History,
+    width: int,
+    height: int,
+    *,
+    colour: bool = False,
+    view: View | None = None,
+    warnings: Sequence[str] = (),
+) -> str:
+    """Write the report as a page of `width` columns and, where that is possible, `height` lines."""
+    return as_text(page(history, width, height, view=view, warnings=warnings), colour=colour)
+
+
+def summary(history: History, width: int = 80, *, ascii_only: bool = False, warnings: Sequence[str] = ()) -> str:
+    """Write the result without charts: the epochs that matter, the verdict and its advice."""
+    lines = [_header(history, width), *_table(history, width, SUMMARY_ROWS, ascii_only)]
+    lines += _result(history, width, warnings)
+    return as_text(_in_ascii(lines) if ascii_only else lines, colour=False)
+
+
+def page(
+    history: History, width: int, height: int, *, view: View | None = None, warnings: Sequence[str] = ()
+) -> list[StyledLine]:
+    """Lay out the report as lines of at most `width` cells."""
+    width = max(width, 1)
+    view = with_overfitting(history, view or View())
+    head = [_header(history, width), _settings(history, width)]
+    foot = _result(history, width, warnings)
+    spare = int(height * (1 - CHART_SHARE)) - len(head) - len(foot) - 1
+    table = _table(history, width, max(spare, FEWEST_ROWS), view.ascii)
+    chart_lines = max(FEWEST_CHART_LINES, height - len(head) - len(table) - len(foot))
+    lines = [*head, *draw(history, width, chart_lines, view), *table, *foot]
+    return _in_ascii(lines) if view.ascii else lines
+
+
+def _in_ascii(lines: Sequence[StyledLine]) -> list[StyledLine]:
+    return [tuple(span._replace(text=plain(span.text)) for span in line) for line in lines]
+
+
+def with_overfitting(history: History, view: View) -> View:
+    """Tint the charts after the best epoch while the run overfits."""
+    found = verdict(history)
+    if found.state != "overfitting" or found.since_epoch is None:
+        return view
+    return replace(view, overfit_since=found.since_epoch)
+
+
+def _header(history: History, width: int) -> StyledLine:
+    """Name the run: id, framework, data, device, status; what does not fit is left out from the middle."""
+    if history.status == "empty":
+        return (Span("no run yet"[:width], "heading"),)
+    name = history.run.run_id if history.run else "a run without a name"
+    version = environment(history, "framework_version")
+    planned = history.config.epochs if history.config else 0
+    done = f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
+    last = f"{done}, {history.status.replace('_', ' ')}"
+    middle = [" ".join(part for part in (framework(history), version) if part), _data(history), device(history) or ""]
+    while True:
+        text = " · ".join(part for part in (name, *middle, last) if part)
+        if len(text) <= width or not middle:
+            break
+        middle.pop()
+    if len(text) > width:
+        text = last if len(last) <= width else text
+    return (Span(text[:width], "heading"),)
+
+
+def _data(history: History) -> str:
+    if history.config is None:
+        return ""
+    rows = history.run.environment.get("train_rows") if history.run else None
+    name = history.config.dataset.replace("\\", "/").rsplit("/", 1)[-1]
+    return f"{name} ({count(rows)} rows)" if isinstance(rows, int) else name
+
+
+def _settings(history: History, width: int) -> StyledLine:
+    """Say what was asked for, in the words of the options."""
+    config = history.config
+    if config is None:
+        return (Span("the log does not say what was asked for"[:width], "label"),)
+    parts = [f"{config.optimizer} LR {config.learning_rate:g}", config.lr_policy, f"batch {config.batch_size}"]
+    extras = {name: getattr(config, name) for name in SHOWN_WHEN_SET}
+    parts += [f"{fields()[name].label} {value:g}" for name, value in extras.items() if value]
+    if not (config.l2 or config.l1 or config.weight_decay or config.dropout):
+        parts.append("no regularisation")
+    while len(" · ".join(parts)) > width and len(parts) > 1:
+        parts.pop()
+    return (Span(" · ".join(parts)[:width], "label"),)
+
+
+def _table(history: History, width: int, most: int, ascii_only: bool) -> list[StyledLine]:
+    lines = epoch_table(history, width, most, ascii_only=ascii_only)
+    return [(Span(line, "text" if index else "heading"),) for index, line in enumerate(lines)]
+
+
+def _result(history: History, width: int, warnings: Sequence[str]) -> list[StyledLine]:
+    """Say what came of the run: the verdict with its evidence, the advice, what could not be judged."""
+    found = verdict(history)
+    words = found.words[0].upper() + found.words[1:]
+    lines = _wrapped(f"{words}: {found.evidence}", width, "text")
+    first = lines[0][0].text
+    lines[0] = (Span(first[: len(words)], f"state-{found.state}"), Span(first[len(words) :], "text"))
+    if found.advice:
+        lines += _wrapped(f"Next: {found.advice}", width, "text")
+    for gap in found.cannot_judge:
+        lines += _wrapped(f"Cannot judge {gap}", width, "text")
+    if history.end is not None and history.end.reason:
+        lines += _wrapped(f"The run {_ended(history.end.status)}: {history.end.reason}", width, "text")
+    if history.end is not None and history.end.test is not None:
+        lines += _wrapped(_test(history.end.test), width, "text")
+    for warning in warnings:
+        lines += _wrapped(f"Warning: {warning}", width, "warning")
+    return lines
+
+
+def _ended(status: str) -> str:
+    return {"finished": "finished", "failed": "failed", "diverged": "diverged"}.get(status, "stopped")
+
+
+def _test(metrics: Metrics) -> str:
+    parts = [] if metrics.loss is None else [f"loss {number(metrics.loss)}"]
+    parts += [] if metrics.accuracy is None else [f"accuracy {metrics.accuracy:.1%}"]
+    return f"Test split, measured once at the end: {', '.join(parts) or 'no number'}"
+
+
+def _wrapped(text: str, width: int, role: str) -> list[StyledLine]:
+    lines = textwrap.wrap(" ".join(text.split()), width) or [""]
+    return [(Span(line, role),) for line in lines]

@@ -1,0 +1,161 @@
+"""The replay of a log without the app: as a page, as JSON, as a picture, or at the pace it was recorded."""
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from regtui.charts import View
+from regtui.core.events import EpochEnded, Event, RunStarted
+from regtui.core.history import History
+from regtui.readers import LogError, Reader, open_log
+from regtui.report.animation import Animation
+from regtui.report.page import page
+from regtui.report.paint import as_svg, as_text
+from regtui.report.result import check_status, epoch_line, result, run_status, to_json
+
+PIPE_SIZE = (80, 40)
+"""Columns and lines of a page that goes into a pipe: what a mail or an issue shows without wrapping."""
+
+EVENTS_AT_ONCE = 20_000
+"""Events held in memory at once, whatever the length of the log."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where the pace of a replay comes from; tests move one by hand."""
+
+    now: Callable[[], float] = time.monotonic
+    """Seconds on a clock that never goes back."""
+    sleep: Callable[[float], None] = time.sleep
+    """Wait so many seconds."""
+
+
+def replay(
+    path: Path | str,
+    *,
+    speed: float | None = None,
+    size: tuple[int, int] | None = None,
+    until_epoch: int | None = None,
+    as_json: bool = False,
+    svg: Path | None = None,
+    check: bool = False,
+    ascii_only: bool = False,
+    ghost: Path | None = None,
+    out: TextIO | None = None,
+    err: TextIO | None = None,
+    clock: Clock | None = None,
+) -> int:
+    """Show a recorded run and give the exit status.
+
+    With `speed` on a terminal it is shown as it went, so many times as fast; in a pipe a line an epoch comes
+    first. Raises LogError when the log cannot be read or the picture not be written.
+    """
+    out, err = out or sys.stdout, err or sys.stderr
+    reader = open_log(path)
+    events = until(reader, until_epoch)
+    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=load(ghost) if ghost is not None else None)
+    if speed is None or as_json:
+        history = fold(events)
+    elif is_terminal(out):
+        history = Animation(out, view, speed, lambda: size or screen_size(out), has_colour(out)).play(
+            events, now=(clock or Clock()).now, sleep=(clock or Clock()).sleep
+        )
+    else:
+        history = line_an_epoch(events, out)
+    warnings = reader.warnings()
+    columns, lines = size or screen_size(out)
+    if svg is not None:
+        shown = page(history, columns, lines, view=view, warnings=warnings)
+        write_picture(svg, as_svg(shown, columns, history.run.run_id if history.run else "regtui"))
+    if as_json:
+        print(to_json(result(history, reader.skipped.count)), file=out)
+    else:
+        shown = page(history, columns, lines, view=view, warnings=warnings)
+        print(as_text(shown, colour=has_colour(out)), file=out)
+    if as_json or not is_terminal(out):
+        for warning in warnings:
+            print(f"regtui: {warning}", file=err)
+    return check_status(history) if check else run_status(history)
+
+
+def load(path: Path | str) -> History:
+    """Read a whole log; raises LogError."""
+    return fold(until(open_log(path), None))
+
+
+def fold(batches: Iterable[list[Event]]) -> History:
+    """Fold a log, a block at a time."""
+    history = History()
+    for events in batches:
+        history.apply(events)
+    return history
+
+
+def until(reader: Reader, epoch: int | None) -> Iterator[list[Event]]:
+    """Give a log's events in blocks, up to the end of an epoch of the newest run in it."""
+    reached = False
+    while events := reader.poll(EVENTS_AT_ONCE):
+        if epoch is None:
+            yield events
+            continue
+        wanted: list[Event] = []
+        for event in events:
+            reached = reached and not isinstance(event, RunStarted)
+            if not reached:
+                wanted.append(event)
+                reached = isinstance(event, EpochEnded) and event.epoch >= epoch
+        yield wanted
+
+
+def line_an_epoch(batches: Iterable[list[Event]], out: TextIO) -> History:
+    """Fold a log and print a line at each epoch."""
+    history = History()
+    for events in batches:
+        start = 0
+        for index, event in enumerate(events, 1):
+            if isinstance(event, EpochEnded):
+                history.apply(events[start:index])
+                start = index
+                print(epoch_line(history), file=out)
+        history.apply(events[start:])
+    return history
+
+
+def write_picture(path: Path, picture: str) -> None:
+    """Write an SVG file; raises LogError where that cannot be done."""
+    try:
+        path.write_text(picture, encoding="utf-8")
+    except OSError as error:
+        raise LogError(f"{path} cannot be written: {error.strerror or error}; --svg names a file") from None
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether the stream is a terminal that can move its cursor."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Tell whether colours are wanted on a stream: a terminal, and no NO_COLOR."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def speaks_unicode(stream: TextIO) -> bool:
+    """Tell whether a stream can write box characters and braille."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return encoding.lower().replace("-", "").startswith("utf")
+
+
+def screen_size(stream: TextIO) -> tuple[int, int]:
+    """Give the columns and lines of a page: the terminal's, one line left for the prompt, or those of a pipe."""
+    if not stream.isatty():
+        return shutil.get_terminal_size(PIPE_SIZE)
+    try:
+        size = os.get_terminal_size(stream.fileno())
+    except OSError:
+        return PIPE_SIZE
+    return max(size.columns, 1), max(size.lines - 1, 1)

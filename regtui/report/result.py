@@ -1,0 +1,149 @@
+"""The result of a run: one object for scripts, an exit status, a line an epoch."""
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from regtui.core.analysis import Verdict, best_row, verdict
+from regtui.core.history import History
+
+FAILED = 1
+"""Exit status of a run that failed, diverged or, asked for, overfits."""
+
+CANNOT_JUDGE = 2
+"""Exit status of a check on a run that is too short, or has no validation loss."""
+
+
+def result(history: History, skipped_lines: int = 0) -> dict[str, Any]:
+    """Give what a run came to; numbers that are missing or not finite are None.
+
+    Losses and accuracies are those of the last epoch that was evaluated, rate and penalty the last that are known.
+    A run and the replay of its log give the same object.
+    """
+    table = history.epochs
+    row, best = last_evaluated(history), best_row(history)
+    found = verdict(history)
+    losses = {
+        "train_loss": _at(table.train_loss.values, row),
+        "valid_loss": _at(table.valid_loss.values, row),
+        "train_accuracy": _at(table.train_accuracy.values, row),
+        "valid_accuracy": _at(table.valid_accuracy.values, row),
+    }
+    train, valid = losses["train_loss"], losses["valid_loss"]
+    return {
+        "run_id": history.run.run_id if history.run else None,
+        "status": history.status,
+        "framework": framework(history),
+        "device": device(history),
+        "epochs": completed_epochs(history),
+        "steps": history.step,
+        **losses,
+        "best_epoch": None if best is None else int(table.epoch.values[best]),
+        "best_valid_loss": _at(table.valid_loss.values, best),
+        "generalization_gap": None if train is None or valid is None else valid - train,
+        "learning_rate": _newest(history, "learning_rate"),
+        "penalty": _newest(history, "penalty"),
+        "verdict": _verdict(found),
+        "changes": [_finite(msgspec.to_builtins(change)) for change in history.changes],
+        "skipped_lines": skipped_lines,
+    }
+
+
+def to_json(found: dict[str, Any]) -> str:
+    """Write a result as strict JSON, one key a line, in ASCII: any terminal and any pipe can take it."""
+    return json.dumps(found, indent=2, allow_nan=False)
+
+
+def check_status(history: History) -> int:
+    """Give the exit status of `--check`.
+
+    1 for a run that failed, diverged or overfits, 2 for one that cannot be judged yet, else 0.
+    """
+    found = verdict(history)
+    if run_status(history) or found.state in {"overfitting", "diverged"}:
+        return FAILED
+    return 0 if found.overfitting_judged else CANNOT_JUDGE
+
+
+def run_status(history: History) -> int:
+    """Give the exit status of a run: 1 when it failed or diverged, else 0."""
+    return FAILED if history.status in {"failed", "diverged"} else 0
+
+
+def epoch_line(history: History) -> str:
+    """Put the newest epoch into one line of numbers that keep their place."""
+    table = history.epochs
+    if not len(table):
+        return "no epoch yet"
+    epochs = history.config.epochs if history.config else 0
+    digits = len(str(max(epochs, completed_epochs(history))))
+    of = f"/{epochs}" if epochs else ""
+    parts = [f"epoch {completed_epochs(history):{digits}}{of}"]
+    if table.measured.last:
+        parts += [f"valid {table.valid_loss.last:7.4f}", f"train {table.train_loss.last:7.4f}"]
+        parts += [f"accuracy {table.valid_accuracy.last:6.2%}"]
+    else:
+        parts += [f"running {table.running_loss.last:7.4f}"]
+    parts += [f"LR {table.learning_rate.last:<8.3g}"]
+    if math.isfinite(table.seconds.last):
+        parts += [f"{table.seconds.last:6.2f} s"]
+    return "  ".join(parts).replace("nan", "  -").rstrip()
+
+
+def framework(history: History) -> str | None:
+    """Name the framework: the one that trained, else the one that was asked for."""
+    said = environment(history, "framework")
+    return said or (history.config.framework if history.config else None)
+
+
+def device(history: History) -> str | None:
+    """Name the device: the one that trained, else the one that was asked for."""
+    return environment(history, "device") or (history.config.device if history.config else None)
+
+
+def environment(history: History, key: str) -> str | None:
+    """Give a text of the run's environment, None where it has none."""
+    value = history.run.environment.get(key) if history.run else None
+    return value if isinstance(value, str) and value else None
+
+
+def completed_epochs(history: History) -> int:
+    """Give the number of the last epoch that has ended, 0 before the first."""
+    last = history.epochs.epoch.last
+    return int(last) if math.isfinite(last) else len(history.epochs)
+
+
+def last_evaluated(history: History) -> int | None:
+    """Give the row of the last epoch that was evaluated, whatever came of it."""
+    rows = np.flatnonzero(history.epochs.measured.values == 1)
+    return int(rows[-1]) if len(rows) else None
+
+
+def _at(values: Any, row: int | None) -> float | None:
+    if row is None or not math.isfinite(values[row]):
+        return None
+    return float(values[row])
+
+
+def _newest(history: History, name: str) -> float | None:
+    """Give the last known number of a quantity that both steps and epochs carry."""
+    steps, epochs = getattr(history.steps, name), getattr(history.epochs, name)
+    steps_are_newer = len(steps) and not history.steps.step.last <= history.epochs.step.last
+    for column in (steps, epochs) if steps_are_newer else (epochs, steps):
+        if math.isfinite(column.last):
+            return float(column.last)
+    return None
+
+
+def _verdict(found: Verdict) -> dict[str, Any]:
+    return {"state": found.state, "since_epoch": found.since_epoch, "evidence": found.evidence, "advice": found.advice}
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """Put None in the place of numbers that JSON does not have."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }

@@ -1,0 +1,59 @@
+"""The runs in a folder, as a table."""
+
+import math
+from pathlib import Path
+
+from regtui.charts.scales import number
+from regtui.core.analysis import best_row, verdict
+from regtui.core.history import History
+from regtui.readers import LOG_NAME, LogError
+from regtui.readers.jsonl import is_being_written
+from regtui.report.replay import load
+from regtui.report.result import completed_epochs, framework
+
+HEADINGS = ("run", "framework", "data", "epochs", "best validation", "verdict", "status")
+
+
+def runs_table(folder: Path | str) -> str:
+    """List the runs in a folder, oldest first; logs that cannot be read are named under the table.
+
+    Raises LogError when there is no such folder or no run in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise LogError(f"{folder} is not a folder: --runs-dir names the folder of the recorded runs")
+    logs = sorted(folder.glob(f"*/{LOG_NAME}"), key=lambda path: (path.stat().st_mtime, path.parent.name))
+    if not logs:
+        raise LogError(f"{folder} holds no run yet: `regtui train` or `regtui --start` makes one")
+    rows, unreadable = [], []
+    for log in logs:
+        try:
+            rows.append(_row(log, load(log)))
+        except LogError as error:
+            unreadable.append(str(error))
+    table = [HEADINGS, *rows] if rows else []
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS))] if table else []
+    lines = ["  ".join(f"{cell:<{wide}}" for cell, wide in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join(lines + unreadable)
+
+
+def _row(log: Path, history: History) -> tuple[str, ...]:
+    config = history.config
+    best = best_row(history)
+    lowest = history.epochs.valid_loss.values[best] if best is not None else math.nan
+    return (
+        log.parent.name,
+        framework(history) or "-",
+        Path(config.dataset).name if config else "-",
+        f"{completed_epochs(history)}/{config.epochs}" if config else str(completed_epochs(history)),
+        f"{number(lowest)} at epoch {history.epochs.epoch.values[best]:.0f}" if best is not None else "-",
+        verdict(history).words,
+        _status(log, history),
+    )
+
+
+def _status(log: Path, history: History) -> str:
+    """Tell a run that trains now from one that was killed: the writer of a log holds a lock on it."""
+    if history.status == "running" and not is_being_written(log):
+        return "no end: killed, or written elsewhere"
+    return history.status.replace("_", " ")

@@ -1,0 +1,102 @@
+"""The epochs of a run that matter, as a table."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from regtui.charts import glyphs
+from regtui.charts.rules import change_label
+from regtui.charts.scales import number
+from regtui.core.analysis import best_row, gap
+from regtui.core.history import History
+
+FEWEST_ROWS = 4
+"""First, best, last and what changed most recently: below this a table says too little."""
+
+
+class EpochOfNote(NamedTuple):
+    """One epoch that matters, and why."""
+
+    row: int
+    """Its row in the table of epochs."""
+    why: str
+    """`first`, `best`, `÷10 plateau`, `last`, or several of them."""
+
+
+def epochs_of_note(history: History, most: int, *, ascii_only: bool = False) -> list[EpochOfNote]:
+    """Give the first epoch, the best, those of each discrete change, and the last, in their order.
+
+    Of more than `most`, the oldest changes are left out.
+    """
+    count = len(history.epochs)
+    if not count:
+        return []
+    why: dict[int, list[str]] = {}
+    for row, label in _change_rows(history, ascii_only):
+        why.setdefault(row, []).append(label)
+    fixed = {0, count - 1}
+    if (best := best_row(history)) is not None:
+        fixed.add(best)
+        why.setdefault(best, []).insert(0, "best")
+    why.setdefault(0, []).insert(0, "first")
+    why.setdefault(count - 1, []).append("last")
+    changed = sorted(row for row in why if row not in fixed)
+    room = max(most, FEWEST_ROWS) - len(fixed)
+    kept = sorted(fixed | set(changed[len(changed) - room :] if len(changed) > room else changed))
+    return [EpochOfNote(row, _joined(why[row])) for row in kept]
+
+
+def _change_rows(history: History, ascii_only: bool) -> list[tuple[int, str]]:
+    """Find for each change the epoch in which its new value was first used."""
+    ends = history.epochs.step.values
+    signs = glyphs(ascii_only)
+    rows = []
+    for change in history.changes:
+        row = int(np.searchsorted(ends, float(min(change.step, 2**62)), side="right"))
+        if row < len(ends):
+            rows.append((row, change_label(change, signs)))
+    return rows
+
+
+def _joined(reasons: list[str]) -> str:
+    """Name each reason once, and how often it came."""
+    counts = {reason: reasons.count(reason) for reason in reasons}
+    return ", ".join(reason if times == 1 else f"{reason} ({times} times)" for reason, times in counts.items())
+
+
+def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = False) -> list[str]:
+    """Write the epochs that matter as lines of at most `width` cells, the heading first; empty without epochs.
+
+    Columns that do not fit are left out, accuracies first.
+    """
+    table = history.epochs
+    missing = "-" if ascii_only else "—"
+
+    def loss(value: float) -> str:
+        return number(value) if math.isfinite(value) else missing
+
+    def share(value: float) -> str:
+        return f"{value:.1%}" if math.isfinite(value) else missing
+
+    gaps = gap(history)
+    columns: list[tuple[str, int, int, Callable[[int], str]]] = [
+        # heading, width, what is given up first (highest), cell
+        ("epoch", 7, 0, lambda row: f"{table.epoch.values[row]:.0f}"),
+        ("validation", 11, 1, lambda row: loss(table.valid_loss.values[row])),
+        ("train", 8, 2, lambda row: loss(table.train_loss.values[row])),
+        ("gap", 8, 3, lambda row: loss(gaps[row])),
+        ("val. acc", 9, 5, lambda row: share(table.valid_accuracy.values[row])),
+        ("train acc", 10, 6, lambda row: share(table.train_accuracy.values[row])),
+        ("LR", 9, 4, lambda row: loss(table.learning_rate.values[row])),
+    ]
+    notes = epochs_of_note(history, most, ascii_only=ascii_only)
+    if not notes:
+        return []
+    widest = min(max(len(note.why) for note in notes) + 2, 20)
+    while len(columns) > 2 and sum(column[1] for column in columns) + widest > width:
+        columns.remove(max(columns, key=lambda column: column[2]))
+    lines = ["".join(f"{heading:>{wide}}" for heading, wide, _, _ in columns)]
+    lines += ["".join(f"{cell(note.row):>{wide}}" for _, wide, _, cell in columns) + "  " + note.why for note in notes]
+    return [line[:width] for line in lines]
