@@ -262,11 +262,17 @@ class TestKerasRule:
         cooldown=st.integers(0, 10),
     )
     def test_it_is_torchs_with_one_less_patience_and_one_less_cooldown(self, seed, patience, threshold, cooldown):
-        # Multiples of 1/16, so that float32 and float64 compare alike.
+        # Multiples of 1/16, so that float32 and float64 compare alike, and a rate that float32 can hold to the end.
         losses = np.random.default_rng(seed).integers(0, 64, 800) / 16
-        keras = KerasRule(rate=0.1, patience=patience, threshold=threshold, cooldown=cooldown + 1)
+        keras = KerasRule(rate=0.1, factor=0.99, patience=patience, threshold=threshold, cooldown=cooldown + 1)
         torch_ = TorchRule(
-            rate=0.1, patience=patience - 1, threshold=threshold, relative=False, eps=0.0, cooldown=cooldown
+            rate=0.1,
+            factor=0.99,
+            patience=patience - 1,
+            threshold=threshold,
+            relative=False,
+            eps=0.0,
+            cooldown=cooldown,
         )
         assert [keras.observe(loss) for loss in losses] == [torch_.observe(loss) for loss in losses]
 
