@@ -1,0 +1,85 @@
+"""Opening a log: the reader that accepts it, or one sentence that says what would be right."""
+
+import os
+
+import pytest
+
+from regtui.core.events import StepEnded, encode
+from regtui.readers import LogError, formats, open_log
+from regtui.readers.jsonl import JsonlReader
+
+STEP = encode(StepEnded(step=1, loss=0.5))
+
+
+def test_every_format_of_the_folder_is_found():
+    assert JsonlReader in formats()
+
+
+@pytest.mark.parametrize("reader", formats())
+def test_every_reader_refuses_what_is_no_log(reader, tmp_path):
+    for content in (b"", b"hello\n", b"\0\1\2", b"{}\n", b"[]"):
+        path = tmp_path / "file"
+        path.write_bytes(content)
+        assert not reader.accepts(path)
+        assert reader(path).poll() == []
+
+
+def test_a_log_is_opened_by_its_path_or_by_its_folder(tmp_path):
+    (tmp_path / "events.jsonl").write_bytes(STEP)
+    for path in (tmp_path, tmp_path / "events.jsonl", str(tmp_path)):
+        assert open_log(path).poll() == [StepEnded(step=1, loss=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty: a log has one JSON object a line, the first a record of kind run"),
+        (b" \n\n", "is empty: a log has one JSON object a line, the first a record of kind run"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "is a binary file: a log is text, one JSON object a line"),
+        (b"a,b\n1,2\n", "is not JSON: a log has one JSON object a line, each with a kind such as run, step or epoch"),
+        (b'{"a":1}\n', "holds no event: a log's lines have a kind such as run, step or epoch"),
+        (b'{"kind":"other"}\n', "holds no event: a log's lines have a kind such as run, step or epoch"),
+        (b"{" * 99, "holds no event: a log's lines have a kind such as run, step or epoch"),
+        ("é".encode() * 40_000, "is not JSON: a log has one JSON object a line, each with a kind such as run, step"),
+    ],
+)
+def test_what_is_no_log_is_said_in_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "file.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(LogError) as caught:
+        open_log(path)
+    assert str(caught.value).startswith(f"{path} {sentence}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_log_is_named(tmp_path):
+    with pytest.raises(LogError, match=r"none\.jsonl does not exist: name a log such as runs/RUN/events\.jsonl"):
+        open_log(tmp_path / "none.jsonl")
+
+
+def test_a_folder_without_a_log_is_named(tmp_path):
+    with pytest.raises(LogError, match=r"is a folder without events\.jsonl: name a log or the folder of one run"):
+        open_log(tmp_path)
+
+
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(LogError, match="is not a regular file"):
+        open_log(tmp_path / "pipe")
+
+
+def test_an_empty_log_that_grows_is_not_yet(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.touch()
+    reader = open_log(path, growing=True)
+    assert reader.poll() == []
+    path.write_bytes(STEP)
+    assert reader.poll() == [StepEnded(step=1, loss=0.5)]
+
+
+def test_a_log_behind_much_junk_is_still_found(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\0" * 5_000_000 + b"\n" + STEP)
+    reader = open_log(path)
+    assert len(reader.poll()) == 1
+    assert list(reader.skipped) == [1]
