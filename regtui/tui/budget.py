@@ -1,0 +1,43 @@
+"""How often the screen may be drawn without slowing the training that it watches."""
+
+SHARE = 0.03
+"""Most of the wall time that drawing may take while a run lives."""
+
+FASTEST, SLOWEST = 10.0, 1.0
+"""Frames a second: more are not seen in a terminal, fewer look as if the run had hung."""
+
+MEMORY = 0.7
+"""Weight of the past in the running mean of a frame's cost: one slow frame does not halve the rate."""
+
+
+class FrameBudget:
+    """Decide when the next frame is due from what the last ones cost.
+
+    Times are given by the caller in seconds, of any one clock; costs in seconds of processor time.
+    """
+
+    def __init__(self, *, share: float = SHARE) -> None:
+        self._share = share
+        self._cost: float | None = None
+        self._last = float("-inf")
+        self.frames = 0
+        """Frames drawn so far."""
+        self.spent_seconds = 0.0
+        """Processor time of all of them."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds from one frame to the next at the present cost."""
+        wanted = (self._cost or 0.0) / self._share
+        return min(max(wanted, 1 / FASTEST), 1 / SLOWEST)
+
+    def wait(self, now: float) -> float:
+        """Give the seconds until a frame may be drawn; 0 when one is due."""
+        return max(0.0, self._last + self.interval - now)
+
+    def drew(self, now: float, cost: float) -> None:
+        """Note that a frame was begun at `now` and took `cost`."""
+        self._last = now
+        self._cost = cost if self._cost is None else MEMORY * self._cost + (1 - MEMORY) * cost
+        self.frames += 1
+        self.spent_seconds += cost

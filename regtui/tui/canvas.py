@@ -1,0 +1,150 @@
+"""Canvas: a widget that shows lines of styled text and sends the terminal only the cells that changed."""
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from regtui.charts import ROLES, Span, StyledLine
+
+PANEL_ROLES: dict[str, str] = {
+    "text": "plain text",
+    "strong": "what matters most in a line",
+    "muted": "names of numbers, units, what can be overlooked",
+    "key": "a key that can be pressed",
+    "good": "as it should be",
+    "bad": "worth a look: overfitting, an error",
+    "warn": "something to know",
+    "calm": "a state that needs nothing",
+    "done": "the part of a bar that is done",
+    "left": "the part of a bar that is left",
+    "live": "a field that can be turned while the run lives",
+    "heading": "name of a group of fields",
+    "tint": "the ground under spans that are tinted",
+}
+"""Roles of the text around the charts, beside `charts.ROLES`."""
+
+ASCII = str.maketrans({
+    "●": "*", "○": "o", "◌": ".", "‖": "=", "■": "#", "✓": "+", "✗": "x", "▲": "!", "▼": "v", "▾": "v", "▸": ">",
+    "◆": "*", "·": "-", "…": ".", "→": ">", "←": "<", "×": "x", "÷": "/", "−": "-", "—": "-", "–": "-", "━": "=",
+    "─": "-", "│": "|", "╸": "=", "╺": "-", "≥": ">", "≤": "<", "²": "2", "Δ": "d", "↑": "^", "↓": "v", "∑": "S",
+    "▏": "|", "’": "'", "≈": "~", "±": "~",
+})  # fmt: skip
+"""Sign -> the one ASCII character that stands for it where the terminal has no others; widths stay the same."""
+
+
+class Canvas(Widget):
+    """Lines of `Span`s in the colours of their roles; `show` repaints only what differs from the lines before."""
+
+    COMPONENT_CLASSES = {f"role-{role}" for role in (*ROLES, *PANEL_ROLES)}
+    ALLOW_SELECT = False
+
+    ascii_only = False
+    """Draw the signs of `ASCII` as plain characters; set once on the class when the app starts."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 # Textual's name
+        super().__init__(id=id, classes=classes)
+        self._lines: list[StyledLine] = []
+        self._strips: dict[int, Strip] = {}
+        self._styles: dict[tuple[str, bool], Style] = {}
+
+    @property
+    def text(self) -> str:
+        """What is shown, without colours."""
+        return "\n".join("".join(span.text for span in line).rstrip() for line in self._lines)
+
+    def show(self, lines: Sequence[StyledLine]) -> None:
+        """Show these lines from now on."""
+        if self.ascii_only:
+            lines = [tuple(part._replace(text=part.text.translate(ASCII)) for part in line) for line in lines]
+        before, self._lines = self._lines, list(lines)
+        dirty = []
+        for y in range(max(len(before), len(self._lines))):
+            old = before[y] if y < len(before) else ()
+            new = self._lines[y] if y < len(self._lines) else ()
+            if old == new:
+                continue
+            self._strips.pop(y, None)
+            dirty.append(self._changed_part(y, old, new))
+        if dirty and self.is_mounted:
+            self.refresh(*dirty)
+
+    def _changed_part(self, y: int, old: StyledLine, new: StyledLine) -> Region:
+        """Bound the cells of a row that differ, so that only those go to the terminal."""
+        top, left = self.gutter.top, self.gutter.left
+        head = tail = shared = 0
+        for a, b in zip(old, new, strict=False):
+            if a != b:
+                break
+            head += cell_len(a.text)
+            shared += 1
+        for a, b in zip(reversed(old[shared:]), reversed(new[shared:]), strict=False):
+            if a != b:
+                break
+            tail += cell_len(a.text)
+        if sum(cell_len(span.text) for span in old) != sum(cell_len(span.text) for span in new):
+            tail = 0
+        width = self.content_size.width - head - tail
+        return Region(left + head, top + y, max(width, 1), 1)
+
+    def render_line(self, y: int) -> Strip:
+        """Give one row, from the cache unless it changed."""
+        strip = self._strips.get(y)
+        if strip is None or strip.cell_length != self.content_size.width:
+            line = self._lines[y] if y < len(self._lines) else ()
+            segments = [Segment(part.text, self._style(part.role, part.tinted)) for part in line if part.text]
+            strip = Strip(segments).adjust_cell_length(self.content_size.width, self._style("text"))
+            self._strips[y] = strip
+        return strip
+
+    def _style(self, role: str, tinted: bool = False) -> Style:
+        style = self._styles.get((role, tinted))
+        if style is None:
+            style = self.rich_style
+            for name in (f"role-{role}", *(("role-tint",) if tinted else ())):
+                if name in self.COMPONENT_CLASSES:
+                    style += self.get_component_rich_style(name, partial=True)
+            self._styles[role, tinted] = style
+        return style
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of the theme before."""
+        self._styles = {}
+        self._strips = {}
+        super().notify_style_update()
+
+
+def span(text: str, role: str = "text") -> Span:
+    """Make a piece of a line."""
+    return Span(text, role)
+
+
+def width_of(line: Sequence[Span]) -> int:
+    """Count the cells of a line."""
+    return sum(cell_len(part.text) for part in line)
+
+
+def spread(left: Sequence[Span], right: Sequence[Span], width: int) -> StyledLine:
+    """Put one part at the left edge and one at the right; the left one gives way when both do not fit."""
+    room = width - width_of(right)
+    fitted = clip(left, room - 1 if right else room)
+    return (*fitted, span(" " * max(room - width_of(fitted), 0)), *right)
+
+
+def clip(line: Sequence[Span], width: int) -> StyledLine:
+    """Cut a line to a width, with an ellipsis where something is missing."""
+    if width_of(line) <= width:
+        return tuple(line)
+    kept: list[Span] = []
+    room = max(width - 1, 0)
+    for part in line:
+        if len(part.text) > room:
+            kept.append(part._replace(text=part.text[:room].rstrip() + "…"))
+            break
+        kept.append(part)
+        room -= len(part.text)
+    return tuple(kept) if width > 0 else ()

@@ -1,0 +1,305 @@
+"""The configuration form: made from `core.config.fields()`, it gives a checked RunConfig or says what is wrong."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.message import Message
+
+from regtui import backends, datasets
+from regtui.core.config import (
+    ConfigError,
+    Field,
+    RunConfig,
+    fields,
+    parse,
+    policy_defaults,
+    policy_fields,
+    policy_only_fields,
+    unparse,
+)
+from regtui.core.presets import PRESETS
+from regtui.tui.canvas import Canvas, span
+from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
+from regtui.tui.texts import l2_notes
+from regtui.tui.wrap import wrap
+
+CUSTOM = "custom"
+"""Shown as preset when the fields are no preset's."""
+
+SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "what": (("Data", ("data",)), ("Model", ("model",)), ("Optimizer", ("optimizer",))),
+    "remedies": (("Regularisation", ("regularization",)), ("Learning rate", ("policy",))),
+    "how": (("Run", ("run", "device")),),
+}
+"""Block of the form -> its headings and the groups of fields under each."""
+
+KEPT_BY_PRESETS = ("framework", "device", "seed")
+"""Fields that a preset leaves as they are."""
+
+
+class FieldRow(Canvas):
+    """A field's label and its editor on one row; notes and what is wrong with it below."""
+
+    def __init__(self, label: str, editor: Editor) -> None:
+        super().__init__(id=f"row-{editor.field}", classes="field-row")
+        self.label = label
+        self.editor = editor
+        self.mark = ""
+        self.notes: list[str] = []
+        self.problem = ""
+
+    def compose(self) -> ComposeResult:
+        """Put the editor beside the label."""
+        yield self.editor
+
+    def on_mount(self) -> None:
+        """Draw the label."""
+        self.draw()
+
+    def on_resize(self) -> None:
+        """Wrap the notes anew."""
+        self.draw()
+
+    def draw(self) -> None:
+        """Show label, notes and problem, as high as they need."""
+        role = "bad" if self.problem else "muted" if self.editor.locked else "label"
+        lines = [(span(f"{self.mark or ' ':<2}", "live"), span(self.label, role))]
+        width = max(self.content_size.width - 2, 8)
+        for text, role in [(self.problem, "bad"), *((note, "muted") for note in self.notes)]:
+            lines += [(span("  "), span(part, role)) for part in wrap(text, width)]
+        self.show(lines)
+        if self.styles.height is None or self.styles.height.value != len(lines):
+            self.styles.height = len(lines)
+
+
+class Form(Vertical):
+    """All fields of a run; keeps no run state beyond what was typed."""
+
+    class Changed(Message):
+        """The fields now make this configuration, or none."""
+
+        def __init__(self, config: RunConfig | None) -> None:
+            super().__init__()
+            self.config = config
+
+    class Turned(Message):
+        """A knob was given a new value while a run lives."""
+
+        def __init__(self, knob: str, value: float) -> None:
+            super().__init__()
+            self.knob = knob
+            self.value = value
+
+    class Hinted(Message):
+        """Another field has the focus."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__(id="form")
+        self.config: RunConfig | None = config
+        self.problems: dict[str, str] = {}
+        self._locked = False
+        self._rows: dict[str, FieldRow] = {}
+        frameworks = [
+            Item(
+                name, "" if backends.is_installed(name) else backends.install_command(name), backends.is_installed(name)
+            )
+            for name in backends.names()
+        ]
+        self._add("preset", "Preset", Choice("preset", matching_preset(config), [Item(name) for name in PRESETS]))
+        for field in fields().values():
+            text = _shown(field, getattr(config, field.name))
+            editor: Editor
+            if field.name == "framework":
+                editor = Choice(field.name, text, frameworks)
+            elif field.kind == "flag":
+                editor = Choice(field.name, text, [Item("off"), Item("on")])
+            elif field.kind == "choice":
+                editor = Choice(field.name, text, [Item(choice) for choice in field.choices])
+            else:
+                known = [Item(name) for name in datasets.NAMES] if field.name == "dataset" else []
+                editor = Entry(field.name, text, suggestions=known)
+            self._add(field.name, field.label, editor)
+
+    def _add(self, name: str, label: str, editor: Editor) -> None:
+        self._rows[name] = FieldRow(label, editor)
+
+    def compose(self) -> ComposeResult:
+        """Lay the rows out in blocks that stand side by side or one under the other."""
+        with VerticalScroll(id="fields", can_focus=False), Container(id="blocks"):
+            for block, sections in SECTIONS.items():
+                with Vertical(id=f"block-{block}", classes="block"):
+                    if block == "what":
+                        yield self._rows["preset"]
+                        yield self._rows["framework"]
+                    for title, groups in sections:
+                        yield Heading(title)
+                        for field in fields().values():
+                            if field.group in groups and field.name != "framework":
+                                yield self._rows[field.name]
+        yield Canvas(id="hint")
+
+    def on_mount(self) -> None:
+        """Show the fields of the policy."""
+        self._check()
+
+    def fill(self, config: RunConfig) -> None:
+        """Put a configuration into the fields."""
+        for field in fields().values():
+            self._rows[field.name].editor.set_text(_shown(field, getattr(config, field.name)))
+        self._check()
+
+    def focus_first(self) -> None:
+        """Go to the first field."""
+        self._rows["preset"].editor.focus()
+
+    def focus_problem(self) -> None:
+        """Go to the first field that cannot be run."""
+        for name in self.problems:
+            if name in self._rows:
+                self._rows[name].editor.focus()
+                return
+
+    def hold(self, locked: bool) -> None:
+        """Hold the fields that cannot change while a run lives, or let them go."""
+        self._locked = locked
+        for name, row in self._rows.items():
+            live = name in fields() and fields()[name].live
+            row.editor.locked = locked and not live
+            row.mark = "◆" if locked and live else ""
+            row.set_class(row.editor.locked, "-locked")
+            row.draw()
+        self._show_hint()
+
+    @on(Edited)
+    def take(self, message: Edited) -> None:
+        """Follow an edit: fill in what depends on it, check all, tell the screen."""
+        message.stop()
+        if message.field == "preset":
+            kept = {name: self._value(name) for name in KEPT_BY_PRESETS}
+            given = {name: value for name, value in kept.items() if not isinstance(value, ConfigError)}
+            self.fill(RunConfig.create(message.text, **given))
+        elif message.field in {"lr_policy", "plateau_per"}:
+            self._fill_policy(message.field)
+        self._check()
+        self.post_message(self.Changed(self.config))
+
+    @on(Submitted)
+    def submit(self, message: Submitted) -> None:
+        """Turn a knob of the living run; before a run, go on to the next field."""
+        message.stop()
+        field = fields()[message.field]
+        if not self._locked:
+            self.screen.focus_next(".field-row > *")
+            return
+        value = self._value(message.field)
+        if field.live and not isinstance(value, ConfigError):
+            self.post_message(self.Turned(message.field, value))
+
+    def _fill_policy(self, edited: str) -> None:
+        policy = self._rows["lr_policy"].editor.value
+        per = None if edited == "lr_policy" else self._rows["plateau_per"].editor.value
+        for name, value in policy_defaults(policy, per).items():
+            if edited == "lr_policy" or name == "patience":
+                self._rows[name].editor.set_text(_shown(fields()[name], value))
+
+    def _value(self, name: str) -> Any:
+        """Read one field; gives the ConfigError where it cannot be read."""
+        try:
+            return parse(fields()[name], self._rows[name].editor.value)
+        except ConfigError as error:
+            return error
+
+    def _check(self) -> None:
+        """Read all fields, show what is wrong, and keep the configuration when nothing is."""
+        policy = self._rows["lr_policy"].editor.value
+        used = policy_fields(policy)
+        values: dict[str, Any] = {}
+        problems: dict[str, str] = {}
+        for name in fields():
+            hidden = name in policy_only_fields() and name not in used
+            self._rows[name].display = not hidden
+            if hidden:
+                continue
+            value = self._value(name)
+            if isinstance(value, ConfigError):
+                problems[name] = value.problem
+            else:
+                values[name] = value
+        per = values.get("plateau_per")
+        for name, default in policy_defaults(policy, per if isinstance(per, str) else None).items():
+            if values.get(name) is None and name not in problems:
+                values[name] = default
+        draft = RunConfig(**values)
+        for error in draft.problems():
+            problems.setdefault(error.field, error.problem)
+        framework = draft.framework
+        if framework in backends.names() and not backends.is_installed(framework):
+            problems["framework"] = f"is not installed: {backends.install_command(framework)}"
+        self.problems = problems
+        self.config = None if problems else draft
+        self._show_checks(draft)
+
+    def _show_checks(self, draft: RunConfig) -> None:
+        for name, row in self._rows.items():
+            problem = self.problems.get(name, "")
+            notes = l2_notes(draft.l2, draft.optimizer) if name == "l2" and not problem else []
+            if (problem, notes) != (row.problem, row.notes):
+                row.problem, row.notes = problem, notes
+                row.set_class(bool(problem), "-wrong")
+                row.draw()
+        self._rows["preset"].editor.set_text(matching_preset(draft))
+
+    def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
+        """Explain the field that is being edited."""
+        self._show_hint()
+
+    def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
+        """Explain nothing when no field is being edited."""
+        self._show_hint()
+
+    def on_resize(self) -> None:
+        """Wrap the hint anew."""
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        canvas = self.query_one("#hint", Canvas)
+        focused = self.screen.focused
+        name = focused.field if isinstance(focused, Entry | Choice) else ""
+        if name == "preset":
+            text, more = "a named starting point: fills the fields below", ""
+        elif name:
+            field = fields()[name]
+            text = field.hint
+            more = "range: " + field.range_text() if field.kind in {"number", "integer"} else ""
+            if self._locked:
+                more = "enter turns it now" if field.live else "locked while the run lives"
+        else:
+            text, more = "", ""
+        lines = [(span(part, "label"),) for part in wrap(text, max(canvas.content_size.width, 8))]
+        if more:
+            lines += [(span(part, "muted"),) for part in wrap(more, max(canvas.content_size.width, 8))]
+        canvas.show(lines)
+
+
+class Heading(Canvas):
+    """The name of a few fields that belong together."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(classes="heading")
+        self.show([(span(title, "heading"),)])
+
+
+def matching_preset(config: RunConfig) -> str:
+    """Name the preset that a configuration is, apart from framework, device and seed."""
+    kept = {name: getattr(config, name) for name in KEPT_BY_PRESETS}
+    for name in PRESETS:
+        if RunConfig.create(name, **kept) == config:
+            return name
+    return CUSTOM
+
+
+def _shown(field: Field, value: Any) -> str:
+    return ("on" if value else "off") if field.kind == "flag" else unparse(field, value)

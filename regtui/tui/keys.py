@@ -1,0 +1,35 @@
+"""The keys, declared once: the footer, the help and the README come from these bindings."""
+
+from textual.binding import Binding
+
+
+def _key(key: str, action: str, name: str, tooltip: str, sign: str | None = None, *, show: bool = True) -> Binding:
+    """Declare one key; its id, by which a keymap can change it, is its action."""
+    identity = action.removeprefix("app.").translate({ord(sign): "-" for sign in "(.)"}).rstrip("-")
+    return Binding(key, action, name, tooltip=tooltip, id=identity, key_display=sign, show=show)
+
+
+LAB_KEYS: list[Binding] = [
+    _key("ctrl+r", "start", "Start", "Start a run with what the form says.", "^r"),
+    _key("space", "pause", "Pause", "Pause the run after the chunk in hand, or let it go on."),
+    _key("s", "run_epoch", "Epoch", "Run to the end of the epoch, then pause."),
+    _key("x", "stop", "Stop", "End the run, after a question."),
+    _key("f", "switch", "Form", "Go to the form, or back to the curves."),
+    _key("left_square_bracket", "scale_rate(0.5)", "LR ÷2", "Halve the learning rate.", "["),
+    _key("right_square_bracket", "scale_rate(2.0)", "LR ×2", "Double the learning rate.", "]"),
+    _key("g", "strips", "Strips", "Change the strips: learning rate, gap, weight norms."),
+    _key("z", "zoom", "Zoom", "Show all of the run, its last half, or its last tenth."),
+    _key("l", "log_y", "Log", "Make the loss axis logarithmic, or linear."),
+    _key("m", "smooth", "Smooth", "Smooth the curves; the raw ones stay behind them."),
+    _key("p", "penalty", "Penalty", "Draw the L2 and L1 penalty beside the losses."),
+    _key("left", "cursor(-1)", "Cursor", "Read the epoch before; the first press sets the cursor.", "←"),
+    _key("right", "cursor(1)", "Cursor", "Read the epoch after.", "→", show=False),
+    _key("home", "cursor_first", "First", "Put the cursor on the first epoch.", show=False),
+    _key("end", "cursor_last", "Last", "Put the cursor on the newest epoch.", show=False),
+    _key("tab", "app.focus_next", "Next field", "Go to the next field.", show=False),
+    _key("shift+tab", "app.focus_previous", "Field before", "Go to the field before.", show=False),
+    _key("escape", "leave", "Curves", "Leave a field for the curves; on the curves, take the cursor away.", show=False),
+    _key("question_mark", "help", "Help", "Explain keys, curves and words.", "?"),
+    _key("q", "app.quit", "Quit", "Quit; asks while a run lives, then ends it cleanly."),
+]
+"""Keys of the lab: key, action, name in the footer, a sentence for the help."""

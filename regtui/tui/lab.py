@@ -1,0 +1,386 @@
+"""LabScreen: the form, the curves and the status of one run at a time; it owns the History on show."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+
+from regtui.charts import SMOOTHING, View, epoch_at
+from regtui.charts.view import Zoom
+from regtui.core import analysis
+from regtui.core.config import RunConfig
+from regtui.core.events import Command, Event, Knob, Pause, Resume, RunEpoch, SetKnob, Stop
+from regtui.core.history import History
+from regtui.session import LiveRun, Source
+from regtui.tui.budget import FrameBudget
+from regtui.tui.canvas import Canvas, span
+from regtui.tui.dialogs import Question
+from regtui.tui.form import Form
+from regtui.tui.keybar import KeyBar
+from regtui.tui.keys import LAB_KEYS
+from regtui.tui.panels import Activity, row_of, status_line, verdict_lines
+from regtui.tui.plot import Plot
+from regtui.tui.runview import RunView
+
+FOLD_SECONDS = 0.03
+"""Most of a frame that goes into reading a long log: the screen answers keys between two of them."""
+
+FOLD_EVENTS = 5_000
+"""Events taken from a source at a time: about 10 ms of folding."""
+
+HEARTBEAT_SECONDS = 1.0
+"""How often the screen looks by itself: a stage without events, a log that another process writes."""
+
+STRIPS = (("loss", "rate"), ("loss", "gap"), ("loss", "norms"))
+STRIPS_TALL = (("loss", "rate"), ("loss", "rate", "gap"), ("loss", "rate", "norms"), ("loss", "gap", "norms"))
+"""What `g` steps through, on a low screen and on a high one."""
+
+TALL_ROWS = 20
+"""Rows of curves from which on three strips can be read."""
+
+ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
+
+
+class EventsArrived(Message):
+    """A source has news; the next such message comes only after these were taken."""
+
+
+class LabScreen(Screen[None]):
+    """The lab: choose, start, watch, start again."""
+
+    BINDINGS = [*LAB_KEYS]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    AUTO_FOCUS = ""
+
+    def __init__(
+        self, config: RunConfig, *, runs_dir: Path, start: bool, source: Source | None, ghost: History | None
+    ) -> None:
+        super().__init__()
+        self.history = History()
+        """The run on show."""
+        self.view = View(ghost=ghost)
+        """How it is looked at."""
+        self.live: LiveRun | None = None
+        """The run that trains, or trained, here."""
+        self.source = source
+        """Where the events of the run on show come from."""
+        self.budget = FrameBudget()
+        self._config = config
+        self._runs_dir = runs_dir
+        self._start_at_once = start
+        self._stopping = False
+        self._news_waiting = False
+        self._next_frame: Timer | None = None
+        self._open = source is not None
+        self._begun = time.monotonic()
+
+    def compose(self) -> ComposeResult:
+        """Put the verdict on top, form and curves under it, the keys at the bottom."""
+        yield Canvas(id="status")
+        yield Canvas(id="verdict")
+        with Horizontal(id="body"):
+            yield Form(self._config)
+            yield RunView()
+        yield KeyBar()
+
+    def on_mount(self) -> None:
+        """Show the form, or what there is to watch; begin at once when asked to."""
+        self.set_interval(HEARTBEAT_SECONDS, self._look)
+        if self._start_at_once:
+            self.begin(self._config)
+        elif self._open:
+            self._focus_curves()
+            self.call_after_refresh(self._frame)
+        else:
+            self._focus_form()
+            self.call_after_refresh(self._frame)
+
+    # What runs
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether a run trains here."""
+        return self.live is not None and self.live.alive
+
+    def begin(self, config: RunConfig) -> None:
+        """Start a run; the one before it stays behind it as a ghost."""
+        if len(self.history.epochs):
+            self.view = replace(self.view, ghost=self.history)
+        self.history = History()
+        self.view = replace(self.view, cursor=None)
+        live = LiveRun(config, runs_dir=self._runs_dir)
+        live.listen(self._announce)
+        self.live = self.source = live
+        self._stopping, self._open = False, True
+        self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
+        self.query_one(Form).hold(True)
+        self._focus_curves()
+        self.refresh_bindings()
+        self._schedule_frame()
+
+    def send(self, command: Command) -> None:
+        """Give the living run a command."""
+        if self.live is not None and self.live.alive:
+            self._stopping = self._stopping or isinstance(command, Stop)
+            self.live.send(command)
+            if self.is_mounted:
+                self._schedule_frame()
+
+    def _announce(self) -> None:
+        """Say, from the thread that trains, that there is news; one message is under way at a time."""
+        if not self._news_waiting:
+            self._news_waiting = True
+            try:
+                self.post_message(EventsArrived())
+            except RuntimeError:
+                # The app has gone; the run goes on to its own end, which needs no screen.
+                return
+
+    @on(EventsArrived)
+    def fold(self) -> None:
+        """Take the news in as soon as a frame is due."""
+        self._schedule_frame()
+
+    def _schedule_frame(self) -> None:
+        if self._next_frame is None:
+            wait = self.budget.wait(time.monotonic())
+            self._next_frame = self.set_timer(max(wait, 0.001), self._frame)
+
+    def _look(self) -> None:
+        """Draw a stage that takes long, and read a log that another process writes."""
+        if self._open and self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
+            self._frame()
+
+    def _frame(self) -> None:
+        """Fold what has come and draw it once."""
+        begun, now = time.thread_time(), time.monotonic()
+        self._next_frame = None
+        self._news_waiting = False
+        source = self.source
+        if source is not None and self._open:
+            # Asked before the last events are taken: a run that ended in between is asked again.
+            alive = source.alive
+            more = self._take(source, now)
+            if more:
+                self._schedule_frame()
+            elif not alive and isinstance(source, LiveRun):
+                self._finish(source)
+        self._draw()
+        self.call_after_refresh(self._drew, now, begun)
+
+    def _take(self, source: Source, now: float) -> bool:
+        """Fold events for a while; tells whether more wait."""
+        while True:
+            events = source.poll(FOLD_EVENTS)
+            self._apply(events)
+            if len(events) < FOLD_EVENTS:
+                return False
+            if time.monotonic() - now > FOLD_SECONDS:
+                return True
+
+    def _apply(self, events: list[Event]) -> None:
+        if events:
+            had_epochs = len(self.history.epochs)
+            self.history.apply(events)
+            self.query_one(RunView).tell(events)
+            if bool(had_epochs) != bool(len(self.history.epochs)):
+                self.refresh_bindings()
+
+    def _drew(self, now: float, begun: float) -> None:
+        self.budget.drew(now, time.thread_time() - begun)
+
+    def _finish(self, live: LiveRun) -> None:
+        """Let the form go; what could not be set up is said in words."""
+        self._open = False
+        self.query_one(Form).hold(False)
+        self.refresh_bindings()
+        if live.problem:
+            self.query_one(RunView).say((span(f" {live.problem}", "bad"),))
+            self.notify(live.problem, title="The run could not go on", severity="error", markup=False)
+
+    # What is drawn
+
+    def _draw(self) -> None:
+        """Draw everything that may have changed."""
+        form = self.query_one(Form)
+        live = self.live
+        activity = Activity(
+            stage=live.stage if live else "",
+            alive=self.alive,
+            stopping=self._stopping,
+            problem=(live.problem or "") if live else "",
+        )
+        verdict = analysis.verdict(self.history)
+        since = verdict.since_epoch if verdict.state == "overfitting" else None
+        view = replace(self.view, overfit_since=since, ascii=Canvas.ascii_only)
+        status = self.query_one("#status", Canvas)
+        config = live.config if live else form.config
+        status.show([status_line(self.history, activity, config, status.content_size.width, time.time())])
+        canvas = self.query_one("#verdict", Canvas)
+        canvas.show(verdict_lines(self.history, activity, canvas.content_size.width, epoch=view.cursor))
+        preview = form.config if self.history.run is None and not self.alive else None
+        self.query_one(RunView).draw(self.history, view, preview)
+
+    def on_resize(self) -> None:
+        """Draw for the new size."""
+        self.call_after_refresh(self._draw)
+
+    @on(Form.Changed)
+    def preview(self) -> None:
+        """Draw the rates that the form's policy plans."""
+        if self.history.run is None:
+            self._draw()
+
+    @on(Form.Turned)
+    def turn(self, message: Form.Turned) -> None:
+        """Turn a knob of the living run."""
+        self.send(SetKnob(knob=cast(Knob, message.knob), value=message.value))
+
+    @on(Plot.Pointed)
+    def point(self, message: Plot.Pointed) -> None:
+        """Set the cursor where the curves were clicked."""
+        plot = self.query_one(Plot)
+        self._set_cursor(epoch_at(self.history, *plot.content_size, message.column, self.view))
+
+    # What the keys do
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
+        """Hide the keys that cannot work now."""
+        if action == "start":
+            return not self.alive and (self.source is None or isinstance(self.source, LiveRun))
+        if action in {"pause", "run_epoch", "stop", "scale_rate"}:
+            return self.alive and not self._stopping
+        if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
+            return self.history.run is not None or bool(len(self.history.epochs))
+        if action in {"cursor", "cursor_first", "cursor_last"}:
+            return bool(len(self.history.epochs))
+        return True
+
+    def action_start(self) -> None:
+        """Start what the form says, or go to the field that cannot be run."""
+        form = self.query_one(Form)
+        if form.config is not None:
+            self.begin(form.config)
+            return
+        self._show_form(True)
+        form.focus_problem()
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        paused = self.live is not None and self.live.stage == "paused"
+        self.send(Resume() if paused else Pause())
+
+    def action_run_epoch(self) -> None:
+        """Run to the end of the epoch."""
+        self.send(RunEpoch())
+
+    def action_stop(self) -> None:
+        """End the run, after a question."""
+
+        def stop(yes: bool | None) -> None:
+            if yes:
+                self.send(Stop(reason="stopped by hand"))
+                self.refresh_bindings()
+
+        self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)
+
+    def action_scale_rate(self, factor: float) -> None:
+        """Multiply the learning rate."""
+        self.send(SetKnob(knob="learning_rate", value=factor, scale=True))
+
+    def action_switch(self) -> None:
+        """Go from the curves to the form, or back."""
+        if self.query_one(Form).has_focus_within:
+            self._focus_curves()
+        else:
+            self._focus_form()
+
+    def action_leave(self) -> None:
+        """Go to the curves; from the curves, take the cursor away."""
+        if self.focused is self.query_one(Plot):
+            self._set_cursor(None)
+        self._focus_curves()
+
+    def action_strips(self) -> None:
+        """Show the next set of strips."""
+        sets = STRIPS_TALL if self.query_one(Plot).content_size.height >= TALL_ROWS else STRIPS
+        at = sets.index(self.view.strips) if self.view.strips in sets else -1
+        self._look_at(strips=sets[(at + 1) % len(sets)])
+
+    def action_zoom(self) -> None:
+        """Show the next part of the run."""
+        self._look_at(zoom=ZOOMS[(ZOOMS.index(self.view.zoom) + 1) % len(ZOOMS)])
+
+    def action_log_y(self) -> None:
+        """Make the loss axis logarithmic, or linear."""
+        self._look_at(log_y=not self.view.log_y)
+
+    def action_smooth(self) -> None:
+        """Smooth the curves, or not."""
+        self._look_at(smoothing=0.0 if self.view.smoothing else SMOOTHING)
+
+    def action_penalty(self) -> None:
+        """Draw the penalty, or not."""
+        self._look_at(show_penalty=not self.view.show_penalty)
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by one measured epoch."""
+        epochs = self.history.epochs.epoch.values
+        at = row_of(self.history, self.view.cursor) + (by if self.view.cursor is not None else 0)
+        self._set_cursor(int(epochs[min(max(at, 0), len(epochs) - 1)]))
+
+    def action_cursor_first(self) -> None:
+        """Put the cursor on the first epoch."""
+        self._set_cursor(int(self.history.epochs.epoch.values[0]))
+
+    def action_cursor_last(self) -> None:
+        """Put the cursor on the newest epoch."""
+        self._set_cursor(int(self.history.epochs.epoch.values[-1]))
+
+    def action_help(self) -> None:
+        """Explain keys, curves and words."""
+        from regtui.tui.help import HelpScreen
+
+        self.app.push_screen(HelpScreen())
+
+    def _set_cursor(self, epoch: int | None) -> None:
+        """Read the run at the measured epoch nearest to this one."""
+        if epoch is not None:
+            epochs = self.history.epochs.epoch.values
+            epoch = int(epochs[int(abs(epochs - epoch).argmin())])
+        self._look_at(cursor=epoch)
+
+    def _look_at(self, **changes: Any) -> None:
+        self.view = replace(self.view, **changes)
+        self._draw()
+
+    def _show_form(self, shown: bool) -> None:
+        """Choose what a narrow screen shows."""
+        self.set_class(shown, "-form")
+
+    def _focus_form(self) -> None:
+        self._show_form(True)
+        self.query_one(Form).focus_first()
+
+    def _focus_curves(self) -> None:
+        self._show_form(False)
+        self.query_one(Plot).focus()
+        self.call_after_refresh(self._draw)
+
+    def frame_stats(self) -> dict[str, float]:
+        """Say how many frames were drawn and what they cost, for the benchmark."""
+        seconds = time.monotonic() - self._begun
+        frames = max(self.budget.frames, 1)
+        return {
+            "frames": self.budget.frames,
+            "frames_per_second": self.budget.frames / seconds,
+            "milliseconds_per_frame": 1000 * self.budget.spent_seconds / frames,
+            "share_of_wall": self.budget.spent_seconds / seconds,
+        }

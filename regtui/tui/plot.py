@@ -1,0 +1,32 @@
+"""The chart widget: strips of curves over one x axis, of which only changed cells are drawn again."""
+
+from textual import events
+from textual.message import Message
+
+from regtui.charts import View, draw
+from regtui.core.config import RunConfig
+from regtui.core.history import History
+from regtui.tui.canvas import Canvas
+
+
+class Plot(Canvas, can_focus=True):
+    """The curves of one run, or before it the rates that its policy plans."""
+
+    class Pointed(Message):
+        """A column of the curves was clicked."""
+
+        def __init__(self, column: int) -> None:
+            super().__init__()
+            self.column = column
+
+    def draw(self, history: History, view: View, preview: RunConfig | None = None) -> None:
+        """Show a run; costs nothing while the widget cannot be seen."""
+        width, height = self.content_size
+        if self.is_on_screen and width and height:
+            self.show(draw(history, width, height, view, preview=preview))
+
+    def on_click(self, event: events.Click) -> None:
+        """Say where across the curves a click landed."""
+        offset = event.get_content_offset(self)
+        if offset is not None:
+            self.post_message(self.Pointed(offset.x))
