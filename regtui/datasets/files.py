@@ -2,6 +2,7 @@
 
 import csv
 import math
+import stat
 import zipfile
 import zlib
 from array import array
@@ -17,17 +18,17 @@ SUFFIXES = (".npz", ".csv")
 
 def read(path: Path) -> Table:
     """Read a data set from an .npz or .csv file; raises ConfigError saying what is wrong with it, and where."""
-    if path.is_dir():
-        raise wrong(f"{path} is a folder, not an .npz or .csv file")
     try:
-        size = path.stat().st_size
+        status = path.stat()
     except FileNotFoundError:
         raise wrong(f"{path} does not exist") from None
     except (OSError, ValueError) as error:
         raise wrong(f"{path} cannot be read: {reason(error)}") from None
-    if not path.is_file():
+    if stat.S_ISDIR(status.st_mode):
+        raise wrong(f"{path} is a folder, not an .npz or .csv file")
+    if not stat.S_ISREG(status.st_mode):
         raise wrong(f"{path} is not a regular file")
-    if not size:
+    if not status.st_size:
         raise wrong(f"{path} is empty")
     try:
         return read_csv(path) if path.suffix.lower() == ".csv" else read_npz(path)
@@ -112,7 +113,6 @@ def _pair(path: Path, arrays: dict[str, Array], split: str) -> tuple[Array, Arra
         if len(fractions):
             row = int(fractions[0])
             raise wrong(f"{path}: the label {y[row]:g} in row {row} of {y_name} is not a whole number")
-        y = y.astype(np.int64)
     elif y.dtype.kind not in "buiU":
         raise wrong(f"{path}: {y_name} must hold whole numbers or text, not {y.dtype}")
     return x, y
@@ -157,6 +157,9 @@ def read_csv(path: Path) -> Table:
         values.extend(row)
         labels.append(label)
         numbers.append(line)
+    if len(labels) > 1 and not _is_number(labels[0]) and all(_is_number(label) for label in labels[1:]):
+        # Columns named 0, 1, 2, ..., label: numbers, but a header all the same.
+        del values[: width - 1], labels[0], numbers[0]
     if not labels:
         raise wrong(f"{path} has no rows")
     features = np.frombuffer(values, dtype=np.float64).reshape(len(labels), width - 1)

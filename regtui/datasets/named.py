@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from regtui.core.config import ConfigError
 from regtui.datasets.files import read_npz, reason
 from regtui.datasets.table import Scale, Table, make_table, wrong
 
@@ -48,6 +49,8 @@ FASHION_MNIST = (
 )
 """In the order in which IDX files are read: images and labels to train on, then those of the test split."""
 
+_DELETE = "delete it, and it is looked for elsewhere or fetched anew"
+
 IDX_STEMS = tuple(file.name.removesuffix(".gz") for file in FASHION_MNIST)
 """Both data sets are published in IDX files of these names."""
 
@@ -74,12 +77,12 @@ def digits(progress: Progress | None = None, cache: Path | None = None) -> Table
 
 def mnist(progress: Progress | None = None, cache: Path | None = None) -> Table:
     """Find MNIST, or download it."""
-    return _find("mnist", "mnist", "MNIST", MNIST, progress, cache)
+    return find("mnist", "mnist", "MNIST", MNIST, progress, cache)
 
 
 def fashion_mnist(progress: Progress | None = None, cache: Path | None = None) -> Table:
     """Find Fashion-MNIST, or download it."""
-    return _find("fashion_mnist", "fashion-mnist", "FashionMNIST", FASHION_MNIST, progress, cache)
+    return find("fashion_mnist", "fashion-mnist", "FashionMNIST", FASHION_MNIST, progress, cache)
 
 
 LOADERS: Mapping[str, Callable[[Progress | None, Path | None], Table]] = {
@@ -102,7 +105,7 @@ def cache_folder() -> Path:
 def keras_folder() -> Path:
     """Say where Keras keeps its data sets."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".keras") / "datasets"
+    return (Path(home).expanduser() if home else _home() / ".keras") / "datasets"
 
 
 def torchvision_roots() -> list[Path]:
@@ -111,38 +114,56 @@ def torchvision_roots() -> list[Path]:
     return [
         Path("data"),
         Path(),
-        Path.home() / "data",
-        Path.home() / ".cache" / "torchvision",
-        Path(torch_home).expanduser() if torch_home else Path.home() / ".cache" / "torch",
+        _home() / "data",
+        _home() / ".cache" / "torchvision",
+        Path(torch_home).expanduser() if torch_home else _home() / ".cache" / "torch",
     ]
 
 
-def _find(
-    name: str, folder: str, torch_name: str, files: Sequence[Download], progress: Progress | None, cache: Path | None
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path()
+
+
+def find(
+    name: str,
+    folder: str,
+    torch_name: str,
+    files: Sequence[Download],
+    progress: Progress | None = None,
+    cache: Path | None = None,
+    base_url: str = BASE_URL,
 ) -> Table:
-    """Read a data set from the first place that has it, downloading it into the cache folder when none has."""
+    """Read a data set from the first place that has it, downloading it into the cache folder when none has.
+
+    `folder` is its name in regtui's and Keras's cache, `torch_name` in torchvision's. A file that was found is not
+    held to a checksum (it may have been packed by others) but must be whole.
+    """
     cache = cache or cache_folder()
-    table = _look(name, cache, cache / folder)
-    table = table or _look(name, keras_folder(), keras_folder() / folder)
-    for root in torchvision_roots():
-        table = table or _look(name, None, root / torch_name / "raw")
-    if table is not None:
-        return table
+    places: list[tuple[Path | None, Path]] = [(cache, cache / folder), (keras_folder(), keras_folder() / folder)]
+    places += [(None, root / torch_name / "raw") for root in torchvision_roots()]
+    for place in places:
+        if (table := _look(name, *place)) is not None:
+            return table
     target = cache if len(files) == 1 else cache / folder
-    download(name, files, target, progress)
+    download(name, files, target, progress, base_url)
     table = _look(name, cache, cache / folder)
     if table is None:
-        raise wrong(f"{name} was downloaded into {target} but is not there")
+        raise wrong(f"{name} was downloaded into {target} but is not there any more")
     return table
 
 
 def _look(name: str, npz_folder: Path | None, idx_folder: Path) -> Table | None:
     """Read a data set from <npz folder>/<name>.npz or from four IDX files; None when they are not there."""
-    if npz_folder is not None and (file := npz_folder / f"{name}.npz").is_file():
+    if npz_folder is not None and _is_file(file := npz_folder / f"{name}.npz"):
         try:
             return read_npz(file, name, PIXELS)
         except OSError as error:
             raise wrong(f"{file} cannot be read: {reason(error)}") from None
+        except ConfigError as error:
+            raise wrong(f"{error.problem}; {_DELETE}") from None
     found = [_present(idx_folder / stem) for stem in IDX_STEMS]
     paths = [path for path in found if path is not None]
     if len(paths) < len(found):
@@ -157,7 +178,14 @@ def _look(name: str, npz_folder: Path | None, idx_folder: Path) -> Table | None:
 
 def _present(path: Path) -> Path | None:
     packed = path.with_name(path.name + ".gz")
-    return path if path.is_file() else packed if packed.is_file() else None
+    return path if _is_file(path) else packed if _is_file(packed) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder of somebody else's
+        return False
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -168,11 +196,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
-        raise wrong(f"{path} cannot be read: {reason(error)}; delete it, and it is fetched anew") from None
+        raise wrong(f"{path} cannot be read: {reason(error)}; {_DELETE}") from None
     rank = content[3] if len(content) > 3 and content[:3] == b"\x00\x00\x08" else 0
     sizes = np.frombuffer(content, ">u4", rank, offset=4).tolist() if rank and len(content) >= 4 + 4 * rank else []
     if not sizes or len(content) != 4 + 4 * rank + int(np.prod(sizes, dtype=object)):
-        raise wrong(f"{path} is not a whole IDX file: delete it, and it is fetched anew")
+        raise wrong(f"{path} is not a whole IDX file; {_DELETE}")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(sizes)
 
 

@@ -58,7 +58,7 @@ def make_table(
         raise wrong(f"{name} has {len(labels)} rows to train on; at least {FEWEST_ROWS} are needed")
     kinds, numbered = np.unique(labels, return_inverse=True)
     if len(kinds) < 2:
-        raise wrong(f"{name} has one class only, {kinds[0]}; at least two are needed")
+        raise wrong(f"{name} has one class only, {_shown(kinds[0])}; at least two are needed")
     if 2 * len(kinds) > len(labels):
         raise wrong(
             f"{name} has {len(kinds):,} different labels in {len(labels):,} rows, too many to be classes: "
@@ -68,7 +68,7 @@ def make_table(
     if test is not None:
         unknown = np.setdiff1d(test[1], kinds)
         if len(unknown):
-            raise wrong(f"{name} has the test label {unknown[0]}, which no training row has")
+            raise wrong(f"{name} has the test label {_shown(unknown[0])}, which no training row has")
         tested = test[0], np.searchsorted(kinds, test[1]).astype(np.int64)
     return Table(
         name=name,
@@ -78,3 +78,7 @@ def make_table(
         scale=scale,
         test=tested,
     )
+
+
+def _shown(label: Any) -> str:
+    return f"{label:.15g}" if isinstance(label, float) else str(label)
