@@ -6,7 +6,7 @@ as None; the fold (`core/history.py`) turns them into NaN. A key that is absent 
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -14,6 +14,9 @@ from regtui.core.config import RunConfig
 
 Number = float | None
 """A float that may have been written as null because it was not finite."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A count of steps or epochs; every one of them is exact as a float, too."""
 
 Status = Literal["finished", "stopped", "early_stopped", "diverged", "failed"]
 """How a run can end."""
@@ -52,9 +55,9 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
 class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step", tag_field="kind"):
     """One optimizer update has finished."""
 
-    step: int
+    step: Count
     """Updates completed so far; the first record carries 1."""
-    epoch: int = 0
+    epoch: Count = 0
     """The epoch the update belongs to, from 1."""
     loss: Number = None
     """Data loss of the batch as trained: dropout on, penalty not included."""
@@ -69,9 +72,9 @@ class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step",
 class EpochEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="epoch", tag_field="kind"):
     """One pass over the training split has finished."""
 
-    epoch: int
+    epoch: Count
     """Epochs completed, from 1."""
-    step: int
+    step: Count
     """Updates completed at its end."""
     train: Metrics | None = None
     """Measured after the epoch, dropout off, without penalty; absent when not measured at this epoch."""
@@ -96,9 +99,9 @@ class EpochEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="change", tag_field="kind"):
     """Something took a new value at one step: a plateau or step drop, the floor reached, a knob turned."""
 
-    step: int
+    step: Count
     """Updates completed when it changed: the next update is the first to use `new`."""
-    epoch: int = 0
+    epoch: Count = 0
     """The epoch it belongs to, from 1."""
     what: str = "learning_rate"
     """Which quantity: `learning_rate` or a knob."""
@@ -115,9 +118,9 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="change", tag_field
 class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="note", tag_field="kind"):
     """A line for the event log."""
 
-    step: int = 0
+    step: Count = 0
     """Updates completed when it was said."""
-    epoch: int = 0
+    epoch: Count = 0
     """The epoch then running."""
     level: str = "info"
     """`info`, `warning`, `error`, or `output` for a line that a framework printed."""
@@ -134,9 +137,9 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """One of `Status`."""
     reason: str = ""
     """Why, in one sentence, where the status alone does not say."""
-    step: int = 0
+    step: Count = 0
     """Updates completed."""
-    epoch: int = 0
+    epoch: Count = 0
     """Epochs completed."""
     test: Metrics | None = None
     """The test split, measured once, here, never to choose anything."""

@@ -1,6 +1,7 @@
 """The report as a page of styled lines: header, charts, the epochs that matter, the result."""
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -94,7 +95,7 @@ def _header(history: History, width: int) -> StyledLine:
         middle.pop()
     if len(text) > width:
         text = last if len(last) <= width else text
-    return (Span(text[:width], "heading"),)
+    return (Span(fitted(text, width), "heading"),)
 
 
 def _data(history: History) -> str:
@@ -117,7 +118,7 @@ def _settings(history: History, width: int) -> StyledLine:
         parts.append("no regularisation")
     while len(" · ".join(parts)) > width and len(parts) > 1:
         parts.pop()
-    return (Span(" · ".join(parts)[:width], "label"),)
+    return (Span(fitted(" · ".join(parts), width), "label"),)
 
 
 def _table(history: History, width: int, most: int, ascii_only: bool) -> list[StyledLine]:
@@ -156,5 +157,21 @@ def _test(metrics: Metrics) -> str:
 
 
 def _wrapped(text: str, width: int, role: str) -> list[StyledLine]:
-    lines = textwrap.wrap(" ".join(text.split()), width) or [""]
+    lines = textwrap.wrap(" ".join(shown(text).split()), width) or [""]
     return [(Span(line, role),) for line in lines]
+
+
+def shown(text: str) -> str:
+    """Put a blank in the place of what would move a terminal's cursor or change its colours."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
+
+
+def fitted(text: str, width: int) -> str:
+    """Cut a text to so many cells of a terminal; signs of East Asian scripts take two."""
+    cells, kept = 0, []
+    for sign in shown(text):
+        cells += 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+        if cells > width:
+            break
+        kept.append(sign)
+    return "".join(kept)

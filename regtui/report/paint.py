@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from regtui.charts import STYLES as CHART_STYLES
-from regtui.charts import TINT, StyledLine
+from regtui.charts import TINTS, StyledLine
 
 STYLES: Mapping[str, str] = {
     **CHART_STYLES,
@@ -49,15 +49,11 @@ SVG_FORMAT = """<svg viewBox="0 0 {terminal_width} {terminal_height}" xmlns="htt
 def codes(style: str) -> str:
     """Give the numbers of a style's escape sequence, such as `1;93` for `bold bright_yellow`."""
     numbers = []
-    ground = 0
     for word in style.split():
-        if word == "on":
-            ground = 10
-        elif word in ATTRIBUTES:
+        if word in ATTRIBUTES:
             numbers.append(ATTRIBUTES[word])
         else:
-            bright = word.startswith("bright_")
-            numbers.append((90 if bright else 30) + ground + COLOURS.index(word.removeprefix("bright_")))
+            numbers.append((90 if word.startswith("bright_") else 30) + COLOURS.index(word.removeprefix("bright_")))
     return ";".join(str(number) for number in numbers)
 
 
@@ -65,16 +61,11 @@ def as_text(lines: Iterable[StyledLine], *, colour: bool) -> str:
     """Write lines as text; with `colour` for a terminal, without it free of any escape sequence."""
     if not colour:
         return "\n".join("".join(span.text for span in line).rstrip() for line in lines)
-    return "\n".join("".join(_coloured(span.text, _style(span.role, span.tinted)) for span in line) for line in lines)
+    return "\n".join("".join(_coloured(span.text, STYLES.get(span.role, "")) for span in line) for line in lines)
 
 
 def _coloured(text: str, style: str) -> str:
     return f"\x1b[{codes(style)}m{text}{RESET}" if style and text else text
-
-
-def _style(role: str, tinted: bool) -> str:
-    style = STYLES.get(role, "")
-    return f"{style} {TINT}".strip() if tinted else style
 
 
 def as_svg(lines: Sequence[StyledLine], width: int, title: str) -> str:
@@ -97,6 +88,7 @@ def as_svg(lines: Sequence[StyledLine], width: int, title: str) -> str:
     for line in lines:
         text = Text(no_wrap=True, overflow="crop", end="\n")
         for span in line:
-            text.append(span.text, style=_style(span.role, span.tinted))
+            style = STYLES.get(span.role, "")
+            text.append(span.text, style=f"{style} {TINTS['dark']}".strip() if span.tinted else style)
         console.print(text)
     return console.export_svg(title=title, code_format=SVG_FORMAT, unique_id="regtui")

@@ -17,14 +17,14 @@ HEADINGS = ("run", "framework", "data", "epochs", "best validation", "verdict", 
 def runs_table(folder: Path | str) -> str:
     """List the runs in a folder, oldest first; logs that cannot be read are named under the table.
 
-    Raises LogError when there is no such folder or no run in it.
+    Raises LogError for what is there and is no folder.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise LogError(f"{folder} is not a folder: --runs-dir names the folder of the recorded runs")
     logs = sorted(folder.glob(f"*/{LOG_NAME}"), key=lambda path: (path.stat().st_mtime, path.parent.name))
     if not logs:
-        raise LogError(f"{folder} holds no run yet: `regtui train` or `regtui --start` makes one")
+        return f"{folder} holds no run yet: `regtui train` or `regtui --start` makes one"
     rows, unreadable = [], []
     for log in logs:
         try:

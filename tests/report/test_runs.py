@@ -1,0 +1,45 @@
+"""The table of the recorded runs."""
+
+import pytest
+
+from regtui.readers import LogError, LogWriter
+from regtui.report import runs_table
+
+
+def test_the_table_names_each_run_and_what_came_of_it(run, log_of, tmp_path):
+    log_of(run(), "first")
+    log_of(run(epochs=3, status="stopped"), "second")
+    lines = runs_table(tmp_path).splitlines()
+    assert lines[0].split("  ")[0] == "run"
+    first = next(line for line in lines if line.startswith("first"))
+    told = "first torch digits 40/40 0.959 at epoch 10 overfitting since epoch 10 finished"
+    assert " ".join(first.split()) == told
+    second = next(line for line in lines if line.startswith("second"))
+    assert second.split()[-3:] == ["warming", "up", "stopped"]
+
+
+def test_a_run_that_trains_now_is_told_from_one_that_was_killed(run, log_of, tmp_path):
+    path = log_of(run(epochs=3, status=""))
+    assert runs_table(tmp_path).endswith("no end: killed, or written elsewhere")
+    with LogWriter(path):
+        assert runs_table(tmp_path).endswith("running")
+
+
+def test_logs_that_cannot_be_read_are_named(run, log_of, tmp_path):
+    log_of(run(), "good")
+    log_of([], "empty")
+    (tmp_path / "no-run").mkdir()
+    lines = runs_table(tmp_path).splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith(f"{tmp_path / 'empty' / 'events.jsonl'} is empty: ")
+
+
+def test_a_folder_without_runs_is_an_answer(tmp_path):
+    for folder in (tmp_path, tmp_path / "runs"):
+        assert runs_table(folder) == f"{folder} holds no run yet: `regtui train` or `regtui --start` makes one"
+
+
+def test_a_file_is_no_folder_of_runs(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(LogError, match="file is not a folder: --runs-dir names the folder of the recorded runs"):
+        runs_table(tmp_path / "file")
