@@ -76,7 +76,7 @@ class TestDigits:
 
     def test_without_scikit_learn_the_error_says_how_to_get_it(self, monkeypatch):
         monkeypatch.setattr(named, "find_spec", lambda name: None)
-        with pytest.raises(ConfigError, match="--dataset digits comes with scikit-learn, .* pip install scikit-learn"):
+        with pytest.raises(ConfigError, match=r"--dataset digits comes with scikit-learn, .* pip install scikit-learn"):
             load(config())
 
     def test_they_are_scaled_to_one(self):
@@ -96,7 +96,7 @@ class TestDigits:
 
     def test_more_rows_than_there_are_is_an_error_that_says_how_many_there_are(self):
         for rows in (1797, 5000):
-            with pytest.raises(ConfigError, match="--train-rows must be below 1,797, the rows of digits"):
+            with pytest.raises(ConfigError, match=r"--train-rows must be below 1,797, the rows of digits"):
                 load(config(train_rows=rows))
         assert len(load(config(train_rows=1796)).valid) == 1
 
@@ -253,7 +253,7 @@ class TestMnist:
                 "other_length": gzip.compress(idx_bytes(np.zeros(59, np.uint8))),
             }[damage]
         )
-        with pytest.raises(ConfigError, match="train-labels-idx1-ubyte.gz .*delete"):
+        with pytest.raises(ConfigError, match=r"train-labels-idx1-ubyte.gz .*delete"):
             load(config("fashion_mnist"), cache_dir=tmp_path)
 
 
@@ -262,5 +262,5 @@ def test_every_name_is_loaded_by_it():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    with pytest.raises(ConfigError, match="--dataset must be digits, mnist, fashion_mnist, or the path .* not 'iris'"):
+    with pytest.raises(ConfigError, match=r"--dataset must be digits, mnist, fashion_mnist, or the path .* not 'iris'"):
         load(config("iris"))

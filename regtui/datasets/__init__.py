@@ -109,18 +109,19 @@ def _scaler(table: Table, train: NDArray[np.intp]) -> Callable[[Array], NDArray[
     axis = 0 if how.by == "column" else None
     seen = table.features[train]
     low = np.asarray(seen.min(axis=axis), dtype=np.float64)
-    span = np.asarray(seen.max(axis=axis), dtype=np.float64) - low
-    if not np.isfinite(span).all():
-        raise wrong(f"{table.name} has features too far apart to be scaled")
+    with np.errstate(over="ignore"):
+        span = np.asarray(seen.max(axis=axis), dtype=np.float64) - low
     # A column with a single value says nothing: it becomes 0 rather than a division by 0.
     span = np.where(span == 0, 1.0, span)
-
     # Bytes and 16-bit numbers are exact in float32: images need not pass through arrays twice as large.
     width: Any = np.float32 if table.features.dtype.itemsize <= 2 else np.float64
     low, span = low.astype(width), span.astype(width)
 
     def scale(features: Array) -> NDArray[np.float32]:
-        scaled: Array = (features.astype(width) - low) / span
-        return scaled.astype(np.float32, copy=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled: NDArray[np.float32] = ((features.astype(width) - low) / span).astype(np.float32, copy=False)
+        if not (np.isfinite(span).all() and np.isfinite(scaled).all()):
+            raise wrong(f"{table.name} has features too far apart to be scaled")
+        return scaled
 
     return scale

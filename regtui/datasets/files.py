@@ -57,7 +57,7 @@ def read_npz(path: Path, name: str | None = None, scale: Scale | None = None) ->
         raise wrong(f"{path} has {there} but no {missing}")
     x_train, y_train = _pair(path, arrays, "train")
     test = None
-    if "x_test" in arrays and len(arrays["x_test"]):
+    if "x_test" in arrays and arrays["x_test"].size:
         test = _pair(path, arrays, "test")
         if arrays["x_test"].shape[1:] != arrays["x_train"].shape[1:]:
             raise wrong(
@@ -97,7 +97,7 @@ def _pair(path: Path, arrays: dict[str, Array], split: str) -> tuple[Array, Arra
     if x.dtype.kind not in "buif":
         raise wrong(f"{path}: {x_name} must hold numbers, not {x.dtype}")
     if x.ndim < 1 or x.size == 0:
-        raise wrong(f"{path}: {x_name} is empty, its shape is {x.shape}")
+        raise wrong(f"{path}: {x_name} holds no rows of numbers, its shape is {x.shape}")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
