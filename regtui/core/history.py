@@ -90,7 +90,7 @@ class History:
     def steps_per_epoch(self) -> float:
         """Updates in one epoch: as the run said, else as its epochs show; NaN while unknown."""
         said = self.run.environment.get("steps_per_epoch") if self.run else None
-        if isinstance(said, int | float) and 0 < said < float("inf"):
+        if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < float("inf"):
             return float(said)
         if len(self.epochs) and self.epochs.epoch.last > 0:
             return self.epochs.step.last / self.epochs.epoch.last
