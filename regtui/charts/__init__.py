@@ -11,7 +11,7 @@ from regtui.charts.view import ROLES as ROLES
 from regtui.charts.view import SMOOTHING as SMOOTHING
 from regtui.charts.view import STRIPS as STRIPS
 from regtui.charts.view import STYLES as STYLES
-from regtui.charts.view import TINT as TINT
+from regtui.charts.view import TINTS as TINTS
 from regtui.charts.view import Mark as Mark
 from regtui.charts.view import Span as Span
 from regtui.charts.view import StyledLine as StyledLine

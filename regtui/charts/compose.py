@@ -21,6 +21,12 @@ SHARES = {"loss": 5, "rate": 3, "gap": 3, "norms": 3}
 SMALLEST_STRIP = 4
 """Rows below which a strip is left out: its title and three rows of curve."""
 
+SAME_END = 2
+"""Curves that end within so many columns of each other are named together."""
+
+BESIDE = frozenset({"blank", "rule", "rule-user", ""})
+"""What may stand beside a rule's label."""
+
 RULES_PER_CELL = 1 / 6
 """With more rules than this to a column, only their upper ends are drawn: a fence would hide the curves."""
 
@@ -89,7 +95,7 @@ def draw(
         if empty and name != "rate":
             strip.hint = _nothing_yet(history) if name == plan.strips[0][0] else ""
         _paint(grid, plan, strip, first, title, rows, view, signs)
-    _tint(grid, plan, view, axis, history)
+    _tint(grid, plan, view, axis, history, signs)
     _rules(grid, plan, rules, signs)
     _cursor(grid, plan, view, axis, history, signs)
     _x_numbers(grid, plan, axis, view, history)
@@ -109,6 +115,13 @@ def _nothing_yet(history: History) -> str:
     if history.run is not None:
         return "Waiting for the first step."
     return "No run yet. Its curves appear here as soon as it trains."
+
+
+def _row(place: float, rows: int) -> int:
+    """Give the row of a place up an axis, from the top: the one that holds its dot on the canvas."""
+    if not rows or not math.isfinite(place):
+        return 0
+    return min(max(round((1 - place) * (4 * rows - 1)), 0), 4 * rows - 1) // 4
 
 
 def _strip(name: str, history: History, view: View, axis: XAxis, rows: int, preview: RunConfig | None) -> Strip:
@@ -200,7 +213,7 @@ def _paint(
             _say(grid, top, plan.left, plan.columns, rows, strip.hint)
         return
     if strip.zero is not None and 0 <= strip.zero <= 1:
-        row = top + min(int((1 - strip.zero) * rows), rows - 1)
+        row = top + _row(strip.zero, rows)
         grid.put(row, plan.left, signs.zero * plan.columns, "zero")
     for row, column, sign, role in draw_curves(strip.curves, plan.columns, rows, ascii_only=view.ascii):
         grid.put(top + row, plan.left + column, sign, role)
@@ -216,7 +229,7 @@ def _paint(
 def _y_numbers(grid: Grid, plan: Layout, strip: Strip, top: int, rows: int, signs: Glyphs) -> None:
     taken: set[int] = set()
     for place, text in strip.scale.ticks if strip.scale else ():
-        row = top + min(max(round((1 - place) * (rows - 1)), 0), rows - 1)
+        row = top + _row(place, rows)
         # Two numbers never share a row, nor stand on neighbouring ones where there is room for distance.
         if row in taken or (rows > 4 and {row - 1, row + 1} & taken):
             continue
@@ -226,23 +239,32 @@ def _y_numbers(grid: Grid, plan: Layout, strip: Strip, top: int, rows: int, sign
 
 
 def _names(grid: Grid, plan: Layout, labels: list[EndLabel], top: int, rows: int) -> None:
-    """Write each curve's name at its end, one a row, as near to its own row as the others leave room."""
-    if not labels or not rows:
+    """Write each curve's name at its end, one a row, as near to its own row as the others leave room.
+
+    Curves that end in other places, such as a ghost that runs on, are named there, on their own.
+    """
+    if not rows:
         return
-    wanted = sorted(labels, key=lambda label: -label.y)[:rows]
-    at = [min(max(round((1 - label.y) * (rows - 1)), 0), rows - 1) for label in wanted]
-    for index in range(1, len(at)):
-        at[index] = max(at[index], at[index - 1] + 1)
-    for index in range(len(at) - 1, -1, -1):
-        at[index] = min(at[index], rows - len(at) + index)
-    start = plan.left + max(min(int(label.x * plan.columns), plan.columns - 1) for label in wanted) + 2
-    room = grid.width - start
-    for label, row in zip(wanted, at, strict=True):
-        text = f"{label.name} {number(label.value)}"
-        if len(text) > room:
-            text = label.name
-        if len(text) <= room:
-            grid.put(top + row, start, text, label.role)
+    groups: dict[int, list[EndLabel]] = {}
+    for label in labels:
+        column = min(int(label.x * plan.columns), plan.columns - 1)
+        near = next((end for end in groups if abs(end - column) <= SAME_END), column)
+        groups.setdefault(near, []).append(label)
+    for end, group in groups.items():
+        wanted = sorted(group, key=lambda label: -label.y)[:rows]
+        at = [_row(label.y, rows) for label in wanted]
+        for index in range(1, len(at)):
+            at[index] = max(at[index], at[index - 1] + 1)
+        for index in range(len(at) - 1, -1, -1):
+            at[index] = min(at[index], rows - len(at) + index)
+        start = plan.left + max(min(int(label.x * plan.columns), plan.columns - 1) for label in wanted) + 2
+        later = min((other for other in groups if other > end), default=None)
+        room = grid.width - start if later is None else max(plan.left + later - start, 0)
+        for label, row in zip(wanted, at, strict=True):
+            for text in (f"{label.name} {number(label.value)}", label.name):
+                if len(text) <= room or (later is not None and grid.free(top + row, start, len(text), FAINT)):
+                    grid.put(top + row, start, text, label.role)
+                    break
 
 
 def _pin(grid: Grid, plan: Layout, pin: Pin, top: int, rows: int, signs: Glyphs) -> None:
@@ -250,47 +272,43 @@ def _pin(grid: Grid, plan: Layout, pin: Pin, top: int, rows: int, signs: Glyphs)
     if not rows:
         return
     column = plan.left + min(int(pin.x * plan.columns), plan.columns - 1)
-    row = top + min(max(int((1 - pin.y) * rows), 0), rows - 1)
+    row = top + _row(pin.y, rows)
     if pin.dot:
         grid.put(row, column, signs.best, pin.role)
-    for roles in (frozenset({"blank"}), FAINT):
-        for text in pin.texts:
-            for down in (1, -1, 2, -2, 3, -3):
-                if not top <= row + down < top + rows:
-                    continue
-                for start in (column - len(text) // 2, column, column - len(text) + 1):
-                    start = min(max(start, plan.left + 1), plan.left + plan.columns - len(text))
-                    if start > plan.left and grid.free(
-                        row + down, start - 1, min(len(text) + 2, grid.width - start + 1), roles
-                    ):
+    first, last = plan.left + 1, plan.left + plan.columns
+    for text in pin.texts:
+        for roles in (frozenset({"blank", "rule"}), FAINT):
+            for down in (1, -1, 2, -2):
+                for start in (column - len(text) // 2, column + 1, column - len(text)):
+                    start = min(max(start, first), last - len(text))
+                    if not (top <= row + down < top + rows and start >= first):
+                        continue
+                    if grid.free(row + down, start - 1, min(len(text) + 2, grid.width - start + 1), roles):
                         grid.put(row + down, start, text, pin.role)
                         return
 
 
-def _tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History) -> None:
-    """Colour the ground of the loss strip after the best epoch, and say in a word why."""
-    if view.overfit_since is None:
-        return
-    step = _step_of(history, axis, view.overfit_since)
+def _tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History, signs: Glyphs) -> None:
+    """Colour the ground after the best epoch, and say why in a line over it, which needs no colour to be read."""
+    step = None if view.overfit_since is None else _step_of(history, axis, view.overfit_since)
     if step is None or step >= axis.high:
         return
     first = plan.left + (axis.column(max(step, axis.low)) or 0) + 1
-    last_step = min(float(history.step), axis.high)
-    last = plan.left + (axis.column(last_step) or 0)
+    last = plan.left + (axis.column(min(float(history.step), axis.high)) or 0)
     for name, start, title, rows in plan.strips:
         if name not in ("loss", "gap"):
             continue
-        for row in range(start + title, start + title + rows):
+        top = start + title
+        for row in range(top, top + rows):
             grid.tint(row, first, last)
-        if name == "loss":
-            text = "overfitting"
-            for row in (
-                *range(start + title, start + title + min(rows, 2)),
-                *range(start + title + rows - 1, start + title, -1),
-            ):
-                if last - first + 1 >= len(text) + 2 and grid.free(row, first + 1, len(text), FAINT):
-                    grid.put(row, first + 1, text, "overfit")
-                    break
+        if name != "loss" or not rows:
+            continue
+        text = " overfitting "
+        if last - first + 1 >= len(text) + 2:
+            for column in range(first, last + 1):
+                grid.rule(top, column, signs.horizontal, "overfit", FAINT)
+            if grid.free(top, first + 1, len(text), FAINT | {"overfit"}):
+                grid.put(top, first + 1, text, "overfit")
 
 
 def _step_of(history: History, axis: XAxis, epoch: float) -> float | None:
@@ -317,14 +335,12 @@ def _rules(grid: Grid, plan: Layout, rules: list[Rule], signs: Glyphs) -> None:
     if not plan.strips[0][2]:
         return
     row = plan.strips[0][1]
-    ground = frozenset({"blank", "rule", "rule-user"})
     for rule in sorted(rules, key=lambda rule: (rule.role == "rule", -rule.column)):
-        column = plan.left + rule.column
-        for start in (column + 1, column - len(rule.label)):
-            if grid.free(row, start - 1, len(rule.label) + 1, ground) and start + len(rule.label) <= grid.width:
-                if grid.role(row, start + len(rule.label)) not in ("blank", "", "rule", "rule-user"):
-                    continue
-                grid.put(row, start, rule.label, "cursor" if rule.role == "rule-user" else "label")
+        column, size = plan.left + rule.column, len(rule.label)
+        for start in (column + 1, column - size):
+            # A blank cell, or the rule itself, on either side keeps labels apart.
+            if grid.free(row, start, size) and {grid.role(row, start - 1), grid.role(row, start + size)} <= BESIDE:
+                grid.put(row, start, rule.label, "rule-user" if rule.role == "rule-user" else "label")
                 break
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from regtui.charts.scales import XAxis, number
+from regtui.charts.scales import XAxis, short
 from regtui.charts.view import Glyphs, View
 from regtui.core.events import Changed
 from regtui.core.history import History
@@ -53,11 +53,11 @@ def change_label(change: Changed, signs: Glyphs) -> str:
     old, new = change.old, change.new
     known = old is not None and new is not None and math.isfinite(old) and math.isfinite(new)
     if change.what != "learning_rate" or not known or not old or not new or old < 0 or new < 0:
-        value = "none" if new is None else number(float(new))
+        value = "none" if new is None else short(float(new))
         name = "LR" if change.what == "learning_rate" else change.what.replace("_", " ")
         return f"{name} {value} {by}".strip()
     ratio = float(new) / float(old)
     inverse = 1 / ratio if ratio > 0 else math.inf
     if inverse >= 2.5 and math.isfinite(inverse) and abs(inverse - round(inverse)) < 0.01 * inverse:
         return f"{signs.divide}{round(inverse)} {by}".strip()
-    return f"{signs.times}{number(ratio).rstrip('0').rstrip('.')} {by}".strip()
+    return f"{signs.times}{short(ratio)} {by}".strip()

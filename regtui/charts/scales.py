@@ -38,6 +38,12 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if size == 0 or size >= 1 else f"{value:.{digits}f}"
 
 
+def short(value: float) -> str:
+    """Write a number without zeros at its end: 0.4, 0.05, 1e-6."""
+    text = number(value)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
 def count(value: float) -> str:
     """Write a count of steps or epochs in few characters: 800, 1.5k, 20k, 3M."""
     for power, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -105,9 +111,10 @@ def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
         return None
     highest = min(max(highest, 1e-290), FAR)
     lowest = max(min(lowest, highest), highest * 1e-12, 1e-295) if lowest > 0 else highest * 1e-3
+    if highest <= lowest * (1 + 1e-9):
+        # One value, such as a constant rate: it stands in the middle, and its own number is the axis.
+        return Scale(lowest / 2, lowest * 2, True, ((0.5, short(lowest)),))
     low, high = _round_down(lowest * (1 + 1e-9)), _round_up(highest * (1 - 1e-9))
-    if not low < high:
-        low, high = _round_down(low * 0.99), _round_up(high * 1.01)
     bottom, top = math.log10(low), math.log10(high)
     room = max(rows // 2, 1)
     first, final = math.ceil(bottom - 1e-9), math.floor(top + 1e-9)
@@ -122,12 +129,8 @@ def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
             for factor in (1, 2, 5)
             if low * 0.999 <= factor * 10.0**power <= high * 1.001
         ]
-    ticks = tuple(((math.log10(value) - bottom) / (top - bottom), number(value)) for value in values)
-    return Scale(low, high, True, tuple((place, _short(text)) for place, text in ticks))
-
-
-def _short(text: str) -> str:
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+    ticks = tuple(((math.log10(value) - bottom) / (top - bottom), short(value)) for value in values)
+    return Scale(low, high, True, ticks)
 
 
 def _ordered(lowest: float, highest: float, low: float, high: float) -> tuple[float, float]:

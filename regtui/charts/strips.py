@@ -1,19 +1,21 @@
 """What each strip shows: curves, scale and labels from a History. It knows places, not cells."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
 from regtui.charts.canvas import Curve, Kind
+from regtui.charts.sampling import EMPTY, Sampled, evaluated, sample
 from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, number
 from regtui.charts.view import View
+from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.history import History
 from regtui.core.schedules import preview as planned_rates
-from regtui.core.series import Column, FloatArray, thin
+from regtui.core.series import Column, FloatArray
 
 LINEAR_POLICIES = ("cosine", "linear", "polynomial", "one_cycle")
 """Policies whose shape a log axis would bend, and which mostly end at 0; the others fall by factors."""
@@ -63,126 +65,68 @@ class Strip:
     hint: str = ""
     """What to say where there is nothing to draw."""
 
+    def draw(
+        self, shown: Sampled, role: str, kind: Kind, sign: str, name: str = "", value: float | None = None
+    ) -> None:
+        """Add a curve behind those that are there; `value` is what stands beside its name, else its last number."""
+        if self.scale is None or not np.isfinite(shown.y).any():
+            return
+        self.curves.append(Curve(role=role, x=shown.x, y=self.scale.place(shown.y), kind=kind, sign=sign))
+        if name and shown.end is not None:
+            x, last = shown.end
+            self.labels.append(EndLabel(role, name, last if value is None else value, x, self.place(last)))
 
-@dataclass(frozen=True)
-class Sampled:
-    """A column as seen through the x axis: at most two points a screen column."""
-
-    x: FloatArray
-    y: FloatArray
-
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value in sight, NaN where there is none."""
-        finite = self.y[np.isfinite(self.y)]
-        return (float(finite.min()), float(finite.max())) if len(finite) else (math.nan, math.nan)
-
-    @property
-    def end(self) -> tuple[float, float] | None:
-        """Place and value of the last point in sight that is a number."""
-        finite = np.flatnonzero(np.isfinite(self.y) & np.isfinite(self.x))
-        return (float(self.x[finite[-1]]), float(self.y[finite[-1]])) if len(finite) else None
-
-
-EMPTY = Sampled(np.empty(0), np.empty(0))
-
-
-def sample(column: Column, steps: Column, axis: XAxis, stretch: float = 1.0) -> Sampled:
-    """Thin a column to what the x axis can show; `stretch` scales its steps to those of the axis.
-
-    Up to two points a column are kept as they are; of more, the lowest and highest of each column, in the order
-    in which they make the shorter line.
-    """
-    if not len(column) or not len(steps):
-        return EMPTY
-    edges = axis.edges / stretch
-    places = np.searchsorted(steps.values, [edges[0], edges[-1]], side="left")
-    first, last = int(places[0]), int(np.searchsorted(steps.values, edges[-1], side="right"))
-    if last - first <= 2 * axis.columns:
-        window = slice(max(first, 0), last)
-        return Sampled(axis.place(steps.values[window] * stretch), column.values[window].copy())
-    low, high = thin(column, steps, edges)
-    held = np.diff(np.searchsorted(steps.values, edges, side="left")) > 0
-    held[-1] = True
-    low, high = low[held], high[held]
-    middle = low / 2 + high / 2
-    falling = np.append(np.diff(middle) < 0, False)
-    if len(falling) > 1:
-        falling[-1] = falling[-2]
-    left = (np.flatnonzero(held) + 0.25) / axis.columns
-    x = np.stack([left, left + 0.5 / axis.columns], axis=1).reshape(-1)
-    y = np.stack([np.where(falling, high, low), np.where(falling, low, high)], axis=1).reshape(-1)
-    return Sampled(x, y)
-
-
-def bridged(sampled: Sampled, unmeasured: Sampled) -> Sampled:
-    """Leave out the points of epochs that were not evaluated, so that a line spans them; NaN losses stay gaps."""
-    if len(sampled.y) != len(unmeasured.y):
-        return sampled
-    kept = ~(np.isnan(sampled.y) & np.isfinite(unmeasured.y))
-    return Sampled(sampled.x[kept], sampled.y[kept])
+    def place(self, value: float) -> float:
+        """Give the place of one value up the axis."""
+        return float(self.scale.place(np.array([value]))[0]) if self.scale else math.nan
 
 
 def loss(history: History, view: View, axis: XAxis, rows: int) -> Strip:
     """Make the loss strip: validation, training, running loss, and on demand penalty and ghost."""
     steps, epochs, weight = history.steps, history.epochs, view.weight
-    strip = Strip("loss", "loss" + (" (log)" if view.log_y else "") + (" smoothed" if weight else ""))
-    running_column = steps.loss if len(steps) else epochs.running_loss
-    running_steps = steps.step if len(steps) else epochs.step
+    strip = Strip("loss", "loss, nats" + (", log scale" if view.log_y else "") + (", smoothed" if weight else ""))
+    running_column, running_steps = _finest(steps.loss, steps.step, epochs.running_loss, epochs.step)
     running = sample(running_column, running_steps, axis)
-    per_epoch = sample(epochs.running_loss, epochs.step, axis)
-    valid = bridged(sample(epochs.valid_loss, epochs.step, axis), per_epoch)
-    train = bridged(sample(epochs.train_loss, epochs.step, axis), per_epoch)
+    valid = evaluated(epochs.valid_loss, epochs, axis)
+    train = evaluated(epochs.train_loss, epochs, axis)
     ghost = _ghost(view, axis)
     penalty = EMPTY
     if view.show_penalty:
-        penalty = sample(*((steps.penalty, steps.step) if len(steps) else (epochs.penalty, epochs.step)), axis)
+        penalty = sample(*_finest(steps.penalty, steps.step, epochs.penalty, epochs.step), axis, joined=True)
     scale = _loss_scale(view, rows, running, [valid, train, penalty], ghost)
     if scale is None:
         anything = any(math.isfinite(shown.bounds[0]) for shown in (running, valid, train, ghost))
         strip.hint = "log y needs a loss above zero" if anything and view.log_y else "no loss measured yet"
         return strip
     strip.scale = scale
-
-    def add(shown: Sampled, role: str, kind: Kind, sign: str, name: str = "") -> None:
-        if not np.isfinite(shown.y).any():
-            return
-        strip.curves.append(Curve(role=role, x=shown.x, y=scale.place(shown.y), kind=kind, sign=sign))
-        end = shown.end
-        if name and end is not None:
-            strip.labels.append(EndLabel(role, name, end[1], end[0], float(scale.place(np.array([end[1]]))[0])))
-
+    smooth_valid, smooth_train, smooth_running = valid, train, running
     if weight:
         slow = min(weight, EPOCH_SMOOTHING)
-        add(
-            bridged(sample(epochs.valid_loss.smoothed(slow), epochs.step, axis), per_epoch),
-            "valid",
-            "bold",
-            "#",
-            "validation",
-        )
-        add(
-            bridged(sample(epochs.train_loss.smoothed(slow), epochs.step, axis), per_epoch),
-            "train",
-            "line",
-            "o",
-            "train",
-        )
-        add(sample(running_column.smoothed(weight), running_steps, axis), "running", "line", ",", "running")
-        add(penalty, "penalty", "dotted", "p", "penalty")
-        add(ghost, "ghost", "dotted", "`", "previous")
+        smooth_valid = evaluated(epochs.valid_loss.smoothed(slow), epochs, axis)
+        smooth_train = evaluated(epochs.train_loss.smoothed(slow), epochs, axis)
+        smooth_running = sample(running_column.smoothed(weight), running_steps, axis)
+    # One batch says little: beside the name stands the mean of the last whole epoch, where there is one.
+    usual = epochs.running_loss.last if not weight and math.isfinite(epochs.running_loss.last) else None
+    strip.draw(smooth_valid, "valid", "bold", "#", "validation", valid.end[1] if valid.end else None)
+    strip.draw(smooth_train, "train", "line", "o", "train", train.end[1] if train.end else None)
+    if weight:
+        strip.draw(smooth_running, "running", "line", ",", "running")
+    strip.draw(penalty, "penalty", "dotted", "p", "penalty")
+    strip.draw(ghost, "ghost", "dotted", "`", "previous")
+    if weight:
         for shown in (valid, train, running):
-            add(shown, "raw", "dots", ".")
+            strip.draw(shown, "raw", "dots", ".")
     else:
-        add(valid, "valid", "bold", "#", "validation")
-        add(train, "train", "line", "o", "train")
-        add(penalty, "penalty", "dotted", "p", "penalty")
-        add(ghost, "ghost", "dotted", "`", "previous")
-        add(running, "running", "dots", ".", "running")
+        strip.draw(running, "running", "dots", ".", "running", usual)
     with np.errstate(invalid="ignore"):
-        strip.over = running.x[np.isfinite(running.x) & (running.y > scale.high * (1 + 1e-9) + 1e-300)]
-    _pin_best(strip, history, axis, scale)
+        strip.over = running.x[np.isfinite(running.x) & (scale.place(running.y) > 1 + 1e-9)]
+    _pin_best(strip, history, axis)
     return strip
+
+
+def _finest(column: Column, steps: Column, per_epoch: Column, epochs: Column) -> tuple[Column, Column]:
+    """Give a quantity step by step, or where that was not recorded, epoch by epoch."""
+    return (column, steps) if math.isfinite(column.bounds[0]) else (per_epoch, epochs)
 
 
 def _ghost(view: View, axis: XAxis) -> Sampled:
@@ -192,8 +136,7 @@ def _ghost(view: View, axis: XAxis) -> Sampled:
     past = view.ghost.epochs
     theirs, ours = view.ghost.steps_per_epoch, axis.per_epoch
     stretch = ours / theirs if theirs > 0 and ours > 0 else 1.0
-    shown = sample(past.valid_loss, past.step, axis, stretch)
-    return bridged(shown, sample(past.running_loss, past.step, axis, stretch))
+    return evaluated(past.valid_loss, past, axis, stretch=stretch)
 
 
 def _loss_scale(view: View, rows: int, running: Sampled, main: Sequence[Sampled], ghost: Sampled) -> Scale | None:
@@ -232,54 +175,42 @@ def _most(values: Sequence[float]) -> float:
     return max((value for value in values if math.isfinite(value)), default=math.nan)
 
 
-def _pin_best(strip: Strip, history: History, axis: XAxis, scale: Scale) -> None:
-    epochs = history.epochs
-    values = epochs.valid_loss.values
-    if not len(values) or not math.isfinite(epochs.valid_loss.bounds[0]):
+def _pin_best(strip: Strip, history: History, axis: XAxis) -> None:
+    """Mark the epoch of the lowest validation loss on its curve."""
+    index = analysis.best_row(history)
+    if index is None:
         return
-    index = int(np.nanargmin(values))
+    epochs = history.epochs
     place = float(axis.place(epochs.step.values[index : index + 1])[0])
     if not math.isfinite(place):
         return
-    value, epoch = number(float(values[index])), count(float(epochs.epoch.values[index]))
-    texts = (f"best {value} at epoch {epoch}", f"best {value}", value)
-    strip.pins.append(Pin("best", texts, place, float(scale.place(values[index : index + 1])[0]), True))
+    value = float(epochs.valid_loss.values[index])
+    epoch = count(float(epochs.epoch.values[index]))
+    texts = (f"best {number(value)} at epoch {epoch}", f"best {number(value)}", number(value))
+    strip.pins.append(Pin("best", texts, place, strip.place(value), True))
 
 
 def rate(history: History, axis: XAxis, rows: int, preview: RunConfig | None) -> Strip:
     """Make the learning-rate strip: the rates used, and those that the policy plans."""
     steps, epochs = history.steps, history.epochs
-    table = steps if len(steps) else epochs
-    past = sample(table.learning_rate, table.step, axis)
+    past = sample(*_finest(steps.learning_rate, steps.step, epochs.learning_rate, epochs.step), axis, joined=True)
     config = history.config or preview
     future = EMPTY if history.end is not None or config is None else _future(history, config, axis, past)
     values = np.concatenate([past.y, future.y])
-    finite = values[np.isfinite(values)]
+    values = values[np.isfinite(values)]
     strip = Strip("rate", "learning rate")
-    if not len(finite):
+    if not len(values):
         strip.hint = "no learning rate in this log"
         return strip
-    changed = any(change.what == "learning_rate" for change in history.changes)
-    wanted_log = config is None or config.lr_policy not in LINEAR_POLICIES or changed
-    scale = None
-    if wanted_log:
-        positive = finite[finite > 0]
-        lowest = float(positive.min()) if len(positive) == len(finite) else -1.0
-        scale = logarithmic(lowest, float(finite.max()), rows)
-        strip.title += " (log)" if scale else ""
-    scale = scale or linear(min(0.0, float(finite.min())), float(finite.max()), rows)
-    strip.scale = scale
-    for shown, role, kind, sign in ((past, "rate", "line", "*"), (future, "future", "dotted", ".")):
-        if np.isfinite(shown.y).any():
-            strip.curves.append(
-                Curve(
-                    role=role, x=shown.x, y=scale.place(shown.y), kind="line" if kind == "line" else "dotted", sign=sign
-                )
-            )
-    end = past.end or (None if not len(future.y) else (float(future.x[0]), float(future.y[0])))
-    if past.end is not None and end is not None:
-        strip.labels.append(EndLabel("rate", "LR", end[1], end[0], float(scale.place(np.array([end[1]]))[0])))
-    _pin_floor(strip, config, future, axis, scale)
+    lowest, highest = float(values.min()), float(values.max())
+    turned = any(change.what == "learning_rate" and change.cause == "user" for change in history.changes)
+    if config is None or config.lr_policy not in LINEAR_POLICIES or turned:
+        strip.scale = logarithmic(lowest, highest, rows)
+        strip.title += ", log scale" if strip.scale else ""
+    strip.scale = strip.scale or linear(min(0.0, lowest), highest, rows)
+    strip.draw(past, "rate", "line", "*", "LR")
+    strip.draw(future, "future", "dotted", ".")
+    _pin_floor(strip, config, future, axis)
     return strip
 
 
@@ -290,7 +221,7 @@ def _planned(config: RunConfig, steps_per_epoch: int, points: int) -> tuple[Floa
 
 
 def _future(history: History, config: RunConfig, axis: XAxis, past: Sampled) -> Sampled:
-    """Give the rates planned from here on, scaled to the rate of now, which a knob or a plateau may have moved."""
+    """Give the rates planned from here on, moved to the rate of now, which a hand or a plateau may have changed."""
     per_epoch = axis.per_epoch
     if not per_epoch >= 1 or not per_epoch * config.epochs < 1e15:
         return EMPTY
@@ -300,15 +231,36 @@ def _future(history: History, config: RunConfig, axis: XAxis, past: Sampled) -> 
         # A log from elsewhere may carry a configuration that no policy here can run: then nothing is forecast.
         return EMPTY
     now = history.step
-    if past.end is not None and len(steps):
-        here = float(np.interp(now, steps, rates))
-        steps, rates = np.append(now, steps[steps > now]), np.append(here, rates[steps > now])
-        if here > 0:
-            rates = rates * (past.end[1] / here)
-    return Sampled(axis.place(steps), rates)
+    if past.end is None:
+        return Sampled(axis.place(steps), rates)
+    last = past.end[1]
+    here = float(np.interp(now, steps, rates))
+    ahead = steps > now
+    steps = np.append(now, steps[ahead])
+    if _held(
+        history, last, now, lambda step: float(np.interp(step, *_planned(config, round(per_epoch), 2 * axis.columns)))
+    ):
+        return Sampled(axis.place(steps), np.full(len(steps), last))
+    factor = last / here if here > 0 else 1.0
+    return Sampled(axis.place(steps), np.append(here, rates[ahead]) * factor)
 
 
-def _pin_floor(strip: Strip, config: RunConfig | None, future: Sampled, axis: XAxis, scale: Scale) -> None:
+def _held(history: History, last: float, now: float, planned: Callable[[float], float]) -> bool:
+    """Say whether a hand holds the rate, instead of scaling what the policy does.
+
+    The log has the new rate, not which of the two was asked for; but once the policy would have moved, it shows.
+    """
+    turned = [c for c in history.changes if c.what == "learning_rate" and c.cause == "user" and c.new]
+    if not turned:
+        return False
+    new, then, here = float(turned[-1].new or 0), planned(turned[-1].step), planned(now)
+    if not (then > 0 and here > 0 and new > 0):
+        return False
+    scaled = new * here / then
+    return abs(last - new) < abs(last - scaled)
+
+
+def _pin_floor(strip: Strip, config: RunConfig | None, future: Sampled, axis: XAxis) -> None:
     """Say when the policy will reach its floor."""
     floor = config.lr_floor if config is not None else None
     if not floor or not len(future.y):
@@ -321,48 +273,38 @@ def _pin_floor(strip: Strip, config: RunConfig | None, future: Sampled, axis: XA
     step = axis.low + float(future.x[index]) * (axis.high - axis.low)
     when = f"epoch {count(float(round(step / axis.per_epoch, 1)))}" if axis.in_epochs else f"step {count(round(step))}"
     texts = (f"floor {number(floor)} at {when}", f"floor {number(floor)}", "floor")
-    place = float(scale.place(future.y[index : index + 1])[0])
-    strip.pins.append(Pin("future", texts, float(future.x[index]), place, False))
+    strip.pins.append(Pin("future", texts, float(future.x[index]), strip.place(float(future.y[index])), False))
 
 
 def gap(history: History, axis: XAxis, rows: int) -> Strip:
     """Make the gap strip: validation minus training loss after each epoch, around a zero line."""
     epochs = history.epochs
-    strip = Strip("gap", "gap: validation − train")
-    valid = sample(epochs.valid_loss, epochs.step, axis)
-    train = sample(epochs.train_loss, epochs.step, axis)
-    shown = Sampled(valid.x, np.clip(valid.y, -1e299, 1e299) - np.clip(train.y, -1e299, 1e299))
-    shown = bridged(shown, sample(epochs.running_loss, epochs.step, axis))
+    strip = Strip("gap", "gap, nats: validation − train")
+    difference = Column()
+    difference.extend(analysis.gap(history))
+    shown = evaluated(difference, epochs, axis)
     lowest, highest = shown.bounds
     if not math.isfinite(lowest):
         strip.hint = "no gap: it needs validation and training loss of one epoch"
         return strip
-    scale = strip.scale = linear(min(lowest, 0.0), max(highest, 0.0), rows)
-    strip.zero = float(scale.place(np.zeros(1))[0])
-    strip.curves.append(Curve(role="gap", x=shown.x, y=scale.place(shown.y), kind="bold", sign="#"))
-    end = shown.end
-    if end is not None:
-        strip.labels.append(EndLabel("gap", "gap", end[1], end[0], float(scale.place(np.array([end[1]]))[0])))
+    strip.scale = linear(min(lowest, 0.0), max(highest, 0.0), rows)
+    strip.zero = strip.place(0.0)
+    strip.draw(shown, "gap", "bold", "#", "gap")
     return strip
 
 
 def norms(history: History, axis: XAxis, rows: int) -> Strip:
     """Make the weight-norm strip: one curve a layer, named at its end."""
     strip = Strip("norms", "weight norms")
-    layers = {name: sample(column, history.epochs.step, axis) for name, column in history.epochs.weight_norms.items()}
-    bounds = [shown.bounds for shown in layers.values()]
-    highest = _most([high for _, high in bounds])
+    epochs = history.epochs
+    layers = {name: sample(column, epochs.step, axis, joined=True) for name, column in epochs.weight_norms.items()}
+    highest = _most([shown.bounds[1] for shown in layers.values()])
     if not math.isfinite(highest):
         strip.hint = "no weight norms in this log"
         return strip
-    lowest = _least([low for low, _ in bounds])
-    scale = strip.scale = linear(0.0 if 0 < lowest < highest / 2 else lowest, highest, rows)
+    lowest = _least([shown.bounds[0] for shown in layers.values()])
+    strip.scale = linear(0.0 if 0 < lowest < highest / 2 else lowest, highest, rows)
+    kinds: tuple[Kind, ...] = ("bold", "line", "line", "dotted")
     for index, (name, shown) in enumerate(layers.items()):
-        end = shown.end
-        if end is None:
-            continue
-        role = f"norm{index % 4 + 1}"
-        kind: Kind = "bold" if index % 4 == 0 else "dotted" if index % 4 == 3 else "line"
-        strip.curves.append(Curve(role=role, x=shown.x, y=scale.place(shown.y), kind=kind, sign=str((index + 1) % 10)))
-        strip.labels.append(EndLabel(role, name, end[1], end[0], float(scale.place(np.array([end[1]]))[0])))
+        strip.draw(shown, f"norm{index % 4 + 1}", kinds[index % 4], str((index + 1) % 10), name)
     return strip

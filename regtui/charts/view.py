@@ -132,8 +132,12 @@ Yellow, cyan and blue fall in lightness in this order, so that they differ witho
 blue is the pair that people with any common colour blindness tell apart.
 """
 
-TINT = "on bright_black"
-"""The ground of tinted spans in 16 colours."""
+TINTS: dict[str, str] = {"dark": "on #2c1f27", "light": "on #fbeaea", "": ""}
+"""The ground of tinted spans on a dark, a light and an unknown terminal.
+
+None of the 16 colours can be trusted to lie softly under all the others, so on an unknown ground there is no tint:
+the line `overfitting` over that region says the same.
+"""
 
 
 @dataclass(frozen=True)
