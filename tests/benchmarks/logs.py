@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -45,7 +46,8 @@ def events(steps: int) -> Iterator[list[Event]]:
     """Make a run of so many steps in chunks, with numbers as long as real ones."""
     yield [RunStarted(run_id="benchmark", time=1.7e9, config=RunConfig.create(), environment={"device": "cpu"})]
     per_epoch = max(steps // EPOCHS, 1)
-    for step in range(0, steps, CHUNK):
+    size = min(CHUNK, per_epoch)
+    for step in range(0, steps, size):
         chunk: list[Event] = [
             StepEnded(
                 step=number,
@@ -55,10 +57,10 @@ def events(steps: int) -> Iterator[list[Event]]:
                 learning_rate=0.2 * 0.999995**number,
                 time=1.7e9 + number * 0.00123,
             )
-            for number in range(step + 1, min(step + CHUNK, steps) + 1)
+            for number in range(step + 1, min(step + size, steps) + 1)
         ]
         number = step + len(chunk)
-        if number % per_epoch < CHUNK and number >= per_epoch:
+        if number // per_epoch > step // per_epoch:
             loss = 2.3 / (1 + number / 1e4)
             measured = {"train": Metrics(loss=loss, accuracy=0.9), "valid": Metrics(loss=loss + 0.1, accuracy=0.8)}
             chunk.append(EpochEnded(epoch=number // per_epoch, step=number, time=1.7e9 + number * 0.00123, **measured))
@@ -92,10 +94,11 @@ def seconds_of(action: Callable[[], object]) -> float:
     return time.perf_counter() - before
 
 
-def chart_seconds(history: History, rounds: int) -> tuple[float, float]:
-    """Give the seconds of the first chart of a history, and the median of those that follow."""
-    first = seconds_of(lambda: draw(history, 100, 30))
-    return first, median(seconds_of(lambda: draw(history, 100, 30)) for _ in range(rounds))
+def chart_seconds(histories: list[History], rounds: int) -> list[tuple[float, float]]:
+    """Give for each history the seconds of its first chart and the median of those that follow, taken in turns."""
+    first = [seconds_of(partial(draw, history, 100, 30)) for history in histories]
+    turns = [[seconds_of(partial(draw, history, 100, 30)) for history in histories] for _ in range(rounds)]
+    return list(zip(first, map(median, zip(*turns, strict=True)), strict=True))
 
 
 def main() -> int:
@@ -114,8 +117,7 @@ def main() -> int:
             bare.append(seconds_of(lambda: bare_loop(path)))
         child = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
         megabytes = float(child.stdout)
-        few_first, few = chart_seconds(load(small), 40)
-        many_first, many = chart_seconds(load(path), 40)
+        (few_first, few), (many_first, many) = chart_seconds([load(small), load(path)], 40)
         size = path.stat().st_size
     rows = [
         ("written, us a record", f"{write_us:.2f}", "", f"at most {LIMITS['write']:g}", write_us <= LIMITS["write"]),
