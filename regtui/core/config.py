@@ -35,7 +35,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Data", group="data", kind="text",
         hint="digits, mnist, fashion_mnist, or the path of an .npz or .csv file")] = "digits"
     train_rows: Annotated[int | None, Field(
-        label="Train rows", group="data", kind="integer", at_least=1, optional=True,
+        label="Train rows", group="data", kind="integer", at_least=1, at_most=1_000_000_000, optional=True,
         hint="fewer rows are easier to memorise; empty: all but the validation rows")] = None
     label_noise: Annotated[float, Field(
         label="Label noise", group="data", kind="number", at_least=0, below=1,
@@ -74,22 +74,22 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Plateau of", group="policy", kind="choice", choices=("step", "epoch"), optional=True,
         hint="step: watch each batch loss; epoch: watch the validation loss")] = None
     patience: Annotated[int | None, Field(
-        label="Patience", group="policy", kind="integer", at_least=0, optional=True,
+        label="Patience", group="policy", kind="integer", at_least=0, at_most=1_000_000_000, optional=True,
         hint="steps (or epochs) without improvement that are put up with")] = None
     factor: Annotated[float | None, Field(
         label="Factor", group="policy", kind="number", above=0, below=1, optional=True,
         hint="the rate is multiplied by this at each plateau")] = None
     threshold: Annotated[float | None, Field(
-        label="Threshold", group="policy", kind="number", at_least=0, optional=True,
+        label="Threshold", group="policy", kind="number", at_least=0, at_most=1e6, optional=True,
         hint="how much better a loss must be to count as an improvement")] = None
     threshold_mode: Annotated[str | None, Field(
         label="Threshold is", group="policy", kind="choice", choices=("rel", "abs"), optional=True,
         hint="rel: a share of the best loss; abs: a difference from it")] = None
     cooldown: Annotated[int | None, Field(
-        label="Cooldown", group="policy", kind="integer", at_least=0, optional=True,
+        label="Cooldown", group="policy", kind="integer", at_least=0, at_most=1_000_000_000, optional=True,
         hint="steps (or epochs) after a drop in which nothing is counted")] = None
     lr_eps: Annotated[float | None, Field(
-        label="Smallest drop", group="policy", kind="number", at_least=0, optional=True,
+        label="Smallest drop", group="policy", kind="number", at_least=0, at_most=1e6, optional=True,
         hint="a drop smaller than this is not made")] = None
     plateau_rule: Annotated[str | None, Field(
         label="Rule", group="policy", kind="choice", choices=("torch", "keras"), optional=True,
@@ -98,13 +98,13 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Gamma", group="policy", kind="number", above=0, at_most=1, optional=True,
         hint="the rate is multiplied by this at each step down")] = None
     every: Annotated[int | None, Field(
-        label="Every", group="policy", kind="integer", at_least=1, optional=True,
+        label="Every", group="policy", kind="integer", at_least=1, at_most=1_000_000, optional=True,
         hint="epochs between two steps down")] = None
     restart_every: Annotated[int | None, Field(
-        label="Restart every", group="policy", kind="integer", at_least=0, optional=True,
+        label="Restart every", group="policy", kind="integer", at_least=0, at_most=1_000_000, optional=True,
         hint="epochs of the first cosine before it starts again; 0: one cosine over the run")] = None
     restart_mult: Annotated[int | None, Field(
-        label="Restart times", group="policy", kind="integer", at_least=1, optional=True,
+        label="Restart times", group="policy", kind="integer", at_least=1, at_most=1_000, optional=True,
         hint="each cosine is this many times as long as the one before")] = None
     power: Annotated[float | None, Field(
         label="Power", group="policy", kind="number", above=0, at_most=100, optional=True,
@@ -113,7 +113,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Rise", group="policy", kind="number", above=0, below=1, optional=True,
         hint="share of the run in which the rate goes up")] = None
     warmup: Annotated[int, Field(
-        label="Warm-up", group="policy", kind="integer", at_least=0,
+        label="Warm-up", group="policy", kind="integer", at_least=0, at_most=1_000_000_000,
         hint="steps in which the rate first rises from near 0, in front of any policy")] = 0
     epochs: Annotated[int, Field(
         label="Epochs", group="run", kind="integer", at_least=1, at_most=1_000_000,
@@ -122,7 +122,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Batch size", group="optimizer", kind="integer", at_least=1, at_most=1_000_000,
         hint="rows in one optimizer update")] = 128
     early_stopping: Annotated[int, Field(
-        label="Early stopping", group="run", kind="integer", at_least=0,
+        label="Early stopping", group="run", kind="integer", at_least=0, at_most=1_000_000,
         hint="epochs without a better validation loss before the run stops; 0: off")] = 0
     keep_going: Annotated[bool, Field(
         label="Keep going", group="run", kind="flag",
@@ -149,9 +149,15 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         for name in given:
             if name not in by_name:
                 raise ConfigError(name, "is not a field of a run")
-        values: dict[str, Any] = {**PRESETS.get(preset or "", {}), **given}
-        policy = values.get("lr_policy", by_name["lr_policy"].default)
+        # None is a value for an optional field (train on all rows), and for any other that nothing was given.
+        given = {name: value for name, value in given.items() if value is not None or by_name[name].optional}
+        named = dict(PRESETS.get(preset or "", {}))
+        policy = given.get("lr_policy", named.get("lr_policy", by_name["lr_policy"].default))
         check(by_name["lr_policy"], policy)
+        if policy != named.get("lr_policy"):
+            # A field can serve two policies: one's decay is not meant for the other.
+            named = {name: value for name, value in named.items() if name not in policy_only_fields()}
+        values: dict[str, Any] = {**named, **given}
         owned = policy_fields(policy)
         for name in policy_only_fields():
             if name in owned:
@@ -159,11 +165,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             if given.get(name) is not None:
                 owners = [owner for owner in POLICIES if name in policy_fields(owner)]
                 raise ConfigError(name, f"belongs to --lr-policy {' or '.join(owners)}, not to {policy}")
-            values.pop(name, None)
         for name, value in policy_defaults(policy, values.get("plateau_per"), values.get("plateau_rule")).items():
             if values.get(name) is None:
                 values[name] = value
-        config = cls(**{name: value for name, value in values.items() if not _is_absent(by_name[name], value)})
+        if isinstance(values.get("hidden"), list):
+            values["hidden"] = tuple(values["hidden"])
+        config = cls(**values)
         config.check()
         return config
 
@@ -218,7 +225,3 @@ def policy_only_fields() -> tuple[str, ...]:
 def policy_defaults(policy: str, plateau_per: str | None = None, plateau_rule: str | None = None) -> dict[str, Any]:
     """Give the defaults of a policy's fields; a plateau's depend on what it watches and by whose rule."""
     return POLICIES[policy].defaults_for(plateau_per=plateau_per, plateau_rule=plateau_rule)
-
-
-def _is_absent(field: Field, value: Any) -> bool:
-    return value is None and not field.optional

@@ -45,12 +45,15 @@ class Field:
         if self.kind == "choice":
             return "one of " + ", ".join(self.choices)
         if self.kind == "widths":
-            return "whole numbers of at least 1 with commas between, such as 200,100"
+            limit = "" if self.at_most is None else f" to {self.at_most:.15g}"
+            return f"whole numbers from 1{limit} with commas between, such as 200,100"
+        if self.kind == "flag":
+            return "yes or no"
         noun = {"integer": "a whole number", "number": "a number"}.get(self.kind, "a text")
-        low = f"above {self.above:g}" if self.above is not None else None
-        low = f"of at least {self.at_least:g}" if self.at_least is not None else low
-        high = f"below {self.below:g}" if self.below is not None else None
-        high = f"at most {self.at_most:g}" if self.at_most is not None else high
+        low = f"above {self.above:.15g}" if self.above is not None else None
+        low = f"of at least {self.at_least:.15g}" if self.at_least is not None else low
+        high = f"below {self.below:.15g}" if self.below is not None else None
+        high = f"at most {self.at_most:.15g}" if self.at_most is not None else high
         return " ".join([noun, *[" and ".join(part for part in (low, high) if part)]]).strip()
 
 
@@ -62,6 +65,9 @@ class ConfigError(ValueError):
         self.field = field
         self.problem = problem
         super().__init__(f"--{field.replace('_', '-')} {problem}")
+
+
+_FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("", "0", "false", "no", "off"), False)
 
 
 def parse(field: Field, text: str) -> Any:
@@ -78,10 +84,10 @@ def parse(field: Field, text: str) -> Any:
             case "widths":
                 value = tuple(int(part) for part in text.split(",")) if text else ()
             case "flag":
-                value = text.lower() in {"1", "true", "yes", "on"}
+                value = _FLAGS[text.lower()]
             case _:
                 value = text
-    except ValueError:
+    except (ValueError, KeyError):
         raise ConfigError(field.name, f"must be {field.range_text()}, not {text!r}") from None
     check(field, value)
     return value
@@ -94,7 +100,8 @@ def unparse(field: Field, value: Any) -> str:
     if field.kind == "widths":
         return ",".join(str(width) for width in value)
     if field.kind == "number":
-        return f"{value:.10g}"
+        short = f"{value:.10g}"
+        return short if float(short) == value else repr(float(value))
     return str(value)
 
 
@@ -110,12 +117,15 @@ def check(field: Field, value: Any) -> None:
         if not isinstance(value, tuple | list):
             raise wrong
         for width in value:
-            if not isinstance(width, int) or not 1 <= width <= (field.at_most or width):
+            if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= (field.at_most or width):
                 raise wrong
     elif field.kind in {"integer", "number"}:
         if isinstance(value, bool) or not isinstance(value, int if field.kind == "integer" else int | float):
             raise wrong
-        if not math.isfinite(value) or _outside(field, value):
+        if (isinstance(value, float) and not math.isfinite(value)) or _outside(field, value):
+            raise wrong
+    elif field.kind == "flag":
+        if not isinstance(value, bool):
             raise wrong
     elif field.kind == "text" and (not isinstance(value, str) or not value):
         raise ConfigError(field.name, f"must be named: {field.hint}")
@@ -131,4 +141,7 @@ def _outside(field: Field, value: float) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return repr(value) if isinstance(value, str) else str(value)
+    if isinstance(value, str):
+        return repr(value)
+    # Python refuses to write out an integer of thousands of digits.
+    return "a number of that size" if isinstance(value, int) and abs(value) > 10**30 else str(value)

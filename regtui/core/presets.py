@@ -24,6 +24,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         **_MNIST, "optimizer": "sgd", "learning_rate": 0.2,
         "lr_policy": "exponential", "lr_decay": 0.995, "lr_floor": 1e-6,
     },
-    "plateau": {**_MNIST, "lr_policy": "plateau", "plateau_per": "step", "patience": 200},
+    # Its patience is the policy's default, 200 steps, so that `--plateau-per epoch` beside it gets that of epochs.
+    "plateau": {**_MNIST, "lr_policy": "plateau", "plateau_per": "step"},
 }  # fmt: skip
 """Name -> fields that differ from the defaults of RunConfig."""

@@ -38,7 +38,7 @@ def with_sound_config(run: RunStarted) -> tuple[RunStarted, list[str]]:
     config = run.config
     if next(config.problems(), None) is None and all(
         value is None or getattr(config, name) is not None
-        for name, value in policy_defaults(config.lr_policy, config.plateau_per).items()
+        for name, value in policy_defaults(config.lr_policy, config.plateau_per, config.plateau_rule).items()
     ):
         return run, []
     config, problems = _sound_config(msgspec.structs.asdict(config))
@@ -72,7 +72,7 @@ def _sound_config(values: dict[str, Any]) -> tuple[RunConfig, list[str]]:
         problems.append(_told(conflict))
         values.pop(conflict.field, None)
     config = RunConfig(**values)
-    defaults = policy_defaults(config.lr_policy, config.plateau_per)
+    defaults = policy_defaults(config.lr_policy, config.plateau_per, config.plateau_rule)
     gaps = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     return msgspec.structs.replace(config, **gaps), problems
 
