@@ -60,7 +60,7 @@ class Canvas(Widget):
     def show(self, lines: Sequence[StyledLine]) -> None:
         """Show these lines from now on."""
         if self.ascii_only:
-            lines = [tuple(part._replace(text=part.text.translate(ASCII)) for part in line) for line in lines]
+            lines = [tuple(part._replace(text=plain(part.text)) for part in line) for line in lines]
         before, self._lines = self._lines, list(lines)
         dirty = []
         for y in range(max(len(before), len(self._lines))):
@@ -74,8 +74,7 @@ class Canvas(Widget):
             self.refresh(*dirty)
 
     def _changed_part(self, y: int, old: StyledLine, new: StyledLine) -> Region:
-        """Bound the cells of a row that differ, so that only those go to the terminal."""
-        top, left = self.gutter.top, self.gutter.left
+        """Bound the cells of a row that differ, within the content, so that only those go to the terminal."""
         head = tail = shared = 0
         for a, b in zip(old, new, strict=False):
             if a != b:
@@ -89,7 +88,7 @@ class Canvas(Widget):
         if sum(cell_len(span.text) for span in old) != sum(cell_len(span.text) for span in new):
             tail = 0
         width = self.content_size.width - head - tail
-        return Region(left + head, top + y, max(width, 1), 1)
+        return Region(head, y, max(width, 1), 1)
 
     def render_line(self, y: int) -> Strip:
         """Give one row, from the cache unless it changed."""
@@ -116,6 +115,11 @@ class Canvas(Widget):
         self._styles = {}
         self._strips = {}
         super().notify_style_update()
+
+
+def plain(text: str) -> str:
+    """Write a text in the signs that the terminal has."""
+    return text.translate(ASCII) if Canvas.ascii_only else text
 
 
 def span(text: str, role: str = "text") -> Span:

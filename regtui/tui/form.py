@@ -7,6 +7,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.message import Message
+from textual.widgets import Button
 
 from regtui import backends, datasets
 from regtui.core.config import (
@@ -21,16 +22,19 @@ from regtui.core.config import (
     unparse,
 )
 from regtui.core.presets import PRESETS
-from regtui.tui.canvas import Canvas, span
+from regtui.tui.canvas import Canvas, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
 from regtui.tui.texts import l2_notes
 from regtui.tui.wrap import wrap
+
+START, STOP = "▸ Start", "■ Stop"
+"""What the button says, before a run and while one lives."""
 
 CUSTOM = "custom"
 """Shown as preset when the fields are no preset's."""
 
 SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
-    "what": (("Data", ("data",)), ("Model", ("model",)), ("Optimizer", ("optimizer",))),
+    "what": (("Data and model", ("data", "model")), ("Optimizer", ("optimizer",))),
     "remedies": (("Regularisation", ("regularization",)), ("Learning rate", ("policy",))),
     "how": (("Run", ("run", "device")),),
 }
@@ -93,8 +97,8 @@ class Form(Vertical):
             self.knob = knob
             self.value = value
 
-    class Hinted(Message):
-        """Another field has the focus."""
+    class Pressed(Message):
+        """The button was pressed: start, or stop while a run lives."""
 
     def __init__(self, config: RunConfig) -> None:
         super().__init__(id="form")
@@ -139,7 +143,9 @@ class Form(Vertical):
                         for field in fields().values():
                             if field.group in groups and field.name != "framework":
                                 yield self._rows[field.name]
-        yield Canvas(id="hint")
+        with Container(id="form-foot"):
+            yield Canvas(id="hint")
+            yield Button(plain(START), id="go", compact=True)
 
     def on_mount(self) -> None:
         """Show the fields of the policy."""
@@ -171,7 +177,14 @@ class Form(Vertical):
             row.mark = "◆" if locked and live else ""
             row.set_class(row.editor.locked, "-locked")
             row.draw()
+        self.query_one("#go", Button).label = plain(STOP if locked else START)
         self._show_hint()
+
+    @on(Button.Pressed)
+    def press(self, message: Button.Pressed) -> None:
+        """Ask the screen to start or stop."""
+        message.stop()
+        self.post_message(self.Pressed())
 
     @on(Edited)
     def take(self, message: Edited) -> None:
@@ -181,7 +194,7 @@ class Form(Vertical):
             kept = {name: self._value(name) for name in KEPT_BY_PRESETS}
             given = {name: value for name, value in kept.items() if not isinstance(value, ConfigError)}
             self.fill(RunConfig.create(message.text, **given))
-        elif message.field in {"lr_policy", "plateau_per"}:
+        elif message.field in {"lr_policy", "plateau_per", "plateau_rule"}:
             self._fill_policy(message.field)
         self._check()
         self.post_message(self.Changed(self.config))
@@ -201,8 +214,10 @@ class Form(Vertical):
     def _fill_policy(self, edited: str) -> None:
         policy = self._rows["lr_policy"].editor.value
         per = None if edited == "lr_policy" else self._rows["plateau_per"].editor.value
-        for name, value in policy_defaults(policy, per).items():
-            if edited == "lr_policy" or name == "patience":
+        rule = None if edited == "lr_policy" else self._rows["plateau_rule"].editor.value
+        depends = {"plateau_per": {"patience"}, "plateau_rule": {"threshold_mode", "lr_eps"}}
+        for name, value in policy_defaults(policy, per, rule).items():
+            if edited == "lr_policy" or name in depends[edited]:
                 self._rows[name].editor.set_text(_shown(fields()[name], value))
 
     def _value(self, name: str) -> Any:
@@ -229,7 +244,8 @@ class Form(Vertical):
             else:
                 values[name] = value
         per = values.get("plateau_per")
-        for name, default in policy_defaults(policy, per if isinstance(per, str) else None).items():
+        rule = values.get("plateau_rule")
+        for name, default in policy_defaults(policy, per, rule).items():
             if values.get(name) is None and name not in problems:
                 values[name] = default
         draft = RunConfig(**values)

@@ -25,7 +25,7 @@ from regtui.tui.dialogs import Question
 from regtui.tui.form import Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
-from regtui.tui.panels import Activity, row_of, status_line, verdict_lines
+from regtui.tui.panels import WIDE, Activity, row_of, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
 
@@ -56,7 +56,7 @@ class LabScreen(Screen[None]):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
     AUTO_FOCUS = ""
 
     def __init__(
@@ -224,7 +224,7 @@ class LabScreen(Screen[None]):
         config = live.config if live else form.config
         status.show([status_line(self.history, activity, config, status.content_size.width, time.time())])
         canvas = self.query_one("#verdict", Canvas)
-        canvas.show(verdict_lines(self.history, activity, canvas.content_size.width, epoch=view.cursor))
+        canvas.show(verdict_lines(self.history, activity, *canvas.content_size, epoch=view.cursor))
         preview = form.config if self.history.run is None and not self.alive else None
         self.query_one(RunView).draw(self.history, view, preview)
 
@@ -237,6 +237,14 @@ class LabScreen(Screen[None]):
         """Draw the rates that the form's policy plans."""
         if self.history.run is None:
             self._draw()
+
+    @on(Form.Pressed)
+    def press(self) -> None:
+        """Start, or stop after a question."""
+        if self.alive:
+            self.action_stop()
+        else:
+            self.action_start()
 
     @on(Form.Turned)
     def turn(self, message: Form.Turned) -> None:

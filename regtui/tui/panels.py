@@ -4,9 +4,12 @@ Numbers have fixed widths so that they keep their place while they change.
 """
 
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import msgspec
 
 from regtui.charts import Span, StyledLine
 from regtui.core import analysis
@@ -14,6 +17,7 @@ from regtui.core.config import RunConfig, fields, unparse
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import clip, span, spread, width_of
+from regtui.tui.wrap import wrap
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
     "finished": ("✓ finished", "good"),
@@ -25,16 +29,25 @@ ENDINGS: Mapping[str, tuple[str, str]] = {
 """Status of an end -> sign and word, and the role of its colour."""
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
-    "warming_up": ("◌ warming up", "calm"),
-    "underfitting": ("▼ underfitting", "warn"),
-    "fitting": ("● fitting", "good"),
-    "overfitting": ("▲ overfitting", "bad"),
-    "recovered": ("✓ recovered", "good"),
-    "diverged": ("✗ diverged", "bad"),
+    "warming_up": ("◌", "calm"),
+    "underfitting": ("▼", "warn"),
+    "fitting": ("●", "good"),
+    "overfitting": ("▲", "bad"),
+    "recovered": ("✓", "good"),
+    "diverged": ("✗", "bad"),
 }
-"""State of a verdict -> sign and word, and the role of its colour."""
+"""State of a verdict -> its sign, and the role of its colour."""
 
 NUMBER_WIDTH = 6
+
+WIDE = 110
+"""Cells from which on form and curves stand side by side; `lab.py` has the same breakpoint."""
+
+WIDE_CURVES = 84
+"""Cells of the curves' side from which on the comparison has a panel of its own."""
+
+LEAST_BAR, MOST_BAR, METER_BAR = 6, 48, 8
+"""Cells of the progress bar, and of a patience meter's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,23 +91,21 @@ def status_line(history: History, activity: Activity, config: RunConfig | None, 
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
     left = [span(f" {words:<12} ", role), span(" · ".join(names), "text")]
-    right: list[Span] = []
-    if config is not None and history.run is not None:
-        epochs = len(str(config.epochs))
-        done = len(history.epochs)
-        right += [span("epoch ", "muted"), span(f"{done:>{epochs}}/{config.epochs} ", "strong")]
-        speed = analysis.steps_per_second(history)
-        rate = [span(f"{_speed(speed):>6}", "text"), span(" steps/s ", "muted")]
-        eta = analysis.eta_seconds(history, now) if activity.alive else None
-        clock = f"{_clock(eta)} left" if eta is not None else f"{_clock(run_seconds(history))} taken"
-        tail = [*rate, span(f"{clock:>12} ", "text")]
-        room = width - width_of(left) - width_of(right) - width_of(tail) - 3
-        if room >= 6:
-            total = history.total_steps
-            share = history.step / total if total and total == total else 0.0
-            right += [*bar(share, min(room, 48)), span("  ")]
-        right += tail
-    return spread(left, right, width)
+    if config is None or history.run is None:
+        return spread(left, [], width)
+    digits = len(str(config.epochs))
+    epoch = [span("epoch ", "muted"), span(f"{len(history.epochs):>{digits}}/{config.epochs} ", "strong")]
+    speed = [
+        span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
+        span("/s " if width < WIDE else " steps/s ", "muted"),
+    ]
+    eta = analysis.eta_seconds(history, now) if activity.alive else None
+    clock = f"{_clock(eta)} left" if eta is not None else f"{_clock(run_seconds(history))} taken"
+    tail = [*speed, span(f"{clock:>10} ", "text")]
+    room = width - width_of(left) - width_of(epoch) - width_of(tail) - 2
+    total = history.total_steps
+    share = history.step / total if total and total == total else 0.0
+    return spread(left, [*epoch, *bar(share, min(max(room, LEAST_BAR), MOST_BAR)), *tail], width)
 
 
 def bar(share: float, width: int) -> list[Span]:
@@ -105,28 +116,46 @@ def bar(share: float, width: int) -> list[Span]:
     return [span("━" * full + "╸" * half, "done"), span("─" * rest, "left")]
 
 
-def verdict_lines(history: History, activity: Activity, width: int, *, epoch: int | None = None) -> list[StyledLine]:
-    """Say in words, sign and colour how the run fares, why, and what to try: two lines."""
+def verdict_lines(
+    history: History, activity: Activity, width: int, height: int, *, epoch: int | None = None
+) -> list[StyledLine]:
+    """Say in words, sign and colour how the run fares, why, and what to try, on exactly `height` lines."""
+    lines = _verdict_lines(history, activity, width, height, epoch)
+    return [*lines, *([()] * (height - len(lines)))][:height]
+
+
+def _verdict_lines(
+    history: History, activity: Activity, width: int, height: int, epoch: int | None
+) -> list[StyledLine]:
     if activity.problem and history.run is None:
-        return [clip([span(" ✗ ", "bad"), span(activity.problem, "strong")], width), ()]
+        return [
+            (span(" ✗ " if at == 0 else "   ", "bad"), span(row))
+            for at, row in enumerate(wrap(activity.problem, width - 4))
+        ]
     if history.run is None and not len(history.epochs):
         if activity.alive:
-            return [(span(" ◌ the run is being set up", "calm"),), ()]
-        hint = [span("   press "), span("ctrl+r", "key"), span(" to start, "), span("?", "key"), span(" for help")]
-        return [(span(" ○ no run yet", "calm"),), tuple(hint)]
+            return [(span(" ◌ the run is being set up", "calm"),)]
+        keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
+        hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
+        return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
     verdict = analysis.verdict_at(history, epoch) if epoch is not None else analysis.verdict(history)
-    words, role = VERDICTS.get(verdict.state, (verdict.state, "calm"))
-    since = f" since epoch {verdict.since_epoch}" if verdict.since_epoch and verdict.state == "overfitting" else ""
-    prefix = f" at epoch {epoch}: " if epoch is not None else " "
-    first = [span(prefix, "muted"), span(words + since, role), span("   " + verdict.evidence, "text")]
-    ended = history.end
-    second = [
-        span("   "),
-        span(verdict.advice or "; ".join(verdict.cannot_judge), "text" if verdict.advice else "muted"),
+    sign, role = VERDICTS.get(verdict.state, ("●", "calm"))
+    head = [
+        span(f" at epoch {epoch}: " if epoch is not None else " ", "muted"),
+        span(f"{sign} {verdict.words}   ", role),
     ]
-    if ended is not None and ended.reason and ended.status in {"failed", "diverged"}:
-        second = [span("   "), span(ended.reason, "strong")]
-    return [clip(first, width), clip(second, width)]
+    advice = verdict.advice
+    if history.end is not None and history.end.status == "failed":
+        head, advice = [span(" ✗ failed   ", "bad")], ""
+        verdict = msgspec.structs.replace(verdict, evidence=history.end.reason)
+    # The advice stands on its own rows at the end; the evidence has what is left, at least the first.
+    closing = [(span("   "), span(row)) for row in wrap(advice, width - 4)][: height - 1]
+    rows = wrap(verdict.evidence, width - width_of(head) - 1) or [""]
+    first, rest = rows[0], " ".join(rows[1:])
+    spare = height - 1 - len(closing)
+    if rest and spare:
+        return [(*head, span(first)), *((span("   "), span(row)) for row in wrap(rest, width - 4)[:spare]), *closing]
+    return [clip([*head, span(verdict.evidence)], width), *closing]
 
 
 def number_line(history: History, width: int, *, epoch: int | None = None) -> StyledLine:
@@ -148,7 +177,7 @@ def number_line(history: History, width: int, *, epoch: int | None = None) -> St
         ("train", number(train), "train"),
         ("gap", f"{gap:+7.4f}" if gap == gap else f"{'—':>7}", "gap"),
         ("LR", rate(table.learning_rate.values[at]), "rate"),
-        ("accuracy", percent(table.valid_accuracy.values[at]), "valid"),
+        ("accuracy" if width >= WIDE_CURVES else "acc", percent(table.valid_accuracy.values[at]), "valid"),
         ("best", f"{number(table.valid_loss.values[best_at])} @{best}" if best_at is not None else "—", "best"),
         ("running", number(table.running_loss.values[at]), "running"),
         ("penalty", number(table.penalty.values[at]), "penalty"),
@@ -178,20 +207,32 @@ def row_of(history: History, epoch: int | None) -> int:
 
 def comparison_lines(history: History, ghost: History, width: int) -> list[StyledLine]:
     """Put this run beside the one before it: two columns of the numbers that a remedy changes."""
-    changed = difference(history.config, ghost.config)
-    lines: list[StyledLine] = [clip([span(" now: ", "muted"), span(changed, "text")], width)]
-    lines.append((span(f" {'':<12}", "muted"), span(f"{'this run':>10}", "valid"), span(f"{'before':>10}", "ghost")))
-    rows = [
-        ("best valid", *(number(_best(run)[1]) for run in (history, ghost))),
-        ("at epoch", *(str(_best(run)[0] or "—") for run in (history, ghost))),
-        ("gap now", *(_last_gap(run) for run in (history, ghost))),
-        ("time", *(_clock(run_seconds(run)) for run in (history, ghost))),
-    ]
+    columns = [span(f"{'this run':>10}", "valid"), span(f"{'previous':>10}", "ghost")]
+    lines: list[StyledLine] = [(span(f" {'':<12}"), *columns)]
     lines += [
         (span(f" {name:<12}", "muted"), span(f"{ours:>10}", "strong"), span(f"{theirs:>10}", "text"))
-        for name, ours, theirs in rows
+        for name, ours, theirs in _compared(history, ghost)
     ]
+    lines.append(clip([span(" " + difference(history.config, ghost.config), "text")], width))
     return lines
+
+
+def comparison_line(history: History, ghost: History, width: int) -> StyledLine:
+    """Put the same on one line, for a narrow screen."""
+    line: list[Span] = [span(" was ", "muted")]
+    for name, ours, theirs in _compared(history, ghost):
+        line += [span(f"{name} ", "muted"), span(ours.strip(), "strong"), span(f" ({theirs.strip()})  ", "muted")]
+    return clip([span(" this run (previous)  ", "muted"), *line[1:]], width)
+
+
+def _compared(history: History, ghost: History) -> list[tuple[str, str, str]]:
+    rows: dict[str, Callable[[History], str]] = {
+        "best valid": lambda run: number(_best(run)[1]),
+        "at epoch": lambda run: str(_best(run)[0] or "—"),
+        "gap": _last_gap,
+        "time": lambda run: _clock(run_seconds(run)),
+    }
+    return [(name, read(history), read(ghost)) for name, read in rows.items()]
 
 
 def difference(config: RunConfig | None, before: RunConfig | None) -> str:
@@ -225,9 +266,26 @@ def run_seconds(history: History) -> float:
     return max(last) - history.run.time if last else math.nan
 
 
-def meter_lines(_history: History, _width: int) -> list[StyledLine]:
-    """Draw how far each patience is used up."""
-    return []
+def meter_lines(history: History, ghost: History | None, width: int) -> list[StyledLine]:
+    """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison."""
+    lines: list[StyledLine] = []
+    if ghost is not None and len(history.epochs) and width < WIDE_CURVES:
+        lines.append(comparison_line(history, ghost, width))
+    if history.end is None:
+        lines += [_meter_line(line, width) for line in analysis.meters(history).lines()]
+    effects = analysis.drop_effects(history)
+    if effects:
+        lines.append(clip([span(f" {effects[-1].line}", "rate")], width))
+    return lines
+
+
+def _meter_line(text: str, width: int) -> StyledLine:
+    """Put a small bar before a line such as `plateau 143/200 → ...`."""
+    found = re.search(r"(\d+)/(\d+)", text)
+    if found is None:
+        return clip([span(f" {text}", "muted")], width)
+    used, patience = int(found[1]), max(int(found[2]), 1)
+    return clip([span(" "), *bar(used / patience, METER_BAR), span(f" {text}", "text")], width)
 
 
 def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
@@ -235,9 +293,8 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     stamp = time.strftime("%H:%M:%S", time.localtime(event.time)) if event.time else "        "
     start = span(f" {stamp}  ", "muted")
     if isinstance(event, RunStarted):
-        environment = event.environment
-        rows, weights = (environment.get(name, "?") for name in ("train_rows", "parameters"))
-        text = f"run {event.run_id}: {rows} rows, {weights} weights"
+        weights = event.environment.get("parameters")
+        text = f"run {event.run_id}" + (f", {weights:,} weights" if isinstance(weights, int) else "")
         return (start, span(text, "text"))
     if isinstance(event, Changed):
         return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))

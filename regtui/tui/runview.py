@@ -9,8 +9,8 @@ from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
 from regtui.core.history import History
-from regtui.tui.canvas import ASCII, Canvas, clip
-from regtui.tui.panels import comparison_lines, event_line, meter_lines, number_line
+from regtui.tui.canvas import Canvas, clip, plain
+from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, meter_lines, number_line
 from regtui.tui.plot import Plot
 
 KEPT_LINES = 2000
@@ -23,15 +23,13 @@ class EventLog(RichLog):
     COMPONENT_CLASSES = Canvas.COMPONENT_CLASSES
 
     def __init__(self) -> None:
-        super().__init__(id="events", max_lines=KEPT_LINES, wrap=False, markup=False, highlight=False)
+        super().__init__(id="events", max_lines=KEPT_LINES, wrap=True, min_width=1, markup=False, highlight=False)
 
     def tell(self, line: StyledLine) -> None:
         """Add one line."""
-        if Canvas.ascii_only:
-            line = tuple(part._replace(text=part.text.translate(ASCII)) for part in line)
         text = Text(end="")
         for part in line:
-            text.append(part.text, self.get_component_rich_style(f"role-{part.role}", partial=True))
+            text.append(plain(part.text), self.get_component_rich_style(f"role-{part.role}", partial=True))
         self.write(text)
 
 
@@ -54,20 +52,21 @@ class RunView(Vertical):
         """Show a run as it stands."""
         numbers = self.query_one("#numbers", Canvas)
         numbers.show([number_line(history, numbers.content_size.width, epoch=view.cursor)])
-        self._draw_meters(history)
+        self._draw_meters(history, view.ghost)
         self._draw_comparison(history, view.ghost)
         self.query_one(Plot).draw(history, view, preview)
 
-    def _draw_meters(self, history: History) -> None:
+    def _draw_meters(self, history: History, ghost: History | None) -> None:
         meters = self.query_one("#meters", Canvas)
-        lines = meter_lines(history, meters.content_size.width or self.content_size.width)
+        lines = meter_lines(history, ghost, self.content_size.width)
         if meters.styles.height is None or meters.styles.height.value != len(lines):
             meters.styles.height = len(lines)
         meters.show(lines)
 
     def _draw_comparison(self, history: History, ghost: History | None) -> None:
         comparison = self.query_one("#comparison", Canvas)
-        comparison.display = ghost is not None and bool(len(history.epochs))
+        wide = self.content_size.width >= WIDE_CURVES
+        comparison.display = ghost is not None and wide and bool(len(history.epochs))
         if ghost is not None and comparison.display:
             comparison.show(comparison_lines(history, ghost, comparison.content_size.width))
 
