@@ -20,7 +20,7 @@ FEWEST_SIDE = 3
 """Fewer than three points have a slope but no error of the slope."""
 
 SURE = 2.0
-"""Standard errors by which slopes or levels must differ: one chance in twenty of calling noise a difference."""
+"""Standard errors by which slopes must differ: one chance in twenty of calling noise a difference."""
 
 
 class DropEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,14 +59,15 @@ class _Line(NamedTuple):
 
     slope: float
     """Change per epoch."""
-    noise: float
-    """Standard deviation of the values about the line."""
     error: float
     """Standard error of the slope."""
 
 
 VISIBLE = 0.005
 """A difference under 0.5 % of the loss is none that a person would see."""
+
+MOST_UPSETS = {(3, 3): 0, (3, 4): 0, (3, 5): 1, (4, 4): 1, (4, 5): 2, (5, 5): 4}
+"""Mann and Whitney's critical values of U, one-sided at 5 %: by the sizes of the two groups, the smaller first."""
 
 _settled: "WeakKeyDictionary[EpochColumns, list[DropEffect]]" = WeakKeyDictionary()
 
@@ -76,9 +77,10 @@ def drop_effects(history: History) -> list[DropEffect]:
 
     Compared are up to five evaluated epochs on each side, cut at the neighbouring drops. A drop helped when the
     slope of the validation loss after it is lower than before by more than two standard errors, or when the loss
-    had stopped falling and its median is now lower by more than two; it did harm the other way round. The standard
-    error of a least-squares slope is s / sqrt(sum (x - mean x)^2), with s^2 the squared residuals over n - 2. Effects
-    whose five epochs after are complete do not change any more and are kept.
+    had not been falling clearly and now lies lower (Mann and Whitney's U test, which asks no more than which of two
+    values is lower, so that the spikes a drop puts an end to do not hide it). It did harm when the slope is higher by
+    more than two standard errors. The error of a least-squares slope is s / sqrt(sum (x - mean x)^2), with s^2 the
+    squared residuals over n - 2. Effects whose five epochs after are complete do not change any more and are kept.
     """
     drops = [
         change
@@ -130,10 +132,8 @@ def _weigh(
         error = math.hypot(first.error, then.error)
         change = slope_after - first.slope
         old, new = float(np.median(before)), float(np.median(after[anchored:]))
-        # The median of n values has about 1.25 times the standard error of their mean.
-        level_error = 1.25 * math.hypot(first.noise / math.sqrt(len(before)), then.noise / math.sqrt(since))
         fell_before = first.slope < -SURE * first.error
-        lower = new < old - max(SURE * level_error, VISIBLE * old)
+        lower = new < old * (1 - VISIBLE) and _lie_lower(after[anchored:], before)
         visible = abs(change) * WINDOW > VISIBLE * old
         if (change < -SURE * error and visible) or (lower and not fell_before):
             helped = True
@@ -157,6 +157,13 @@ def _weigh(
     )
 
 
+def _lie_lower(values: FloatArray, others: FloatArray) -> bool:
+    """Tell whether values lie below others, by counting the pairs in which they do not."""
+    upsets = int((values[:, None] >= others[None, :]).sum())
+    few, many = sorted((len(values), len(others)))
+    return upsets <= MOST_UPSETS[few, many]
+
+
 def _line(epochs: FloatArray, values: FloatArray) -> _Line:
     x = epochs if np.all(np.diff(epochs) > 0) else np.arange(len(values), dtype=np.float64)
     x = x - x.mean()
@@ -164,7 +171,7 @@ def _line(epochs: FloatArray, values: FloatArray) -> _Line:
     slope = float(x @ values) / across
     rest = values - values.mean() - slope * x
     noise = math.sqrt(float(rest @ rest) / max(1, len(values) - 2))
-    return _Line(slope, noise, noise / math.sqrt(across))
+    return _Line(slope, noise / math.sqrt(across))
 
 
 def _epochs(count: int) -> str:
