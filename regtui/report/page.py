@@ -8,10 +8,11 @@ from dataclasses import replace
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count, number
 from regtui.charts.view import plain
-from regtui.core.analysis import verdict
+from regtui.core.analysis import drop_effects, forecast, meters, verdict
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
+from regtui.report.comparison import comparison
 from regtui.report.paint import as_text
 from regtui.report.result import completed_epochs, device, environment, framework
 from regtui.report.table import FEWEST_ROWS, epoch_table
@@ -26,6 +27,9 @@ CHART_SHARE = 0.5
 SUMMARY_ROWS = 12
 """Without charts there is room for the changes of most runs."""
 
+
+DROPS_TOLD = 2
+"""Drops whose effect is told in words; the table has the epochs of more."""
 
 SHOWN_WHEN_SET = ("l2", "l1", "weight_decay", "dropout", "label_noise", "warmup", "early_stopping")
 """Fields that the page names only where they do something."""
@@ -47,7 +51,7 @@ def render(
 def summary(history: History, width: int = 80, *, ascii_only: bool = False, warnings: Sequence[str] = ()) -> str:
     """Write the result without charts: the epochs that matter, the verdict and its advice."""
     lines = [_header(history, width), *_table(history, width, SUMMARY_ROWS, ascii_only)]
-    lines += _result(history, width, warnings)
+    lines += _result(history, width, View(ascii=ascii_only), warnings)
     return as_text(_in_ascii(lines) if ascii_only else lines, colour=False)
 
 
@@ -58,7 +62,7 @@ def page(
     width = max(width, 1)
     view = with_overfitting(history, view or View())
     head = [_header(history, width), _settings(history, width)]
-    foot = _result(history, width, warnings)
+    foot = _result(history, width, view, warnings)
     spare = int(height * (1 - CHART_SHARE)) - len(head) - len(foot) - 1
     table = _table(history, width, max(spare, FEWEST_ROWS), view.ascii)
     chart_lines = max(FEWEST_CHART_LINES, height - len(head) - len(table) - len(foot))
@@ -126,24 +130,37 @@ def _table(history: History, width: int, most: int, ascii_only: bool) -> list[St
     return [(Span(line, "text" if index else "heading"),) for index, line in enumerate(lines)]
 
 
-def _result(history: History, width: int, warnings: Sequence[str]) -> list[StyledLine]:
+def _result(history: History, width: int, view: View, warnings: Sequence[str]) -> list[StyledLine]:
     """Say what came of the run: the verdict with its evidence, the advice, what could not be judged."""
-    found = verdict(history)
+    found, end = verdict(history), history.end
     words = found.words[0].upper() + found.words[1:]
-    lines = _wrapped(f"{words}: {found.evidence}", width, "text")
+    texts = [f"Next: {found.advice}"] if found.advice else []
+    texts += comparison(history, view.ghost) if view.ghost is not None else []
+    texts += _remarks(history)
+    texts += [f"Cannot judge {gap}" for gap in found.cannot_judge]
+    if end is not None and end.reason:
+        texts.append(f"The run {_ended(end.status)}: {end.reason}")
+    if end is not None and end.test is not None:
+        texts.append(_test(end.test))
+    lines = _wrapped(f"{words}: {found.evidence}", width, "text", view.ascii)
     first = lines[0][0].text
     lines[0] = (Span(first[: len(words)], f"state-{found.state}"), Span(first[len(words) :], "text"))
-    if found.advice:
-        lines += _wrapped(f"Next: {found.advice}", width, "text")
-    for gap in found.cannot_judge:
-        lines += _wrapped(f"Cannot judge {gap}", width, "text")
-    if history.end is not None and history.end.reason:
-        lines += _wrapped(f"The run {_ended(history.end.status)}: {history.end.reason}", width, "text")
-    if history.end is not None and history.end.test is not None:
-        lines += _wrapped(_test(history.end.test), width, "text")
+    for text in texts:
+        lines += _wrapped(text, width, "text", view.ascii)
     for warning in warnings:
-        lines += _wrapped(f"Warning: {warning}", width, "warning")
+        lines += _wrapped(f"Warning: {warning}", width, "warning", view.ascii)
     return lines
+
+
+def _remarks(history: History) -> list[str]:
+    """Say what the last drops of the rate did and, while the run goes on, how much patience is left."""
+    remarks = [effect.line for effect in drop_effects(history)[-DROPS_TOLD:]]
+    if history.end is None:
+        remarks += meters(history).lines()
+    planned = forecast(history)
+    if planned is not None and (line := planned.line(history.step)):
+        remarks.append(line)
+    return [remark[0].upper() + remark[1:] for remark in remarks]
 
 
 def _ended(status: str) -> str:
@@ -156,9 +173,10 @@ def _test(metrics: Metrics) -> str:
     return f"Test split, measured once at the end: {', '.join(parts) or 'no number'}"
 
 
-def _wrapped(text: str, width: int, role: str) -> list[StyledLine]:
-    lines = textwrap.wrap(" ".join(shown(text).split()), width) or [""]
-    return [(Span(line, role),) for line in lines]
+def _wrapped(text: str, width: int, role: str, ascii_only: bool) -> list[StyledLine]:
+    # In ASCII some signs take more cells, so that comes before the lines are broken.
+    text = " ".join(shown(plain(text) if ascii_only else text).split())
+    return [(Span(line, role),) for line in textwrap.wrap(text, width) or [""]]
 
 
 def shown(text: str) -> str:

@@ -2,12 +2,13 @@
 
 import json
 import math
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from regtui.core.analysis import Verdict, best_row, verdict
+from regtui.core.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
 from regtui.core.history import History
 
 FAILED = 1
@@ -21,7 +22,8 @@ def result(history: History, skipped_lines: int = 0) -> dict[str, Any]:
     """Give what a run came to; numbers that are missing or not finite are None.
 
     Losses and accuracies are those of the last epoch that was evaluated, rate and penalty the last that are known.
-    A run and the replay of its log give the same object.
+    A run and the replay of its log give the same object. The keys up to `skipped_lines` are promised, in this
+    order; those after it hold what the screen says beside.
     """
     table = history.epochs
     row, best = last_evaluated(history), best_row(history)
@@ -49,7 +51,30 @@ def result(history: History, skipped_lines: int = 0) -> dict[str, Any]:
         "verdict": _verdict(found),
         "changes": [_finite(msgspec.to_builtins(change)) for change in history.changes],
         "skipped_lines": skipped_lines,
+        **_beside(history, found),
     }
+
+
+def _beside(history: History, found: Verdict) -> dict[str, Any]:
+    """Give what else the screen says: the end, what could not be judged, drops, patience and what is to come."""
+    end, planned, patience = history.end, forecast(history), meters(history)
+    floor = None
+    if planned is not None and planned.floor is not None:
+        floor = {"rate": planned.floor, "step": planned.floor_step, "epoch": planned.floor_epoch}
+    kept: dict[str, Any] = _finite(
+        {
+            "reason": end.reason if end else "",
+            "test": msgspec.to_builtins(end.test) if end and end.test else None,
+            "cannot_judge": [*found.cannot_judge, *patience.cannot_judge],
+            "drops": [msgspec.to_builtins(effect) for effect in drop_effects(history)],
+            "meters": {
+                "plateau": asdict(patience.plateau) if patience.plateau else None,
+                "early_stopping": msgspec.to_builtins(patience.early_stopping),
+            },
+            "floor": floor,
+        }
+    )
+    return kept
 
 
 def to_json(found: dict[str, Any]) -> str:
@@ -142,8 +167,10 @@ def _verdict(found: Verdict) -> dict[str, Any]:
     return {"state": found.state, "since_epoch": found.since_epoch, "evidence": found.evidence, "advice": found.advice}
 
 
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
+def _finite(value: Any) -> Any:
     """Put None in the place of numbers that JSON does not have."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
-    }
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 import math
 import re
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -85,6 +86,28 @@ def test_what_ended_a_run_and_the_test_split_are_on_the_page(run):
     text = render(folded([*run(status=""), ended]), 80, 40)
     assert "The run stopped: no better for 9 epochs" in text
     assert "Test split, measured once at the end: loss 0.500, accuracy 75.0%" in text
+
+
+def test_the_page_says_what_a_drop_did_and_how_much_patience_is_left(run):
+    config = RunConfig.create(lr_policy="plateau", plateau_per="epoch", early_stopping=50, epochs=40, dataset="digits")
+    first, *rest = run(status="")
+    text = render(folded([msgspec.structs.replace(first, config=config), *rest]), 120, 50)
+    assert "LR 0.1 → 0.01 at epoch 20 (plateau): " in text
+    assert "Early stop 30/50" in text
+    assert "Plateau " in text
+    # A run that is over has no patience left to tell.
+    over = folded([msgspec.structs.replace(first, config=config), *rest, run()[-1]])
+    assert "Early stop 30" not in render(over, 120, 50)
+
+
+def test_a_run_is_put_beside_an_earlier_one(run):
+    first, *rest = run(epochs=8)
+    config = RunConfig.create(epochs=40, learning_rate=0.1, dropout=0.4)
+    history = folded([msgspec.structs.replace(first, config=config), *rest])
+    lines = render(history, 120, 40, view=View(ghost=folded(run(run_id="plain")))).splitlines()
+    assert "Compared with plain: Dropout 0.4 (was 0)" in lines
+    losses = "best validation loss 1.15 (was 0.959), at epoch 8 (was 10), final gap 0.300 (was 1.84)"
+    assert f"{losses}, time 8.0 s (was 40.0 s)" in lines
 
 
 def test_the_table_shows_the_epochs_that_matter_and_no_others(run):

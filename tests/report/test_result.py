@@ -3,8 +3,10 @@
 import json
 import math
 
+import msgspec
 import pytest
 
+from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, StepEnded, decode, encode
 from regtui.core.history import History
 from regtui.report import check_status, epoch_line, result, to_json
@@ -24,10 +26,28 @@ def folded(events) -> History:
 
 def test_the_result_has_the_promised_keys_in_their_order(run):
     found = result(folded(run()), skipped_lines=3)
-    assert list(found) == PROMISED
+    assert list(found)[: len(PROMISED)] == PROMISED
     assert list(found["verdict"]) == ["state", "since_epoch", "evidence", "advice"]
     assert found["skipped_lines"] == 3
-    assert list(result(History())) == PROMISED
+    assert list(result(History())) == list(found)
+
+
+def test_the_result_holds_what_the_screen_says_beside(run):
+    found = result(folded([*run(status=""), RunEnded(status="finished", reason="done", test=Metrics(loss=0.5))]))
+    assert list(found)[len(PROMISED) :] == ["reason", "test", "cannot_judge", "drops", "meters", "floor"]
+    assert (found["reason"], found["test"], found["cannot_judge"]) == ("done", {"loss": 0.5, "accuracy": None}, [])
+    (drop,) = found["drops"]
+    assert (drop["epoch"], drop["old"], drop["new"], drop["helped"]) == (20, 0.1, 0.01, None)
+
+
+def test_the_result_tells_how_much_patience_is_left(run):
+    events = run(status="")
+    config = RunConfig.create(lr_policy="plateau", plateau_per="epoch", early_stopping=50, epochs=40, dataset="digits")
+    events[0] = msgspec.structs.replace(events[0], config=config)
+    meters = result(folded(events))["meters"]
+    assert meters["early_stopping"]["waited"] == 30
+    assert meters["plateau"]["patience"] == 5
+    json.loads(to_json(meters), parse_constant=pytest.fail)
 
 
 def test_the_numbers_are_those_of_the_last_evaluated_epoch(run):

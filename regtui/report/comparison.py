@@ -1,0 +1,59 @@
+"""Two runs side by side: what a remedy did."""
+
+import math
+
+from regtui.charts.scales import number
+from regtui.core.analysis import best_row, gap
+from regtui.core.config import RunConfig, fields, unparse
+from regtui.core.history import History
+from regtui.report.result import last_evaluated
+
+
+def comparison(history: History, ghost: History) -> list[str]:
+    """Put this run beside an earlier one: what differs in what was asked for, and in what came of it."""
+    asked = f"Compared with {ghost.run.run_id if ghost.run else 'the other run'}: "
+    asked += _difference(history.config, ghost.config)
+    numbers = [f"{name} {ours} (was {theirs})" for name, ours, theirs in _numbers(history, ghost)]
+    return [asked, ", ".join(numbers)]
+
+
+def _numbers(history: History, ghost: History) -> list[tuple[str, str, str]]:
+    rows = {"best validation loss": _best_loss, "at epoch": _best_epoch, "final gap": _final_gap, "time": _seconds}
+    return [(name, read(history), read(ghost)) for name, read in rows.items()]
+
+
+def _difference(config: RunConfig | None, before: RunConfig | None) -> str:
+    if config is None or before is None:
+        return "what was asked for is not known"
+    changed = []
+    for name, field in fields().items():
+        ours, theirs = (unparse(field, getattr(each, name)) or "off" for each in (config, before))
+        if ours != theirs:
+            changed.append(f"{field.label} {ours} (was {theirs})")
+    return ", ".join(changed) or "the same configuration"
+
+
+def _best_loss(history: History) -> str:
+    row = best_row(history)
+    return "-" if row is None else number(history.epochs.valid_loss.values[row])
+
+
+def _best_epoch(history: History) -> str:
+    row = best_row(history)
+    return "-" if row is None else f"{history.epochs.epoch.values[row]:.0f}"
+
+
+def _final_gap(history: History) -> str:
+    row = last_evaluated(history)
+    value = math.nan if row is None else float(gap(history)[row])
+    return number(value) if math.isfinite(value) else "-"
+
+
+def _seconds(history: History) -> str:
+    """Give the time from the run's start to the last that is known of it."""
+    start = history.run.time if history.run else None
+    ends = [history.end.time if history.end else None, history.epochs.time.last, history.steps.time.last]
+    known = [end for end in ends if end is not None and math.isfinite(end)]
+    if start is None or not math.isfinite(start) or not known:
+        return "-"
+    return f"{max(known) - start:.1f} s"
