@@ -1,5 +1,6 @@
 """What a chart is asked for and what it gives back: View, Span, StyledLine, and the roles of its signs."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -206,8 +207,26 @@ def glyphs(ascii_only: bool = False) -> Glyphs:
     return ASCII if ascii_only else UNICODE
 
 
+SINGLE = frozenset("−–—×÷…·→←↑↓●▴▾│─┤┬└┊╷┈‘’“”≤≥≈∞")
+"""Signs beyond U+1100 that texts use and that take one cell; most others there take two."""
+
+
+def narrow(text: str) -> str:
+    """Replace what does not take exactly one cell, such as a line break or a wide sign in a layer's name."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(sign if _is_narrow(sign) else "?" for sign in text)
+
+
+def _is_narrow(sign: str) -> bool:
+    if ord(sign) < 0x1100:
+        return sign.isprintable() and not unicodedata.category(sign).startswith("M")
+    return sign in SINGLE or 0x2800 <= ord(sign) <= 0x28FF
+
+
 def plain(text: str) -> str:
-    """Write a label in ASCII, for `--ascii`."""
-    for fancy, simple in (("×", "x"), ("÷", "/"), ("−", "-"), ("…", "~"), ("·", "."), ("→", "->")):
-        text = text.replace(fancy, simple)
-    return text.encode("ascii", "replace").decode("ascii")
+    """Write a text in ASCII, sign for sign, for `--ascii`."""
+    return text.translate(PLAIN).encode("ascii", "replace").decode("ascii")
+
+
+PLAIN = str.maketrans("×÷−–—…·→←↑↓●▴▾│─┤┬└┊╷┈‘’“”≤≥≈∞", "x/---~.><^v@^v|-+++:'-''\"\"<>~8")

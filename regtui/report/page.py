@@ -91,12 +91,12 @@ def _header(history: History, width: int) -> StyledLine:
     planned = history.config.epochs if history.config else 0
     done = f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
     last = f"{done}, {history.status.replace('_', ' ')}"
-    middle = [" ".join(part for part in (framework(history), version) if part), _data(history), device(history) or ""]
-    while True:
+    who, data, where = framework(history) or "", _data(history), device(history) or ""
+    whole = f"{who} {version}" if version else who
+    for middle in ((whole, data, where), (who, data, where), (who, data), (who,), ()):
         text = " · ".join(part for part in (name, *middle, last) if part)
-        if len(text) <= width or not middle:
+        if len(text) <= width:
             break
-        middle.pop()
     if len(text) > width:
         text = last if len(last) <= width else text
     return (Span(fitted(text, width), "heading"),)
@@ -138,7 +138,7 @@ def _result(history: History, width: int, view: View, warnings: Sequence[str]) -
     texts += comparison(history, view.ghost) if view.ghost is not None else []
     texts += _remarks(history)
     texts += [f"Cannot judge {gap}" for gap in found.cannot_judge]
-    if end is not None and end.reason:
+    if end is not None and end.reason and end.reason not in found.evidence:
         texts.append(f"The run {_ended(end.status)}: {end.reason}")
     if end is not None and end.test is not None:
         texts.append(_test(end.test))
@@ -157,9 +157,8 @@ def _remarks(history: History) -> list[str]:
     remarks = [effect.line for effect in drop_effects(history)[-DROPS_TOLD:]]
     if history.end is None:
         remarks += meters(history).lines()
-    planned = forecast(history)
-    if planned is not None and (line := planned.line(history.step)):
-        remarks.append(line)
+        planned = forecast(history)
+        remarks += [planned.line(history.step)] if planned is not None and planned.line(history.step) else []
     return [remark[0].upper() + remark[1:] for remark in remarks]
 
 
