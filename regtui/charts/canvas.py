@@ -9,6 +9,7 @@ Its private monitor is used, not the global figure, so that charts can be drawn 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,12 @@ from regtui.core.series import FloatArray
 
 Kind = Literal["bold", "line", "dots", "dotted"]
 """A line two dots thick, a line, unconnected points, a line with gaps."""
+
+Cell = tuple[int, int, str, str]
+"""Row from the top, column, sign and role."""
+
+Laid = tuple[int, int, str, int]
+"""Row from the top, column, sign and index of the curve."""
 
 BRAILLE = 0x2800
 _WEIGHTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], dtype=np.uint16)
@@ -41,39 +48,43 @@ class Curve:
     """Its character where there is no braille."""
 
 
-def draw_curves(
-    curves: Sequence[Curve], columns: int, rows: int, *, ascii_only: bool
-) -> list[tuple[int, int, str, str]]:
-    """Draw curves, the strongest first, and give the cells they touch as (row from the top, column, sign, role).
+def draw_curves(curves: Sequence[Curve], columns: int, rows: int, *, ascii_only: bool) -> list[Cell]:
+    """Draw curves, the strongest first, and give the cells that they touch.
 
-    A cell that several curves touch belongs to the strongest; where that is a line, weaker dots keep out of it.
+    A cell that several curves touch belongs to the strongest, and shows the dots of all lines in it; unconnected dots
+    keep out of the cells of stronger curves.
     """
     if columns < 1 or rows < 1 or not curves:
         return []
     across, down = (1, 1) if ascii_only else (2, 4)
     code = np.zeros((rows, columns), dtype=np.uint16)
-    owner = np.full((rows, columns), -1, dtype=np.int64)
+    owner = np.full((rows, columns), -1, dtype=np.int16)
     for index, curve in enumerate(curves):
         mine = _cells(_dots(curve, columns * across, rows * down, thick=not ascii_only), across, down)
         if curve.kind in ("dots", "dotted"):
             mine[owner >= 0] = 0
-        fresh = (mine > 0) & (owner < 0)
-        owner[fresh] = index
+        owner[(mine > 0) & (owner < 0)] = index
         code |= mine
-    where = np.argwhere(owner >= 0)
-    if not len(where):
-        return []
-    signs = [
-        curves[owner[row, column]].sign if ascii_only else chr(BRAILLE + int(code[row, column]))
-        for row, column in where
-    ]
-    return _build(where, signs, [int(owner[row, column]) for row, column in where], curves, columns, rows)
+    signs = tuple(curve.sign for curve in curves) if ascii_only else None
+    laid = _lay(owner.tobytes(), code.tobytes(), columns, rows, signs)
+    return [(row, column, sign, curves[index].role) for row, column, sign, index in laid]
 
 
-def _build(
-    where: NDArray[np.int64], signs: list[str], owners: list[int], curves: Sequence[Curve], columns: int, rows: int
-) -> list[tuple[int, int, str, str]]:
-    """Let plotext lay the signs on its canvas, with the index of the curve in place of a colour, and read it back."""
+@lru_cache(maxsize=16)
+def _lay(owner: bytes, code: bytes, columns: int, rows: int, signs: tuple[str, ...] | None) -> tuple[Laid, ...]:
+    """Let plotext lay the signs on its canvas, with the index of the curve in place of a colour, and read it back.
+
+    From one frame to the next most strips are the same to the dot: those are remembered.
+    """
+    owners = np.frombuffer(owner, dtype=np.int16)
+    used = np.flatnonzero(owners >= 0)
+    if not len(used):
+        return ()
+    indices = owners[used].tolist()
+    if signs is None:
+        markers = [chr(BRAILLE + dots) for dots in np.frombuffer(code, dtype=np.uint16)[used].tolist()]
+    else:
+        markers = [signs[index] for index in indices]
     plot = monitor_class()
     plot.set_date(date_class())
     plot.set_size([columns, rows])
@@ -81,19 +92,15 @@ def _build(
     plot.set_xfrequency(0)
     plot.set_yfrequency(0)
     plot.set_theme("clear")
-    plot.draw(where[:, 1].tolist(), (rows - 1 - where[:, 0]).tolist(), lines=False, marker=signs, color=owners)
+    plot.draw((used % columns).tolist(), (rows - 1 - used // columns).tolist(), marker=markers, color=indices)
     plot.set_xlim(0, max(columns - 1, 1))
     plot.set_ylim(0, max(rows - 1, 1))
     plot.build_plot()
-    cells = []
+    found: list[Laid] = []
     for row in range(rows):
-        markers, colours = plot.matrix.marker[rows - 1 - row], plot.matrix.fullground[rows - 1 - row]
-        cells += [
-            (row, column, marker, curves[colours[column]].role)
-            for column, marker in enumerate(markers)
-            if marker != " "
-        ]
-    return cells
+        laid, colours = plot.matrix.marker[rows - 1 - row], plot.matrix.fullground[rows - 1 - row]
+        found += [(row, column, sign, colours[column]) for column, sign in enumerate(laid) if sign != " "]
+    return tuple(found)
 
 
 def _cells(dots: NDArray[np.bool_], across: int, down: int) -> NDArray[np.uint16]:

@@ -215,8 +215,7 @@ def _paint(
     if strip.zero is not None and 0 <= strip.zero <= 1:
         row = top + _row(strip.zero, rows)
         grid.put(row, plan.left, signs.zero * plan.columns, "zero")
-    for row, column, sign, role in draw_curves(strip.curves, plan.columns, rows, ascii_only=view.ascii):
-        grid.put(top + row, plan.left + column, sign, role)
+    grid.put_cells(top, plan.left, draw_curves(strip.curves, plan.columns, rows, ascii_only=view.ascii))
     if strip.over is not None and rows:
         for column in {min(int(place * plan.columns), plan.columns - 1) for place in strip.over.tolist()}:
             if grid.role(top, plan.left + column) in FAINT:
@@ -306,7 +305,7 @@ def _tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History, s
         text = " overfitting "
         if last - first + 1 >= len(text) + 2:
             for column in range(first, last + 1):
-                grid.rule(top, column, signs.horizontal, "overfit", FAINT)
+                grid.put_behind(top, column, signs.horizontal, "overfit", FAINT)
             if grid.free(top, first + 1, len(text), FAINT | {"overfit"}):
                 grid.put(top, first + 1, text, "overfit")
 
@@ -328,16 +327,17 @@ def _rules(grid: Grid, plan: Layout, rules: list[Rule], signs: Glyphs) -> None:
         column = plan.left + rule.column
         for _, first, title, rows in plan.strips:
             if fence and rule.role == "rule":
-                grid.rule(first + title, column, signs.rule_tick, rule.role, under)
+                grid.put_behind(first + title, column, signs.rule_tick, rule.role, under)
                 continue
             for row in range(first, first + title + rows):
-                grid.rule(row, column, signs.rule, rule.role, under)
-    if not plan.strips[0][2]:
-        return
-    row = plan.strips[0][1]
+                grid.put_behind(row, column, signs.rule, rule.role, under)
+    _, top, title, rows = plan.strips[0]
+    # The title's own row first; where titles and other labels fill it, the first rows of the plot.
+    lines = range(top, top + title + min(rows, 3)) if title else range(0)
     for rule in sorted(rules, key=lambda rule: (rule.role == "rule", -rule.column)):
         column, size = plan.left + rule.column, len(rule.label)
-        for start in (column + 1, column - size):
+        places = ((row, start) for row in lines for start in (column + 1, column - size))
+        for row, start in places:
             # A blank cell, or the rule itself, on either side keeps labels apart.
             if grid.free(row, start, size) and {grid.role(row, start - 1), grid.role(row, start + size)} <= BESIDE:
                 grid.put(row, start, rule.label, "rule-user" if rule.role == "rule-user" else "label")
@@ -351,7 +351,7 @@ def _cursor(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History,
         return
     for _, first, title, rows in plan.strips:
         for row in range(first + title, first + title + rows):
-            grid.rule(row, plan.left + column, signs.cursor, "cursor", FAINT)
+            grid.put_behind(row, plan.left + column, signs.cursor, "cursor", FAINT)
 
 
 def _x_numbers(grid: Grid, plan: Layout, axis: XAxis, view: View, history: History) -> None:

@@ -1,8 +1,11 @@
 """A grid of character cells, written to by place and read out as lines."""
 
-from itertools import groupby
+from collections.abc import Iterable
+from itertools import pairwise
 
 from regtui.charts.view import Span, StyledLine
+
+BLANK = frozenset({"blank"})
 
 FAINT = frozenset({"blank", "rule", "rule-user", "zero", "running", "raw", "ghost", "future"})
 """Roles that a label may cover when nothing else is free."""
@@ -16,7 +19,7 @@ class Grid:
         self.height = height
         self._signs = [[" "] * width for _ in range(height)]
         self._roles = [["blank"] * width for _ in range(height)]
-        self._tinted = [[False] * width for _ in range(height)]
+        self._tints = [(0, 0)] * height
 
     def put(self, row: int, column: int, text: str, role: str) -> None:
         """Write text, over whatever stands there."""
@@ -28,35 +31,42 @@ class Grid:
         self._signs[row][column : column + len(text)] = text
         self._roles[row][column : column + len(text)] = [role] * len(text)
 
+    def put_cells(self, top: int, left: int, cells: Iterable[tuple[int, int, str, str]]) -> None:
+        """Write cells given as row, column, sign and role from a corner that lies, with all of them, in the grid."""
+        signs, roles = self._signs, self._roles
+        for row, column, sign, role in cells:
+            signs[top + row][left + column] = sign
+            roles[top + row][left + column] = role
+
     def role(self, row: int, column: int) -> str:
         """Give the role of a cell; '' outside the grid."""
         return self._roles[row][column] if 0 <= row < self.height and 0 <= column < self.width else ""
 
-    def free(self, row: int, column: int, size: int, roles: frozenset[str] = frozenset({"blank"})) -> bool:
+    def free(self, row: int, column: int, size: int, roles: frozenset[str] = BLANK) -> bool:
         """Say whether `size` cells from here on lie in the grid and hold nothing but these roles."""
         if not (0 <= row < self.height and column >= 0 and column + size <= self.width):
             return False
-        return all(role in roles for role in self._roles[row][column : column + size])
+        return roles.issuperset(self._roles[row][column : column + size])
 
-    def rule(self, row: int, column: int, sign: str, role: str, under: frozenset[str]) -> None:
-        """Write one sign of a rule where only faint things stand."""
-        if self.role(row, column) in under:
+    def put_behind(self, row: int, column: int, sign: str, role: str, over: frozenset[str]) -> None:
+        """Write one sign where nothing but these roles stands."""
+        if self.role(row, column) in over:
             self.put(row, column, sign, role)
 
     def tint(self, row: int, first: int, last: int) -> None:
         """Colour the ground of the cells from the first up to the last, both included."""
         if 0 <= row < self.height:
-            for column in range(max(first, 0), min(last + 1, self.width)):
-                self._tinted[row][column] = True
+            self._tints[row] = (max(first, 0), min(last + 1, self.width))
 
     def lines(self) -> list[StyledLine]:
         """Join neighbouring cells that look alike into spans."""
         lines = []
-        for signs, roles, tinted in zip(self._signs, self._roles, self._tinted, strict=True):
-            spans, start = [], 0
-            for (role, tint), cells in groupby(zip(roles, tinted, strict=True)):
-                stop = start + sum(1 for _ in cells)
-                spans.append(Span("".join(signs[start:stop]), role, tint))
-                start = stop
-            lines.append(tuple(spans))
+        for signs, roles, (first, after) in zip(self._signs, self._roles, self._tints, strict=True):
+            cuts = {column for column in range(1, self.width) if roles[column] != roles[column - 1]}
+            cuts |= {first, after} if first < after else set()
+            edges = sorted(cuts | {0, self.width})
+            text = "".join(signs)
+            lines.append(
+                tuple(Span(text[start:stop], roles[start], first <= start < after) for start, stop in pairwise(edges))
+            )
         return lines

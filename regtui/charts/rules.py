@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regtui.charts.scales import XAxis, short
-from regtui.charts.view import Glyphs, View
+from regtui.charts.view import Glyphs, View, narrow
 from regtui.core.events import Changed
 from regtui.core.history import History
 
@@ -29,11 +29,11 @@ def rules_of(history: History, view: View, axis: XAxis, signs: Glyphs) -> list[R
         column = axis.column(float(change.step))
         if column is not None:
             role = "rule-user" if change.cause == "user" else "rule"
-            found[column, role] = Rule(column, change_label(change, signs), role)
+            found[column, role] = Rule(column, narrow(change_label(change, signs)), role)
     for label, step in _others(history, view, axis):
         column = axis.column(step)
         if column is not None:
-            found[column, "mark"] = Rule(column, label, "rule-user")
+            found[column, "mark"] = Rule(column, narrow(label), "rule-user")
     return list(found.values())
 
 

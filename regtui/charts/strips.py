@@ -10,7 +10,7 @@ import numpy as np
 from regtui.charts.canvas import Curve, Kind
 from regtui.charts.sampling import EMPTY, Sampled, evaluated, sample
 from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, number
-from regtui.charts.view import View
+from regtui.charts.view import View, narrow
 from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.history import History
@@ -84,7 +84,7 @@ class Strip:
 def loss(history: History, view: View, axis: XAxis, rows: int) -> Strip:
     """Make the loss strip: validation, training, running loss, and on demand penalty and ghost."""
     steps, epochs, weight = history.steps, history.epochs, view.weight
-    strip = Strip("loss", "loss, nats" + (", log scale" if view.log_y else "") + (", smoothed" if weight else ""))
+    strip = Strip("loss", "loss, nats" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
     running_column, running_steps = _finest(steps.loss, steps.step, epochs.running_loss, epochs.step)
     running = sample(running_column, running_steps, axis)
     valid = evaluated(epochs.valid_loss, epochs, axis)
@@ -206,7 +206,7 @@ def rate(history: History, axis: XAxis, rows: int, preview: RunConfig | None) ->
     turned = any(change.what == "learning_rate" and change.cause == "user" for change in history.changes)
     if config is None or config.lr_policy not in LINEAR_POLICIES or turned:
         strip.scale = logarithmic(lowest, highest, rows)
-        strip.title += ", log scale" if strip.scale else ""
+        strip.title += ", log" if strip.scale else ""
     strip.scale = strip.scale or linear(min(0.0, lowest), highest, rows)
     strip.draw(past, "rate", "line", "*", "LR")
     strip.draw(future, "future", "dotted", ".")
@@ -281,7 +281,8 @@ def gap(history: History, axis: XAxis, rows: int) -> Strip:
     epochs = history.epochs
     strip = Strip("gap", "gap, nats: validation − train")
     difference = Column()
-    difference.extend(analysis.gap(history))
+    with np.errstate(over="ignore"):
+        difference.extend(analysis.gap(history))
     shown = evaluated(difference, epochs, axis)
     lowest, highest = shown.bounds
     if not math.isfinite(lowest):
@@ -306,5 +307,5 @@ def norms(history: History, axis: XAxis, rows: int) -> Strip:
     strip.scale = linear(0.0 if 0 < lowest < highest / 2 else lowest, highest, rows)
     kinds: tuple[Kind, ...] = ("bold", "line", "line", "dotted")
     for index, (name, shown) in enumerate(layers.items()):
-        strip.draw(shown, f"norm{index % 4 + 1}", kinds[index % 4], str((index + 1) % 10), name)
+        strip.draw(shown, f"norm{index % 4 + 1}", kinds[index % 4], str((index + 1) % 10), narrow(name))
     return strip
