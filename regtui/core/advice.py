@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from regtui.core.config import RunConfig
-from regtui.core.curve import RECENT
 from regtui.core.history import History
 from regtui.core.judge import FEWEST, Judgement
 
@@ -21,6 +20,9 @@ USUAL_DROPOUT = 0.4
 
 COLLAPSED = 0.5
 """Kernels that have lost half of the norm they started with are held down by a penalty, not by the data."""
+
+SOON = 5
+"""Epochs since the best within which a run counts as still improving."""
 
 JUMPY = 0.2
 """A noise of a fifth of the loss itself: its epochs cannot be compared one by one."""
@@ -171,10 +173,10 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
         lower = settings.learning_rate / 3
         return f"losses jump by ±{number(found.noise)} from epoch to epoch: try learning rate {lower:.2g}"
-    if idle < RECENT // 2:
+    if idle < SOON:
         return (
             f"still improving: try more than {config.epochs} epochs" if over else "validation is still falling: go on"
         )
-    if idle < RECENT:
+    if idle < 2 * SOON:
         return "try more epochs" if over else f"no better for {idle} epochs: wait a little longer"
     return f"no better since epoch {epochs[found.best]:g} and no worse: stop, or try another learning rate"

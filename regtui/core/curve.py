@@ -7,15 +7,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from regtui.core.series import Column, FloatArray
 
-RECENT = 10
-"""Changes from epoch to epoch that the noise is taken from: enough for a spread, few enough to follow the run."""
+RECENT = 20
+"""Changes from epoch to epoch that the noise is taken from. Taken from ten it is off by a third one time in three, and
+a noise that is thought too low cries wolf; many more would not follow a noise that falls with the learning rate."""
 
 LEVEL = 3
 """Epochs whose median is 'the loss now': one spike among them does not show."""
 
-AROUND_BEST = 5
-"""Epochs centred on the best whose median is 'the loss at the best'. The lowest of many noisy values is low by luck,
-about two standard deviations below its neighbours among fifty, and whatever is compared with luck seems to rise."""
+WIDTHS = (3, 5, 9, 13)
+"""Epochs whose medians are compared to find a rise: three where the noise is small, more where it is large."""
 
 
 def spread(changes: FloatArray) -> float:
@@ -38,22 +38,24 @@ class Curve:
         self.row: list[int] = []
         """Rows of the table of epochs at which the loss is a number."""
         self.value = Column()
-        self.level = Column()
-        """Median of the last `LEVEL` values."""
-        self.centre = Column()
-        """Median of `AROUND_BEST` values centred here: shorter than the rest by the values still to come."""
+        self.levels = {width: Column() for width in WIDTHS}
+        """Median of the last so many values, fewer at the start."""
         self.noise = Column()
-        """`spread` of the last `RECENT` changes."""
+        """`spread` of the last `RECENT` changes, fewer at the start."""
+
+    @property
+    def level(self) -> Column:
+        """The loss as it stands: median of the last three values."""
+        return self.levels[LEVEL]
 
     def extend(self, rows: list[int], values: list[float]) -> None:
-        """Add values at the end, and work out level and noise at each."""
+        """Add values at the end, and work out levels and noise at each."""
         before = len(self.value)
         self.row.extend(rows)
         self.value.extend(values)
         every = self.value.values
-        self.level.extend(_medians(every, before, len(every), LEVEL - 1, 0))
-        half = AROUND_BEST // 2
-        self.centre.extend(_medians(every, len(self.centre), len(every) - half, half, half))
+        for width, column in self.levels.items():
+            column.extend(_medians(every, before, width))
         full = max(before, RECENT)
         self.noise.extend([spread(np.diff(every[: index + 1])) for index in range(before, min(full, len(every)))])
         if len(every) > full:
@@ -65,13 +67,11 @@ class Curve:
         return len(self.value)
 
 
-def _medians(values: FloatArray, start: int, stop: int, before: int, after: int) -> list[float]:
-    """Give the median of each value and its neighbours, for the positions from start to stop; fewer at the start."""
-    if stop <= start:
-        return []
-    full = min(max(start, before), stop)
-    first = [float(np.median(values[max(0, index - before) : index + after + 1])) for index in range(start, full)]
-    if full == stop:
-        return first
-    windows = sliding_window_view(values[full - before : stop + after], before + after + 1)
-    return [*first, *np.median(windows, axis=1).tolist()]
+def _medians(values: FloatArray, start: int, width: int) -> FloatArray:
+    """Give the median of each value from `start` on and of the `width - 1` before it, as far as there are any."""
+    full = min(max(start, width - 1), len(values))
+    first = [float(np.median(values[max(0, index - width + 1) : index + 1])) for index in range(start, full)]
+    if full == len(values):
+        return np.array(first)
+    windows = sliding_window_view(values[full - width + 1 :], width)
+    return np.concatenate([first, np.median(windows, axis=1)])

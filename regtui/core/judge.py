@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from regtui.core.curve import AROUND_BEST, RECENT, Curve
+from regtui.core.curve import LEVEL, RECENT, Curve
 from regtui.core.history import EpochColumns, History
 from regtui.core.series import Column
 
@@ -20,8 +20,14 @@ State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recover
 FEWEST = 5
 """Evaluated epochs before anything is said: four changes from epoch to epoch are the fewest that have a spread."""
 
-NOISES = 3.0
-"""How many standard deviations of the noise a rise must exceed; three medians in a row beyond that are no accident."""
+CHANCE = 6.0
+"""Grows with what a rise must exceed, sqrt(CHANCE + 2 ln n) standard errors at epoch n: 3.5 at 20 epochs, 4.2 at 200.
+A longer run tries its luck more often: the highest of n normal numbers lies about sqrt(2 ln n) above their mean. With
+6, flat curves with white noise are called overfitting in 3 of 100 runs of 60 epochs."""
+
+MEDIAN_ERROR = 1.25
+"""Standard error of a median over that of a mean, sqrt(pi / 2), for normal noise. The noise of real validation curves
+is white or better: neighbouring epochs correlated by -0.3 to 0.2 in the runs of tests/logs."""
 
 SEVERAL = 3
 """Evaluated epochs for which a condition must hold, before the state follows; the same on the way back."""
@@ -30,14 +36,24 @@ SHARE_OF_BEST = 0.05
 """A rise under 5 % of the best loss is not called overfitting, however quiet the loss: late in every clean run the
 validation loss creeps up by a few per cent while nothing a person would act on happens."""
 
-SHARE_OF_GUESSING = 0.005
-"""Nor is a rise under 0.5 % of the loss of guessing (0.012 nats for ten classes): it could not be seen in a chart."""
+SHARE_OF_GUESSING = 0.008
+"""Nor is a rise under 0.8 % of the loss of guessing (0.018 nats for ten classes), which no chart would show: a net that
+knows clean data by heart grows ever more certain of the few rows it gets wrong, and its loss creeps up for ever."""
+
+AROUND_BEST = 5
+"""Epochs centred on the best whose median is 'the loss at the best'."""
+
+PACE = 5
+"""Evaluated epochs over which the pace of the training loss is taken."""
 
 LEARNED = 0.5
 """A run that has not gone half of the way from guessing to the best loss its labels allow, and will not, underfits."""
 
 FAR_ABOVE = 3.0
 """A training loss of three times that of guessing: worse than any net that merely failed to learn."""
+
+BACK_FROM_AFAR = 1.5
+"""A diverged run is believed to be back when its training loss has stayed under 1.5 times that of guessing."""
 
 
 class Judgement(NamedTuple):
@@ -56,11 +72,11 @@ class Judgement(NamedTuple):
     valid: float
     """Validation loss now: median of the last three measured, in nats."""
     best_level: float
-    """Validation loss at the best: median of the five around it, in nats."""
+    """Lowest level of the validation loss: median of five epochs with a best among them, in nats."""
     noise: float
-    """Standard deviation of the validation loss from epoch to epoch, in nats: the larger of now and at the best."""
+    """Standard deviation of the validation loss from epoch to epoch, in nats."""
     threshold: float
-    """Rise of `valid` over `best_level` beyond which the run overfits, in nats."""
+    """Rise of the median of five epochs over `best_level` beyond which the run overfits, in nats."""
     train: float
     """Training loss now: median of the last three measured, in nats."""
     slope: float
@@ -113,7 +129,7 @@ def guessing_loss(history: History) -> float:
     if isinstance(classes, int | float) and 1 < classes < math.inf:
         return math.log(classes)
     for column in (history.steps.loss, history.epochs.running_loss, history.epochs.train_loss):
-        first = column.values[:RECENT]
+        first = column.values[:10]
         finite = first[np.isfinite(first)]
         if len(finite) and finite[0] > 0:
             return float(finite[0])
@@ -177,14 +193,17 @@ class _Judge:
         self._train_measured = False
         self._running_seen = False
         self._best: list[int] = []
+        self._lowest_at: dict[int, int] = {}
+        self._lowest_level: list[tuple[float, float]] = []
         self._overfit = _Latch()
         self._underfit = _Latch()
+        self._diverged = _Latch()
         self._recovered = -1
 
     def at(self, row: int) -> Judgement:
         """Put together what is known at a row."""
         position, train = self._valid_count[row] - 1, self._train_count[row] - 1
-        best_level, noise, threshold = self._against_best(position)
+        best_level, threshold = self._lowest_level[position] if position >= 0 else (math.nan, math.nan)
         return Judgement(
             state=self.states[row],
             since=self._since[row],
@@ -193,7 +212,7 @@ class _Judge:
             best=self._valid.row[self._best[position]] if position >= 0 else -1,
             valid=_value(self._valid.level, position),
             best_level=best_level,
-            noise=noise,
+            noise=_value(self._valid.noise, position),
             threshold=threshold,
             train=_value(self._train.level, train),
             slope=self._slope(train),
@@ -235,12 +254,13 @@ class _Judge:
         if (self._train.row[train] if train >= 0 else -1) == row:
             self._weigh_underfitting(row, train, position)
         evaluated = position + 1 or train + 1
-        if self._is_diverged(evaluated, self._measured[row], valid, measured, running):
+        self._weigh_divergence(row, evaluated, valid, measured, running)
+        if self._diverged.on:
             state: State = "diverged"
             since = self._keep_since(state, row)
         elif self._overfit.on:
             state, since = "overfitting", self._valid.row[self._best[position]]
-        elif self._underfit.on:
+        elif self._underfit.on and evaluated >= FEWEST:
             state, since = "underfitting", self._underfit.since
         elif self._recovered >= 0:
             state, since = "recovered", self._recovered
@@ -258,29 +278,49 @@ class _Judge:
         best = self._best[-1] if self._best else 0
         self._best.append(position if values[position] < values[best] else best)
 
-    def _against_best(self, position: int) -> tuple[float, float, float]:
-        """Give the level at the best, the noise and the rise that counts, as known at a position of the curve."""
-        if position < 0:
-            return math.nan, math.nan, math.nan
-        best = self._best[position]
-        known = best + AROUND_BEST // 2 <= position
-        level = float((self._valid.centre if known else self._valid.value).values[best])
+    def _rise(self, position: int) -> tuple[float, bool]:
+        """Compare the validation loss now with the lowest level it had: give the largest rise, 1 where it counts.
+
+        Compared are medians of 3, 5, 9 and 13 epochs: the last of each width with the lowest before it that holds an
+        epoch which was the best when it came. (The best alone is low by luck, about two standard deviations below
+        its neighbours among fifty, and whatever is compared with luck seems to rise.) A rise counts when it is larger
+        than the difference of two such medians may be by chance, and than what anybody would act on. Also tells
+        whether the level is back at its lowest.
+        """
         noise = self._valid.noise.values
-        # The noise of a converged net is small although its best was a lucky dip of noisier days: take the larger.
-        largest = float(np.fmax(noise[position], noise[min(best + RECENT // 2, position)]))
-        floor = max(SHARE_OF_BEST * level, SHARE_OF_GUESSING * self._guessing if self._guessing > 0 else 0.0)
-        return level, largest, max(NOISES * largest if largest == largest else 0.0, floor)
+        best = self._best[position]
+        luck = math.sqrt(CHANCE + 2 * math.log(position + 1))
+        largest, back = 0.0, False
+        for width, column in self._valid.levels.items():
+            level, before = column.values, position - width
+            if before < width - 1:
+                break
+            lowest = self._lowest_at.get(width, width - 1)
+            first, last = min(best, before), min(best + width - 1, before)
+            if last >= width - 1:
+                first = max(first, width - 1)
+                found = first + int(np.argmin(level[first : last + 1]))
+                lowest = found if level[found] < level[lowest] else lowest
+            self._lowest_at[width] = lowest
+            then = float(noise[min(lowest + RECENT // 3, position)])
+            error = MEDIAN_ERROR * math.hypot(float(noise[position]), then) / math.sqrt(width)
+            threshold = max(luck * error, SHARE_OF_BEST * float(level[lowest]), SHARE_OF_GUESSING * self._guessing)
+            rise = float(level[position] - level[lowest])
+            largest = max(largest, rise / threshold if threshold > 0 else math.inf * (rise > 0))
+            if width == AROUND_BEST:
+                self._lowest_level[-1] = (float(level[lowest]), threshold)
+                back = self._valid.level.values[position] <= level[lowest]
+        return largest, back
 
     def _weigh_overfitting(self, row: int, position: int, train: int) -> None:
+        best = self._best[position]
+        self._lowest_level.append(self._lowest_level[-1] if self._lowest_level else (math.nan, math.nan))
         if position < FEWEST - 1:
             return
-        best = self._best[position]
-        level, _, threshold = self._against_best(position)
-        rise = float(self._valid.level.values[position]) - level
+        rise, back = self._rise(position)
         fell = train >= 0 and self._train.level.values[train] < self._train_at_best(position, train)
-        enter = position >= best + SEVERAL and rise > threshold and bool(fell)
-        turned = self._overfit.feed(row, enter=enter, leave=rise < threshold / 2)
-        if turned:
+        enter = rise > 1 and position >= best + SEVERAL and bool(fell)
+        if self._overfit.feed(row, enter=enter, leave=rise < 0.5 or back):
             self._recovered = -1 if self._overfit.on else self._overfit.since
 
     def _train_at_best(self, position: int, train: int) -> float:
@@ -288,44 +328,55 @@ class _Judge:
         if position < 0 or train < 0:
             return math.nan
         at_best = self._train_count[self._valid.row[self._best[position]]] - 1
-        known = at_best + AROUND_BEST // 2 <= train
-        return _value(self._train.centre if known else self._train.value, at_best)
+        centred = at_best + AROUND_BEST // 2
+        return (
+            _value(self._train.levels[AROUND_BEST], centred) if centred <= train else _value(self._train.value, at_best)
+        )
 
-    def _slope(self, train: int) -> float:
-        """Give the change of the training loss per epoch over the last five evaluated epochs, in nats."""
+    def _slope(self, train: int, over: int = PACE) -> float:
+        """Give the change of the training loss per epoch over the last few evaluated epochs, in nats."""
         if train < 1:
             return math.nan
-        back = max(0, train - RECENT // 2)
+        back = max(0, train - over)
         level, rows = self._train.level.values, self._train.row
         epochs = float(self._number[rows[train]] - self._number[rows[back]])
         return float(level[train] - level[back]) / (epochs if epochs > 0 else train - back)
 
     def _weigh_underfitting(self, row: int, train: int, position: int) -> None:
-        if train < FEWEST - 1 or not self._guessing > 0:
+        # The first epochs are looked at, too, so that a run in which nothing is learned is never called fitting.
+        if train < LEVEL - 1 or not self._guessing > 0:
             return
         number = float(self._number[row])
         # Where nobody said how long the run will be, it is given as long again as it has had.
         left = max(0.0, self._epochs - number) if self._epochs else number
         now = float(self._train.level.values[train])
-        then = now + min(0.0, self._slope(train)) * left
+        # The slower pace, of the last few epochs or the last two: a loss that fell from the skies soon stands still.
+        pace = min(0.0, max(self._slope(train), self._slope(train, 2)))
+        then = now + pace * left
         reach = max(self._guessing - self._lowest, 1e-9)
         learned = (self._guessing - then) / reach
         if position >= 0:
             learned = max(learned, 1 - float(self._valid.level.values[position]) / self._guessing)
         self._underfit.feed(row, enter=learned < LEARNED, leave=learned >= LEARNED)
 
-    def _is_diverged(self, known: int, evaluated: float, valid: float, measured: float, running: float) -> bool:
-        """Tell whether the loss is no number any more, or worse than three times that of guessing.
+    def _weigh_divergence(self, row: int, known: int, valid: float, measured: float, running: float) -> None:
+        """Ask whether the loss is no number any more, or worse than three times that of guessing: believed at once.
 
         Not measured and not finite look alike in a column; so a loss is missed only where it should be: the running
         loss in a log that has had one, the others at an epoch that was evaluated.
         """
-        if running == running:
-            self._running_seen = True
-        elif self._running_seen or (evaluated and known and valid != valid and measured != measured):
-            return True
+        self._running_seen = self._running_seen or running == running
+        if self._running_seen:
+            lost = running != running
+        else:
+            lost = bool(self._measured[row]) and known > 0 and valid != valid and measured != measured
         here = measured if measured == measured else running
-        return self._guessing > 0 and here > FAR_ABOVE * self._guessing
+        if lost or (self._guessing > 0 and here > FAR_ABOVE * self._guessing):
+            self._diverged.on = True
+            self._diverged.feed(row, enter=False, leave=False)
+        else:
+            back = not self._guessing > 0 or here < BACK_FROM_AFAR * self._guessing
+            self._diverged.feed(row, enter=False, leave=back)
 
 
 def _value(column: Column, position: int) -> float:

@@ -10,10 +10,16 @@ import math
 
 import msgspec
 
-from regtui.core.advice import Settings, advise, number
+from regtui.core.advice import JUMPY, Settings, advise, number
 from regtui.core.history import History
 from regtui.core.judge import FEWEST, Judgement, State, judgement
 from regtui.core.series import FloatArray
+
+FEW_ROWS = 500
+"""Fewer validation rows than this are worth naming as the cause of noise: one row more or less wrong is seen."""
+
+VISIBLE = 0.005
+"""A noise under 0.005 nats hides nothing."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,10 +196,12 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
     elif found.evaluated < FEWEST:
         so_far = f"{found.evaluated} epoch{'s' if found.evaluated > 1 else ''} evaluated"
         gaps.append(f"overfitting: {so_far}, at least {FEWEST} are needed" + (", and the run is over" if over else ""))
-    elif found.state in ("fitting", "underfitting") and found.threshold > max(0.5 * found.best_level, 0.1):
+    elif found.state == "fitting" and found.noise > max(JUMPY * found.valid, VISIBLE):
+        rows = history.run.environment.get("valid_rows") if history.run else None
+        few = f" ({rows} rows)" if isinstance(rows, int) and rows < FEW_ROWS else ""
         gaps.append(
-            f"a small rise: validation loss jumps by ±{number(found.noise)} from epoch to epoch, "
-            f"so a rise under {number(found.threshold)} would not show"
+            f"a small rise: the validation loss{few} jumps by ±{number(found.noise)} from epoch to epoch, "
+            f"and a rise under {number(found.threshold)} does not stand out"
         )
     if found.train_row < 0:
         gaps.append("underfitting: the log has no training loss")
