@@ -210,7 +210,7 @@ class LogSource:
     def __init__(self, path: Path) -> None:
         """Open the log; raises LogError with one sentence when there is nothing to read."""
         self.path = path
-        self._reader = open_log(path)
+        self._reader = open_log(path, growing=True)
         self._ended = False
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
 from regtui.readers.jsonl import LogWriter as LogWriter
+from regtui.readers.jsonl import is_being_written as is_being_written
 from regtui.readers.protocol import LogError as LogError
 from regtui.readers.protocol import Reader as Reader
 from regtui.readers.protocol import SkippedLines as SkippedLines

@@ -125,7 +125,8 @@ class LogWriter:
 
 
 def is_being_written(path: Path) -> bool:
-    """Tell whether a process of this machine has the log open for writing."""
+    """Tell whether a process of this machine has the log, or that in a run's folder, open for writing."""
+    path = path / LOG_NAME if path.is_dir() else path
     try:
         import fcntl
 

@@ -12,7 +12,7 @@ from typing import TextIO
 from regtui.charts import View
 from regtui.core.events import EpochEnded, Event, RunStarted
 from regtui.core.history import History
-from regtui.readers import LogError, Reader, open_log
+from regtui.readers import LogError, Reader, is_being_written, open_log
 from regtui.report.animation import Animation
 from regtui.report.page import page
 from regtui.report.paint import as_svg, as_text
@@ -68,6 +68,8 @@ def replay(
     else:
         history = line_an_epoch(events, out)
     warnings = reader.warnings()
+    if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
+        warnings.append("the log has no end: its run was killed, or is written on another machine")
     columns, lines = size or screen_size(out)
     if svg is not None:
         shown = page(history, columns, lines, view=view, warnings=warnings)

@@ -6,8 +6,7 @@ from pathlib import Path
 from regtui.charts.scales import number
 from regtui.core.analysis import best_row, verdict
 from regtui.core.history import History
-from regtui.readers import LOG_NAME, LogError
-from regtui.readers.jsonl import is_being_written
+from regtui.readers import LOG_NAME, LogError, is_being_written
 from regtui.report.replay import load
 from regtui.report.result import completed_epochs, framework
 

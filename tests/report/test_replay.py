@@ -8,7 +8,7 @@ import pytest
 
 from regtui.core.events import Noted, RunEnded, encode_lines
 from regtui.core.history import History
-from regtui.readers import LogError
+from regtui.readers import LogError, LogWriter
 from regtui.report import epoch_line, render, replay, result, to_json
 from regtui.report.replay import Clock
 
@@ -216,6 +216,17 @@ def test_a_log_that_has_only_begun_can_be_shown(run, log_of):
         status, out, _ = replayed(log_of(run()[:kept], f"run{kept}"), size=(80, 24))
         assert status == 0
         assert len(out.splitlines()) == 24
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_goes_on(run, log_of):
+    path = log_of(run(status=""))
+    for target in (path, path.parent):
+        _, out, err = replayed(target, size=(100, 40))
+        assert "Warning: the log has no end: its run was killed, or is written on another machine" in out
+        assert err == "regtui: the log has no end: its run was killed, or is written on another machine\n"
+    assert "no end" not in replayed(path, until_epoch=12)[1]
+    with LogWriter(path):
+        assert "no end" not in replayed(path)[1]
 
 
 def test_a_log_cut_at_any_byte_can_be_shown(run, log_of):
