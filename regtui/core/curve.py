@@ -38,13 +38,13 @@ class Curve:
         self.row: list[int] = []
         """Rows of the table of epochs at which the loss is a number."""
         self.value = Column()
-        self.levels = {width: Column() for width in WIDTHS}
+        self.levels: dict[int, list[float]] = {width: [] for width in WIDTHS}
         """Median of the last so many values, fewer at the start."""
-        self.noise = Column()
+        self.noise: list[float] = []
         """`spread` of the last `RECENT` changes, fewer at the start."""
 
     @property
-    def level(self) -> Column:
+    def level(self) -> list[float]:
         """The loss as it stands: median of the last three values."""
         return self.levels[LEVEL]
 
@@ -54,24 +54,24 @@ class Curve:
         self.row.extend(rows)
         self.value.extend(values)
         every = self.value.values
-        for width, column in self.levels.items():
-            column.extend(_medians(every, before, width))
+        for width, levels in self.levels.items():
+            levels.extend(_medians(every, before, width))
         full = max(before, RECENT)
         self.noise.extend([spread(np.diff(every[: index + 1])) for index in range(before, min(full, len(every)))])
         if len(every) > full:
             changes = sliding_window_view(np.diff(every[full - RECENT :]), RECENT)
             middle = np.median(changes, axis=1, keepdims=True)
-            self.noise.extend(np.median(np.abs(changes - middle), axis=1) * 1.4826 / math.sqrt(2))
+            self.noise.extend((np.median(np.abs(changes - middle), axis=1) * 1.4826 / math.sqrt(2)).tolist())
 
     def __len__(self) -> int:
         return len(self.value)
 
 
-def _medians(values: FloatArray, start: int, width: int) -> FloatArray:
+def _medians(values: FloatArray, start: int, width: int) -> list[float]:
     """Give the median of each value from `start` on and of the `width - 1` before it, as far as there are any."""
     full = min(max(start, width - 1), len(values))
     first = [float(np.median(values[max(0, index - width + 1) : index + 1])) for index in range(start, full)]
     if full == len(values):
-        return np.array(first)
+        return first
     windows = sliding_window_view(values[full - width + 1 :], width)
-    return np.concatenate([first, np.median(windows, axis=1)])
+    return first + np.median(windows, axis=1).tolist()

@@ -12,7 +12,6 @@ import numpy as np
 
 from regtui.core.curve import LEVEL, RECENT, Curve
 from regtui.core.history import EpochColumns, History
-from regtui.core.series import Column
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
 """What can be said of a run; each is explained in `verdict.py`."""
@@ -193,6 +192,7 @@ class _Judge:
         self._train_measured = False
         self._running_seen = False
         self._best: list[int] = []
+        self._best_value = math.inf
         self._lowest_at: dict[int, int] = {}
         self._lowest_level: list[tuple[float, float]] = []
         self._overfit = _Latch()
@@ -249,7 +249,7 @@ class _Judge:
     def _judge_row(self, row: int, valid: float, measured: float, running: float) -> None:
         position, train = self._valid_count[row] - 1, self._train_count[row] - 1
         if valid == valid:
-            self._follow_best(position)
+            self._follow_best(position, valid)
             self._weigh_overfitting(row, position, train)
         if (self._train.row[train] if train >= 0 else -1) == row:
             self._weigh_underfitting(row, train, position)
@@ -273,10 +273,12 @@ class _Judge:
     def _keep_since(self, state: State, row: int) -> int:
         return self._since[-1] if self.states and self.states[-1] == state else row
 
-    def _follow_best(self, position: int) -> None:
-        values = self._valid.value.values
-        best = self._best[-1] if self._best else 0
-        self._best.append(position if values[position] < values[best] else best)
+    def _follow_best(self, position: int, valid: float) -> None:
+        if valid < self._best_value or not self._best:
+            self._best_value, best = valid, position
+        else:
+            best = self._best[-1]
+        self._best.append(best)
 
     def _rise(self, position: int) -> tuple[float, bool]:
         """Compare the validation loss now with the lowest level it had: give the largest rise, 1 where it counts.
@@ -287,29 +289,30 @@ class _Judge:
         than the difference of two such medians may be by chance, and than what anybody would act on. Also tells
         whether the level is back at its lowest.
         """
-        noise = self._valid.noise.values
-        best = self._best[position]
-        luck = math.sqrt(CHANCE + 2 * math.log(position + 1))
+        noise = self._valid.noise
+        best, now = self._best[position], noise[position]
+        luck = MEDIAN_ERROR * math.sqrt(CHANCE + 2 * math.log(position + 1))
         largest, back = 0.0, False
-        for width, column in self._valid.levels.items():
-            level, before = column.values, position - width
+        for width, levels in self._valid.levels.items():
+            before = position - width
             if before < width - 1:
                 break
             lowest = self._lowest_at.get(width, width - 1)
-            first, last = min(best, before), min(best + width - 1, before)
-            if last >= width - 1:
-                first = max(first, width - 1)
-                found = first + int(np.argmin(level[first : last + 1]))
-                lowest = found if level[found] < level[lowest] else lowest
-            self._lowest_at[width] = lowest
-            then = float(noise[min(lowest + RECENT // 3, position)])
-            error = MEDIAN_ERROR * math.hypot(float(noise[position]), then) / math.sqrt(width)
-            threshold = max(luck * error, SHARE_OF_BEST * float(level[lowest]), SHARE_OF_GUESSING * self._guessing)
-            rise = float(level[position] - level[lowest])
+            if before <= best + width:  # later on, the windows around the best have all been looked at
+                last = min(best + width - 1, before)
+                for at in range(max(min(best, before), width - 1), last + 1):
+                    if levels[at] < levels[lowest]:
+                        lowest = at
+                self._lowest_at[width] = lowest
+            level = levels[lowest]
+            error = luck * math.hypot(now, noise[min(lowest + RECENT // 3, position)]) / math.sqrt(width)
+            floor = max(SHARE_OF_BEST * level, SHARE_OF_GUESSING * self._guessing if self._guessing > 0 else 0.0)
+            threshold = error if error > floor else floor  # also where an overflow has made the error no number
+            rise = levels[position] - level
             largest = max(largest, rise / threshold if threshold > 0 else math.inf * (rise > 0))
             if width == AROUND_BEST:
-                self._lowest_level[-1] = (float(level[lowest]), threshold)
-                back = self._valid.level.values[position] <= level[lowest]
+                self._lowest_level[-1] = (level, threshold)
+                back = self._valid.level[position] <= level
         return largest, back
 
     def _weigh_overfitting(self, row: int, position: int, train: int) -> None:
@@ -318,7 +321,7 @@ class _Judge:
         if position < FEWEST - 1:
             return
         rise, back = self._rise(position)
-        fell = train >= 0 and self._train.level.values[train] < self._train_at_best(position, train)
+        fell = train >= 0 and self._train.level[train] < self._train_at_best(position, train)
         enter = rise > 1 and position >= best + SEVERAL and bool(fell)
         if self._overfit.feed(row, enter=enter, leave=rise < 0.5 or back):
             self._recovered = -1 if self._overfit.on else self._overfit.since
@@ -328,17 +331,19 @@ class _Judge:
         if position < 0 or train < 0:
             return math.nan
         at_best = self._train_count[self._valid.row[self._best[position]]] - 1
+        if at_best < 0:
+            return math.nan
         centred = at_best + AROUND_BEST // 2
-        return (
-            _value(self._train.levels[AROUND_BEST], centred) if centred <= train else _value(self._train.value, at_best)
-        )
+        if centred <= train:
+            return self._train.levels[AROUND_BEST][centred]
+        return float(self._train.value.values[at_best])
 
     def _slope(self, train: int, over: int = PACE) -> float:
         """Give the change of the training loss per epoch over the last few evaluated epochs, in nats."""
         if train < 1:
             return math.nan
         back = max(0, train - over)
-        level, rows = self._train.level.values, self._train.row
+        level, rows = self._train.level, self._train.row
         epochs = float(self._number[rows[train]] - self._number[rows[back]])
         return float(level[train] - level[back]) / (epochs if epochs > 0 else train - back)
 
@@ -346,18 +351,22 @@ class _Judge:
         # The first epochs are looked at, too, so that a run in which nothing is learned is never called fitting.
         if train < LEVEL - 1 or not self._guessing > 0:
             return
-        number = float(self._number[row])
-        # Where nobody said how long the run will be, it is given as long again as it has had.
-        left = max(0.0, self._epochs - number) if self._epochs else number
-        now = float(self._train.level.values[train])
-        # The slower pace, of the last few epochs or the last two: a loss that fell from the skies soon stands still.
-        pace = min(0.0, max(self._slope(train), self._slope(train, 2)))
-        then = now + pace * left
-        reach = max(self._guessing - self._lowest, 1e-9)
-        learned = (self._guessing - then) / reach
-        if position >= 0:
-            learned = max(learned, 1 - float(self._valid.level.values[position]) / self._guessing)
+        learned = self._learned(train, position, 0.0)
+        if learned < LEARNED:
+            number = float(self._number[row])
+            # Where nobody said how long the run will be, it is given as long again as it has had.
+            left = max(0.0, self._epochs - number) if self._epochs else number
+            # The slower pace of the last few epochs and the last two: what fell from the skies soon stands still.
+            learned = self._learned(train, position, min(0.0, max(self._slope(train), self._slope(train, 2))) * left)
         self._underfit.feed(row, enter=learned < LEARNED, leave=learned >= LEARNED)
+
+    def _learned(self, train: int, position: int, change: float) -> float:
+        """Give the share of the way from guessing to the best possible loss that a run has gone, or will have.
+
+        The better of the two losses counts: with noisy labels the training loss stays high while all is well.
+        """
+        share = (self._guessing - self._train.level[train] - change) / max(self._guessing - self._lowest, 1e-9)
+        return max(share, 1 - self._valid.level[position] / self._guessing) if position >= 0 else share
 
     def _weigh_divergence(self, row: int, known: int, valid: float, measured: float, running: float) -> None:
         """Ask whether the loss is no number any more, or worse than three times that of guessing: believed at once.
@@ -379,5 +388,5 @@ class _Judge:
             self._diverged.feed(row, enter=False, leave=back)
 
 
-def _value(column: Column, position: int) -> float:
-    return float(column.values[position]) if position >= 0 else math.nan
+def _value(values: list[float], position: int) -> float:
+    return values[position] if position >= 0 else math.nan

@@ -22,8 +22,8 @@ from regtui.loop import train
 HERE = Path(__file__).parent
 MNIST_DIR = Path(os.environ.get("REGTUI_CACHE_DIR") or HERE.parents[2] / "shared" / "data")
 
-STEPS_KEPT = 100
-"""About so many step records a log: enough to draw, a tenth of what the epochs take."""
+STEPS_KEPT = 60
+"""About so many step records a log: enough to draw, a fifth of what the epochs take."""
 
 DIGITS: dict[str, Any] = {
     "dataset": "digits", "train_rows": 1000, "hidden": (200, 100), "batch_size": 32, "epochs": 60,
@@ -58,7 +58,7 @@ RUNS: dict[str, Run] = {
     "noisy-l2": Run(given={**NOISY, "l2": 0.005}),
     "noisy-l2-dropout": Run(given={**NOISY, "l2": 0.001, "dropout": 0.4}, frameworks=TORCH),
     "noisy-remedy": Run(
-        given={**NOISY, "epochs": 90}, knobs={40: (SetKnob(knob="dropout", value=0.5), SetKnob(knob="l2", value=0.005))}
+        given={**NOISY, "epochs": 80}, knobs={50: (SetKnob(knob="dropout", value=0.4), SetKnob(knob="l2", value=0.001))}
     ),
     "mnist-1000": Run(given={**MNIST, "train_rows": 1000}),
     "mnist-5000": Run(given={**MNIST, "train_rows": 5000}),
@@ -71,9 +71,27 @@ RUNS: dict[str, Run] = {
     "lr-slow": Run(given={**DIGITS, "optimizer": "sgd", "learning_rate": 3e-3, "epochs": 40}, frameworks=TORCH),
     "lr-large": Run(given={**DIGITS, "learning_rate": 1.0, "epochs": 30}),
     "lr-large-sgd": Run(given={**DIGITS, "optimizer": "sgd", "learning_rate": 20.0, "epochs": 30}),
+    "lr-large-keep-going": Run(
+        given={**DIGITS, "optimizer": "sgd", "learning_rate": 20.0, "epochs": 8, "keep_going": True}, frameworks=TORCH
+    ),
+    "lr-decay": Run(
+        given={
+            **DIGITS,
+            "optimizer": "sgd",
+            "learning_rate": 0.2,
+            "epochs": 30,
+            "lr_policy": "exponential",
+            "lr_decay": 0.98,
+            "lr_floor": 1e-6,
+        },
+        frameworks=TORCH,
+    ),
     "few-valid": Run(given={**DIGITS, "train_rows": 1737}),
     "few-valid-seed1": Run(given={**DIGITS, "train_rows": 1737, "seed": 1}, frameworks=TORCH),
     "few-valid-dropout": Run(given={**DIGITS, "train_rows": 1737, "dropout": 0.4, "seed": 2}, frameworks=TORCH),
+    "few-valid-noisy": Run(
+        given={**DIGITS, "train_rows": 1737, "label_noise": 0.1, "dropout": 0.4, "seed": 3}, frameworks=TORCH
+    ),
     "rescue": Run(
         given={
             **NOISY,
