@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regtui.core.config import ConfigError, RunConfig
-from regtui.datasets import load
+from regtui.datasets import NAMES, check, load
 
 X = np.random.default_rng(0).random((40, 6))
 Y = np.arange(40) % 4
@@ -177,6 +177,18 @@ class TestBadFiles:
         (tmp_path / name).touch()
         with pytest.raises(ConfigError, match=rf"{name} is empty"):
             read(tmp_path / name)
+
+    def test_a_folder_without_a_suffix_is_said_to_be_one(self, tmp_path):
+        with pytest.raises(ConfigError, match=r"is a folder, not an \.npz or \.csv file"):
+            read(tmp_path)
+
+    def test_what_cannot_be_there_is_known_without_reading(self, tmp_path):
+        (tmp_path / "mine.csv").write_text("not a data set at all")
+        for dataset in (*NAMES, str(tmp_path / "mine.csv")):
+            check(dataset)
+        for dataset in ("iris", str(tmp_path), str(tmp_path / "none.npz"), "", "~nobody-at-all/mine.npz"):
+            with pytest.raises(ConfigError):
+                check(dataset)
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no pipes in folders")
     def test_a_pipe_is_not_waited_for(self, tmp_path):

@@ -1,5 +1,6 @@
 """The data sets: found or fetched, split by seed, scaled, their training labels made noisy where asked."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,23 @@ def add_noise(labels: NDArray[np.int64], share: float, classes: int, seed: int) 
     return noisy
 
 
+def check(dataset: str) -> None:
+    """Raise ConfigError for a data set that cannot be there, without reading it: quick enough while one types."""
+    if dataset not in NAMES:
+        files.check(_path(dataset))
+
+
 def _table(dataset: str, progress: Callable[[int, int], None] | None, cache_dir: Path | None) -> Table:
-    if dataset in NAMES:
-        return named.LOADERS[dataset](progress, cache_dir)
-    path = Path(dataset).expanduser()
-    if path.suffix.lower() not in files.SUFFIXES:
+    return named.LOADERS[dataset](progress, cache_dir) if dataset in NAMES else files.read(_path(dataset))
+
+
+def _path(dataset: str) -> Path:
+    path = Path(dataset)
+    with contextlib.suppress(RuntimeError):  # ~somebody who does not exist
+        path = path.expanduser()
+    if path.suffix.lower() not in files.SUFFIXES and not files.is_folder(path):
         raise wrong(f"must be {', '.join(NAMES)}, or the path of an .npz or .csv file, not {dataset!r}")
-    return files.read(path)
+    return path
 
 
 def _scaler(table: Table, train: NDArray[np.intp]) -> Callable[[Array], NDArray[np.float32]]:

@@ -16,8 +16,16 @@ from regtui.datasets.table import Array, Scale, Table, make_table, wrong
 SUFFIXES = (".npz", ".csv")
 
 
-def read(path: Path) -> Table:
-    """Read a data set from an .npz or .csv file; raises ConfigError saying what is wrong with it, and where."""
+def is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder; one that cannot be looked at is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def check(path: Path) -> None:
+    """Raise ConfigError for what is no file with something in it, without reading it."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -30,6 +38,11 @@ def read(path: Path) -> Table:
         raise wrong(f"{path} is not a regular file")
     if not status.st_size:
         raise wrong(f"{path} is empty")
+
+
+def read(path: Path) -> Table:
+    """Read a data set from an .npz or .csv file; raises ConfigError saying what is wrong with it, and where."""
+    check(path)
     try:
         return read_csv(path) if path.suffix.lower() == ".csv" else read_npz(path)
     except OSError as error:
