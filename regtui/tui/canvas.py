@@ -24,6 +24,10 @@ PANEL_ROLES: dict[str, str] = {
     "left": "the part of a bar that is left",
     "live": "a field that can be turned while the run lives",
     "heading": "name of a group of fields",
+    "chip-good": "a state that is as it should be, on its own ground",
+    "chip-bad": "a state that ended badly, on its own ground",
+    "chip-warn": "a state that waits for something, on its own ground",
+    "chip-calm": "a state that needs nothing, on its own ground",
     "tint": "the ground under spans that are tinted",
 }
 """Roles of the text around the charts, beside `charts.ROLES`."""
@@ -152,3 +156,23 @@ def clip(line: Sequence[Span], width: int) -> StyledLine:
         kept.append(part)
         room -= len(part.text)
     return tuple(kept) if width > 0 else ()
+
+
+def fold_line(line: Sequence[Span], width: int, indent: int = 11) -> list[StyledLine]:
+    """Break a line into rows of at most `width` cells, the later ones set in under the text of an event."""
+    rows: list[StyledLine] = []
+    row: list[Span] = []
+    room = width
+    for part in line:
+        text = part.text
+        while len(text) > room:
+            cut = text.rfind(" ", 0, room + 1)
+            cut = cut if cut > 0 else room
+            rows.append((*row, part._replace(text=text[:cut])))
+            text = text[cut:].lstrip()
+            row = [span(" " * min(indent, width // 2))]
+            room = max(width - width_of(row), 1)
+        if text:
+            row.append(part._replace(text=text))
+            room -= len(text)
+    return [*rows, tuple(row)]

@@ -51,11 +51,11 @@ class Menu(ModalScreen[str | None]):
     def on_mount(self) -> None:
         """Open under the field, or over it where there is no room below."""
         menu = self.query_one(OptionList)
-        width = max(len(item.value) + len(item.note) for item in self._items) + 8
-        height = len(self._items) + 2
+        width = max(len(item.value) + len(item.note) for item in self._items) + 5
+        height = len(self._items)
         width = min(max(width, self._at.width), self.app.size.width - 2)
         menu.styles.width = width
-        menu.styles.height = min(height, self.app.size.height - 2)
+        menu.styles.height = min(height, self.app.size.height)
         below = self._at.bottom
         y = below if below + height <= self.app.size.height else max(self._at.y - height, 0)
         menu.styles.offset = (max(min(self._at.x, self.app.size.width - width - 1), 0), y)

@@ -1,5 +1,7 @@
 """The bottom line: the keys that work now; a click on one presses it."""
 
+from collections.abc import Callable
+
 from textual import events
 from textual.binding import Binding
 from textual.screen import Screen
@@ -11,8 +13,9 @@ from regtui.tui.canvas import Canvas, span, width_of
 class KeyBar(Canvas):
     """Keys and their names, in the order of their declaration, as many as fit."""
 
-    def __init__(self) -> None:
+    def __init__(self, name_of: Callable[[Binding], str]) -> None:
         super().__init__(id="keys")
+        self._name_of = name_of
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
@@ -33,16 +36,19 @@ class KeyBar(Canvas):
         tail = [binding for binding in shown if binding.id in {"help", "quit"}]
         head = [binding for binding in shown if binding not in tail]
         width = self.content_size.width
-        room = width - sum(_width(binding) for binding in tail)
+        room = width - sum(self._width(binding) for binding in tail)
         line: list[Span] = [span(" ")]
         self._places = []
         for binding in [*head, *tail]:
-            if binding in head and width_of(line) + _width(binding) > room:
+            if binding in head and width_of(line) + self._width(binding) > room:
                 continue
             start = width_of(line)
-            line += [span(_key(binding), "key"), span(f" {binding.description}  ", "muted")]
+            line += [span(_key(binding), "key"), span(f" {self._name_of(binding)}  ", "muted")]
             self._places.append((start, width_of(line) - 2, binding.key))
         self.show([tuple(line)])
+
+    def _width(self, binding: Binding) -> int:
+        return len(_key(binding)) + len(self._name_of(binding)) + 3
 
     def on_click(self, event: events.Click) -> None:
         """Press the key under the pointer."""
@@ -54,7 +60,3 @@ class KeyBar(Canvas):
 
 def _key(binding: Binding) -> str:
     return binding.key_display or binding.key
-
-
-def _width(binding: Binding) -> int:
-    return len(_key(binding)) + len(binding.description) + 3

@@ -14,7 +14,8 @@ LAB_KEYS: list[Binding] = [
     _key("space", "pause", "Pause", "Pause the run after the chunk in hand, or let it go on."),
     _key("s", "run_epoch", "Epoch", "Run to the end of the epoch, then pause."),
     _key("x", "stop", "Stop", "End the run, after a question."),
-    _key("f", "switch", "Form", "Go to the form, or back to the curves."),
+    _key("escape", "leave", "Curves", "Leave a field for the curves; on the curves, take the cursor away.", "esc"),
+    _key("f", "switch", "Form", "Go from the curves to the form."),
     _key("left_square_bracket", "scale_rate(0.5)", "LR ÷2", "Halve the learning rate.", "["),
     _key("right_square_bracket", "scale_rate(2.0)", "LR ×2", "Double the learning rate.", "]"),
     _key("g", "strips", "Strips", "Change the strips: learning rate, gap, weight norms."),
@@ -28,7 +29,6 @@ LAB_KEYS: list[Binding] = [
     _key("end", "cursor_last", "Last", "Put the cursor on the newest epoch.", show=False),
     _key("tab", "app.focus_next", "Next field", "Go to the next field.", show=False),
     _key("shift+tab", "app.focus_previous", "Field before", "Go to the field before.", show=False),
-    _key("escape", "leave", "Curves", "Leave a field for the curves; on the curves, take the cursor away.", show=False),
     _key("question_mark", "help", "Help", "Explain keys, curves and words.", "?"),
     _key("q", "app.quit", "Quit", "Quit; asks while a run lives, then ends it cleanly."),
 ]

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
@@ -75,7 +76,7 @@ class LabScreen(Screen[None]):
         self._config = config
         self._runs_dir = runs_dir
         self._start_at_once = start
-        self._stopping = False
+        self._stopping = self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
         self._open = source is not None
@@ -88,7 +89,7 @@ class LabScreen(Screen[None]):
         with Horizontal(id="body"):
             yield Form(self._config)
             yield RunView()
-        yield KeyBar()
+        yield KeyBar(self.key_name)
 
     def on_mount(self) -> None:
         """Show the form, or what there is to watch; begin at once when asked to."""
@@ -211,6 +212,9 @@ class LabScreen(Screen[None]):
         """Draw everything that may have changed."""
         form = self.query_one(Form)
         live = self.live
+        if self._paused != self._was_paused:
+            self._was_paused = self._paused
+            self.refresh_bindings()
         activity = Activity(
             stage=live.stage if live else "",
             alive=self.alive,
@@ -259,6 +263,14 @@ class LabScreen(Screen[None]):
 
     # What the keys do
 
+    def key_name(self, binding: Binding) -> str:
+        """Name a key by what it would do now."""
+        return "Resume" if binding.action == "pause" and self._paused else binding.description
+
+    @property
+    def _paused(self) -> bool:
+        return self.live is not None and self.live.stage == "paused"
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
         """Hide the keys that cannot work now."""
         if action == "start":
@@ -267,6 +279,10 @@ class LabScreen(Screen[None]):
             return self.alive and not self._stopping
         if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
             return self.history.run is not None or bool(len(self.history.epochs))
+        if action == "leave":
+            return self.query_one(Form).has_focus_within or self.view.cursor is not None
+        if action == "switch":
+            return not self.query_one(Form).has_focus_within
         if action in {"cursor", "cursor_first", "cursor_last"}:
             return bool(len(self.history.epochs))
         return True
@@ -282,8 +298,7 @@ class LabScreen(Screen[None]):
 
     def action_pause(self) -> None:
         """Pause, or go on."""
-        paused = self.live is not None and self.live.stage == "paused"
-        self.send(Resume() if paused else Pause())
+        self.send(Resume() if self._paused else Pause())
 
     def action_run_epoch(self) -> None:
         """Run to the end of the epoch."""
@@ -304,11 +319,8 @@ class LabScreen(Screen[None]):
         self.send(SetKnob(knob="learning_rate", value=factor, scale=True))
 
     def action_switch(self) -> None:
-        """Go from the curves to the form, or back."""
-        if self.query_one(Form).has_focus_within:
-            self._focus_curves()
-        else:
-            self._focus_form()
+        """Go from the curves to the form."""
+        self._focus_form()
 
     def action_leave(self) -> None:
         """Go to the curves; from the curves, take the cursor away."""

@@ -90,7 +90,8 @@ def status_line(history: History, activity: Activity, config: RunConfig | None, 
     if config is not None:
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
-    left = [span(f" {words:<12} ", role), span(" · ".join(names), "text")]
+    told = history.end is not None or (activity.alive and words[0] in "‖■")
+    left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
     if config is None or history.run is None:
         return spread(left, [], width)
     digits = len(str(config.epochs))
@@ -146,7 +147,7 @@ def _verdict_lines(
     ]
     advice = verdict.advice
     if history.end is not None and history.end.status == "failed":
-        head, advice = [span(" ✗ failed   ", "bad")], ""
+        head, advice = [span(" ✗ failed ", "chip-bad"), span("  ")], ""
         verdict = msgspec.structs.replace(verdict, evidence=history.end.reason)
     # The advice stands on its own rows at the end; the evidence has what is left, at least the first.
     closing = [(span("   "), span(row)) for row in wrap(advice, width - 4)][: height - 1]
@@ -218,17 +219,17 @@ def comparison_lines(history: History, ghost: History, width: int) -> list[Style
 
 
 def comparison_line(history: History, ghost: History, width: int) -> StyledLine:
-    """Put the same on one line, for a narrow screen."""
-    line: list[Span] = [span(" was ", "muted")]
+    """Put the same on one line, for a narrow screen: each number of the run before in brackets."""
+    line: list[Span] = [span(" (previous)", "ghost")]
     for name, ours, theirs in _compared(history, ghost):
-        line += [span(f"{name} ", "muted"), span(ours.strip(), "strong"), span(f" ({theirs.strip()})  ", "muted")]
-    return clip([span(" this run (previous)  ", "muted"), *line[1:]], width)
+        line += [span(f"  {name} ", "muted"), span(ours.strip(), "strong"), span(f" ({theirs.strip()})", "ghost")]
+    return clip(line, width)
 
 
 def _compared(history: History, ghost: History) -> list[tuple[str, str, str]]:
     rows: dict[str, Callable[[History], str]] = {
-        "best valid": lambda run: number(_best(run)[1]),
-        "at epoch": lambda run: str(_best(run)[0] or "—"),
+        "best": lambda run: number(_best(run)[1]),
+        "epoch": lambda run: str(_best(run)[0] or "—"),
         "gap": _last_gap,
         "time": lambda run: _clock(run_seconds(run)),
     }

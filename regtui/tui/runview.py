@@ -1,36 +1,55 @@
 """Everything the screen shows of one run: curves, numbers, meters, event log, comparison with the run before."""
 
-from rich.text import Text
+from collections import deque
+from collections.abc import Iterable
+
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
-from textual.widgets import RichLog
+from textual.containers import Horizontal, Vertical, VerticalScroll
 
 from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
 from regtui.core.history import History
-from regtui.tui.canvas import Canvas, clip, plain
+from regtui.tui.canvas import Canvas, fold_line
 from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, meter_lines, number_line
 from regtui.tui.plot import Plot
 
-KEPT_LINES = 2000
+KEPT_LINES = 500
 """Lines of the event log that can be scrolled back to."""
 
 
-class EventLog(RichLog):
-    """What happened, a line an event; framework output too."""
-
-    COMPONENT_CLASSES = Canvas.COMPONENT_CLASSES
+class EventLog(VerticalScroll, can_focus=False):
+    """What happened, a line an event, framework output too; the newest is at the bottom."""
 
     def __init__(self) -> None:
-        super().__init__(id="events", max_lines=KEPT_LINES, wrap=True, min_width=1, markup=False, highlight=False)
+        super().__init__(id="events")
+        self._told: deque[StyledLine] = deque(maxlen=KEPT_LINES)
 
-    def tell(self, line: StyledLine) -> None:
-        """Add one line."""
-        text = Text(end="")
-        for part in line:
-            text.append(plain(part.text), self.get_component_rich_style(f"role-{part.role}", partial=True))
-        self.write(text)
+    def compose(self) -> ComposeResult:
+        """Put one canvas into the scrolling region, as high as its lines."""
+        yield Canvas(id="events-text")
+
+    def tell(self, lines: Iterable[StyledLine]) -> None:
+        """Add lines."""
+        before = len(self._told)
+        self._told.extend(lines)
+        if len(self._told) != before or before == KEPT_LINES:
+            self.rewrap()
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        self.rewrap()
+
+    def rewrap(self) -> None:
+        """Break all lines to the width, and stay at the newest."""
+        canvas = self.query_one("#events-text", Canvas)
+        width = self.scrollable_content_region.width
+        if not width:
+            return
+        rows = [row for line in self._told for row in fold_line(line, width)]
+        canvas.styles.height = len(rows)
+        canvas.show(rows)
+        self.scroll_end(animate=False)
 
 
 class RunView(Vertical):
@@ -72,11 +91,10 @@ class RunView(Vertical):
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""
-        log = self.query_one(EventLog)
-        for event in events:
-            if isinstance(event, RunStarted | Changed | Noted | RunEnded):
-                log.tell(event_line(event))
+        told = [event_line(event) for event in events if isinstance(event, RunStarted | Changed | Noted | RunEnded)]
+        if told:
+            self.query_one(EventLog).tell(told)
 
     def say(self, line: StyledLine) -> None:
         """Put a line into the log that is no event of a run."""
-        self.query_one(EventLog).tell(clip(line, 400))
+        self.query_one(EventLog).tell([line])
