@@ -1,7 +1,6 @@
 """The report as a page of styled lines: header, charts, the epochs that matter, the result."""
 
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
 from regtui.report.comparison import comparison
-from regtui.report.paint import as_text
+from regtui.report.paint import as_text, cells, shown
 from regtui.report.result import completed_epochs, device, environment, framework
 from regtui.report.table import FEWEST_ROWS, epoch_table
 
@@ -178,17 +177,9 @@ def _wrapped(text: str, width: int, role: str, ascii_only: bool) -> list[StyledL
     return [(Span(line, role),) for line in textwrap.wrap(text, width) or [""]]
 
 
-def shown(text: str) -> str:
-    """Put a blank in the place of what would move a terminal's cursor or change its colours."""
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
 def fitted(text: str, width: int) -> str:
-    """Cut a text to so many cells of a terminal; signs of East Asian scripts take two."""
-    cells, kept = 0, []
-    for sign in shown(text):
-        cells += 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        if cells > width:
-            break
-        kept.append(sign)
-    return "".join(kept)
+    """Cut a text to so many cells of a terminal."""
+    text = shown(text)
+    while cells(text) > width:
+        text = text[:-1]
+    return text

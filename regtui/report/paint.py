@@ -1,10 +1,10 @@
-"""Styled lines as plain text, as text for a terminal of 16 colours, and as an SVG picture."""
+"""Styled lines as plain text, and as text for a terminal of 16 colours."""
 
-import io
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping
 
 from regtui.charts import STYLES as CHART_STYLES
-from regtui.charts import TINTS, StyledLine
+from regtui.charts import StyledLine
 
 STYLES: Mapping[str, str] = {
     **CHART_STYLES,
@@ -24,27 +24,6 @@ COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"
 ATTRIBUTES = {"bold": 1, "dim": 2, "italic": 3, "underline": 4}
 RESET = "\x1b[0m"
 
-SVG_FORMAT = """<svg viewBox="0 0 {terminal_width} {terminal_height}" xmlns="http://www.w3.org/2000/svg">
-<style>
-.{unique_id}-matrix {{ font-family: "Fira Code", "DejaVu Sans Mono", Menlo, Consolas, monospace;
-  font-size: {char_height}px; line-height: {line_height}px; font-variant-east-asian: full-width; }}
-{styles}
-</style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>
-{lines}
-</defs>
-<rect width="{terminal_width}" height="{terminal_height}" fill="#10141a"/>
-<g clip-path="url(#{unique_id}-clip-terminal)">
-{backgrounds}
-<g class="{unique_id}-matrix">
-{matrix}
-</g>
-</g>
-</svg>
-"""
-"""The bare screen, without a window around it; fonts are those of the machine, nothing is fetched."""
-
 
 def codes(style: str) -> str:
     """Give the numbers of a style's escape sequence, such as `1;93` for `bold bright_yellow`."""
@@ -60,35 +39,21 @@ def codes(style: str) -> str:
 def as_text(lines: Iterable[StyledLine], *, colour: bool) -> str:
     """Write lines as text; with `colour` for a terminal, without it free of any escape sequence."""
     if not colour:
-        return "\n".join("".join(span.text for span in line).rstrip() for line in lines)
-    return "\n".join("".join(_coloured(span.text, STYLES.get(span.role, "")) for span in line) for line in lines)
+        return "\n".join("".join(shown(span.text) for span in line).rstrip() for line in lines)
+    return "\n".join("".join(_coloured(shown(span.text), STYLES.get(span.role, "")) for span in line) for line in lines)
 
 
 def _coloured(text: str, style: str) -> str:
     return f"\x1b[{codes(style)}m{text}{RESET}" if style and text else text
 
 
-def as_svg(lines: Sequence[StyledLine], width: int, title: str) -> str:
-    """Draw lines as an SVG picture."""
-    from rich.console import Console
-    from rich.text import Text
+def shown(text: str) -> str:
+    """Put a blank in the place of what would move a terminal's cursor or change its colours."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
-    console = Console(
-        record=True,
-        width=width,
-        height=max(len(lines), 1),
-        file=io.StringIO(),
-        force_terminal=True,
-        color_system="standard",
-        legacy_windows=False,
-        emoji=False,
-        markup=False,
-        highlight=False,
-    )
-    for line in lines:
-        text = Text(no_wrap=True, overflow="crop", end="\n")
-        for span in line:
-            style = STYLES.get(span.role, "")
-            text.append(span.text, style=f"{style} {TINTS['dark']}".strip() if span.tinted else style)
-        console.print(text)
-    return console.export_svg(title=title, code_format=SVG_FORMAT, unique_id="regtui")
+
+def cells(text: str) -> int:
+    """Count the cells a text takes on a terminal; signs of East Asian scripts take two."""
+    return len(text) if text.isascii() else sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)

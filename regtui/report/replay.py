@@ -15,8 +15,9 @@ from regtui.core.history import History
 from regtui.readers import LogError, Reader, is_being_written, open_log
 from regtui.report.animation import Animation
 from regtui.report.page import page
-from regtui.report.paint import as_svg, as_text
+from regtui.report.paint import as_text
 from regtui.report.result import check_status, epoch_line, result, run_status, to_json
+from regtui.report.svg import as_svg
 
 PIPE_SIZE = (80, 40)
 """Columns and lines of a page that goes into a pipe: what a mail or an issue shows without wrapping."""

@@ -13,8 +13,8 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
 from regtui.report import render, summary
-from regtui.report.page import fitted, page
-from regtui.report.paint import STYLES, as_svg, codes
+from regtui.report.page import fitted
+from regtui.report.paint import STYLES, codes
 from regtui.report.table import epoch_table, epochs_of_note
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
@@ -143,16 +143,6 @@ def test_the_summary_is_the_page_without_charts(run):
     assert "epoch 40 of 40, finished" in lines[0]
     assert lines[1].split()[:2] == ["epoch", "validation"]
     assert any(line.startswith("Overfitting since epoch 10") for line in lines)
-
-
-def test_the_picture_shows_the_page_and_fetches_nothing(run):
-    lines = page(folded(run()), 80, 30)
-    picture = as_svg(lines, 80, "a run")
-    assert picture.startswith("<svg")
-    assert "monospace" in picture
-    assert "Overfitting" in picture.replace("&#160;", " ")
-    assert "http" not in picture.replace("http://www.w3.org/2000/svg", "")
-    assert picture == as_svg(lines, 80, "a run")
 
 
 numbers = st.none() | st.floats() | st.sampled_from([0.0, -1.0, 1e300, math.nan])
