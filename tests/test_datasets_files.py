@@ -287,9 +287,9 @@ class TestCsv:
             ([*rows(), "1,x,2"], "line 41, column 2: 'x' is not a number"),
             ([*rows(), "1,,2"], "line 41, column 2: '' is not a number"),
             (["1,?,2", *rows()], r"line 1, column 2: '\?' is not a number"),
-            (["a,b,c", *rows(), "1,nan,2"], "line 42, column 2: 'nan' is not a finite number"),
-            ([*rows(), "-inf,1,2"], "line 41, column 1: '-inf' is not a finite number"),
-            ([*rows(), "inf,-inf,2"], "line 41, column 1: 'inf' is not a finite number"),
+            (["a,b,c", *rows(), "1,nan,2"], "line 42, column 2: nan is not a finite number"),
+            ([*rows(), "-inf,1,2"], "line 41, column 1: -inf is not a finite number"),
+            ([*rows(), "inf,-inf,2"], "line 41, column 1: inf is not a finite number"),
             ([*rows(), "1,2"], "line 41 has 2 cells where the lines before have 3"),
             ([*rows(), "1,2,3,4"], "line 41 has 4 cells where the lines before have 3"),
             ([*rows(), "", "1,2, "], "line 42 has no label"),
@@ -317,7 +317,7 @@ class TestCsv:
         with pytest.raises(ConfigError, match=r"mine.csv is not text in UTF-8"):
             read(tmp_path / "mine.csv")
 
-    def test_huge_numbers_whose_sum_is_infinite_are_numbers(self, tmp_path):
+    def test_numbers_as_large_as_there_are_are_numbers(self, tmp_path):
         lines = [f"1e308,1e308,{row % 2}" for row in range(20)]
         assert read(csv(tmp_path / "mine.csv", *lines)).inputs == 2
 

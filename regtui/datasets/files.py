@@ -1,7 +1,6 @@
 """Data sets of one's own: .npz and .csv files. Nothing is ever unpickled; every error names the file."""
 
 import csv
-import math
 import stat
 import zipfile
 import zlib
@@ -154,20 +153,13 @@ def read_csv(path: Path) -> Table:
         if len(cells) != width:
             raise wrong(f"{path}: line {line} has {len(cells)} cells where the lines before have {width}")
         try:
-            row = array("d", map(float, cells[:-1]))
+            values.extend(map(float, cells[:-1]))
         except ValueError:
             column, cell = next((at, cell) for at, cell in enumerate(cells, 1) if not _is_number(cell))
             raise wrong(f"{path}: line {line}, column {column}: {cell!r} is not a number") from None
-        if not math.isfinite(sum(row)):
-            column, cell = next(
-                ((at, cell) for at, cell in enumerate(cells[:-1], 1) if not math.isfinite(float(cell))), (0, "")
-            )
-            if column:
-                raise wrong(f"{path}: line {line}, column {column}: {cell!r} is not a finite number")
         label = cells[-1].strip()
         if not label:
             raise wrong(f"{path}: line {line} has no label; it stands in the last column")
-        values.extend(row)
         labels.append(label)
         numbers.append(line)
     if len(labels) > 1 and not _is_number(labels[0]) and all(_is_number(label) for label in labels[1:]):
@@ -176,6 +168,10 @@ def read_csv(path: Path) -> Table:
     if not labels:
         raise wrong(f"{path} has no rows")
     features = np.frombuffer(values, dtype=np.float64).reshape(len(labels), width - 1)
+    broken = np.argwhere(~np.isfinite(features))
+    if len(broken):
+        row, column = broken[0].tolist()
+        raise wrong(f"{path}: line {numbers[row]}, column {column + 1}: {features[row, column]} is not a finite number")
     return make_table(str(path), features, _csv_labels(path, labels, numbers), Scale(by="column"))
 
 

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
@@ -105,6 +105,7 @@ class TestTorchReferences:
     @settings(max_examples=40, deadline=None)
     @given(rise=st.floats(0.001, 0.999), total=st.integers(2, 400), peak=st.floats(1e-6, 10))
     def test_one_cycle_is_torchs(self, rise, total, peak):
+        assume(rise * total != 1)  # torch divides by zero there
         ours = rates(config("one_cycle", rise=rise, learning_rate=peak, epochs=1), total)
         torchs = torch_rates(
             lambda optimizer: lr_scheduler.OneCycleLR(
