@@ -19,8 +19,8 @@ from plotext._monitor import monitor_class
 
 from regtui.core.series import FloatArray
 
-Kind = Literal["bold", "line", "dots", "dotted"]
-"""A line two dots thick, a line, unconnected points, a line with gaps."""
+Kind = Literal["bold", "line", "dashed", "dotted", "dots"]
+"""A line two dots thick, a line, a line with gaps, a line of single dots, unconnected points."""
 
 Cell = tuple[int, int, str, str]
 """Row from the top, column, sign and role."""
@@ -61,7 +61,7 @@ def draw_curves(curves: Sequence[Curve], columns: int, rows: int, *, ascii_only:
     owner = np.full((rows, columns), -1, dtype=np.int16)
     for index, curve in enumerate(curves):
         mine = _cells(_dots(curve, columns * across, rows * down, thick=not ascii_only), across, down)
-        if curve.kind in ("dots", "dotted"):
+        if curve.kind in ("dots", "dotted", "dashed"):
             mine[owner >= 0] = 0
         owner[(mine > 0) & (owner < 0)] = index
         code |= mine
@@ -121,23 +121,24 @@ def _dots(curve: Curve, width: int, height: int, *, thick: bool) -> NDArray[np.b
         return dots
     x = np.clip(np.nan_to_num(curve.x) * width, 0, width - 1).astype(np.int64)
     y = np.clip(np.rint((1 - np.nan_to_num(curve.y)) * (height - 1)), 0, height - 1).astype(np.int64)
-    if curve.kind == "dots":
-        dots[y[finite], x[finite]] = True
-        return dots
     dots[y[finite], x[finite]] = True
     joined = np.flatnonzero(finite[:-1] & finite[1:])
-    if len(joined):
-        x0, y0 = x[joined], y[joined]
-        dx, dy = x[joined + 1] - x0, y[joined + 1] - y0
-        counts = np.maximum(np.maximum(abs(dx), abs(dy)), 1)
-        begins = np.cumsum(counts) - counts
-        part = (np.arange(int(counts.sum())) - np.repeat(begins, counts)) / np.repeat(counts, counts)
-        across = np.rint(np.repeat(x0, counts) + part * np.repeat(dx, counts)).astype(np.int64)
-        along = np.rint(np.repeat(y0, counts) + part * np.repeat(dy, counts)).astype(np.int64)
-        dots[along, across] = True
+    if curve.kind == "dots" or not len(joined):
+        return dots
+    x0, y0 = x[joined], y[joined]
+    dx, dy = x[joined + 1] - x0, y[joined + 1] - y0
+    counts = np.maximum(np.maximum(abs(dx), abs(dy)), 1)
+    begins = np.cumsum(counts) - counts
+    part = (np.arange(int(counts.sum())) - np.repeat(begins, counts)) / np.repeat(counts, counts)
+    across = np.rint(np.repeat(x0, counts) + part * np.repeat(dx, counts)).astype(np.int64)
+    along = np.rint(np.repeat(y0, counts) + part * np.repeat(dy, counts)).astype(np.int64)
+    if curve.kind in ("dashed", "dotted"):
+        # Gaps lie at fixed places, so that they stand still while the line moves on.
+        drawn, period = (2, 4) if curve.kind == "dashed" and thick else (1, 4 if thick else 2)
+        kept = np.where(np.repeat(abs(dy) > abs(dx), counts), along, across) % period < drawn
+        dots[:] = False
+        across, along = across[kept], along[kept]
+    dots[along, across] = True
     if thick and curve.kind == "bold" and height > 1:
         dots[:-1] |= dots[1:]
-    if curve.kind == "dotted":
-        rows, columns = np.indices(dots.shape, sparse=True)
-        dots &= (rows + columns) % 4 < 1 + (height < 4)
     return dots

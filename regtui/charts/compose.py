@@ -9,7 +9,7 @@ from regtui.charts import strips as make
 from regtui.charts.canvas import draw_curves
 from regtui.charts.grid import FAINT, Grid
 from regtui.charts.rules import Rule, rules_of
-from regtui.charts.scales import XAxis, number
+from regtui.charts.scales import XAxis
 from regtui.charts.strips import EndLabel, Pin, Strip
 from regtui.charts.view import Glyphs, StyledLine, View, glyphs, plain
 from regtui.core.config import RunConfig
@@ -17,6 +17,9 @@ from regtui.core.history import History
 
 SHARES = {"loss": 5, "rate": 3, "gap": 3, "norms": 3}
 """How the height is shared: the loss is what is read most."""
+
+TRAIN_ROWS = {"digits": 1438, "mnist": 50_000, "fashion_mnist": 50_000}
+"""Training rows of the named data sets, all but those for validation, so that a plan is drawn before they are read."""
 
 SMALLEST_STRIP = 4
 """Rows below which a strip is left out: its title and three rows of curve."""
@@ -140,7 +143,7 @@ def x_axis(history: History, view: View, columns: int, preview: RunConfig | None
     last = float(history.step)
     planned = history.total_steps
     if preview is not None and not per_epoch > 0:
-        per_epoch = float(guessed_steps_per_epoch(preview))
+        per_epoch = float(planned_steps_per_epoch(preview))
         planned = per_epoch * preview.epochs
     if view.zoom == "all":
         low = min(0.0, *(float(c.values[0]) for c in (history.steps.step, history.epochs.step) if len(c)), 0.0)
@@ -154,17 +157,16 @@ def x_axis(history: History, view: View, columns: int, preview: RunConfig | None
 
 
 def steps_per_epoch(history: History) -> float:
-    """Give the steps of one epoch, NaN where epochs do not follow each other from 1, as in logs of several fits."""
-    per_epoch = history.steps_per_epoch
-    epochs = history.epochs.epoch
-    if len(epochs) and (epochs.last < epochs.bounds[1] or not per_epoch > 0):
+    """Give the steps of one epoch, NaN where epochs do not follow each other, as in logs of several fits."""
+    per_epoch, epochs = history.steps_per_epoch, history.epochs.epoch
+    if len(epochs) and (epochs.last < epochs.bounds[1] or len(epochs) > epochs.last - epochs.values[0] + 1):
         return math.nan
     return per_epoch if per_epoch > 0 else math.nan
 
 
-def guessed_steps_per_epoch(config: RunConfig) -> int:
-    """Give the steps of one epoch before the data is loaded; with all rows asked for, as if they were 10,000."""
-    rows = config.train_rows or 10_000
+def planned_steps_per_epoch(config: RunConfig) -> int:
+    """Give the steps of one epoch before the data is loaded; a file of unknown length is taken for 10,000 rows."""
+    rows = config.train_rows or TRAIN_ROWS.get(config.dataset, 10_000)
     return max(1, -(-rows // config.batch_size))
 
 
@@ -202,7 +204,7 @@ def _paint(
     """Draw one strip: title, y axis, curves, and the names at their ends."""
     top = first + title
     if title:
-        grid.put(first, 0, strip.title[: plan.left + plan.columns], "title")
+        grid.write(first, 0, strip.title[: plan.left + plan.columns], "title")
     if plan.left and rows:
         for row in range(top, top + rows):
             grid.put(row, plan.left - 1, signs.vertical, "axis")
@@ -260,9 +262,9 @@ def _names(grid: Grid, plan: Layout, labels: list[EndLabel], top: int, rows: int
         later = min((other for other in groups if other > end), default=None)
         room = grid.width - start if later is None else max(plan.left + later - start, 0)
         for label, row in zip(wanted, at, strict=True):
-            for text in (f"{label.name} {number(label.value)}", label.name):
+            for text in label.texts:
                 if len(text) <= room or (later is not None and grid.free(top + row, start, len(text), FAINT)):
-                    grid.put(top + row, start, text, label.role)
+                    grid.write(top + row, start, text, label.role)
                     break
 
 
@@ -283,7 +285,7 @@ def _pin(grid: Grid, plan: Layout, pin: Pin, top: int, rows: int, signs: Glyphs)
                     if not (top <= row + down < top + rows and start >= first):
                         continue
                     if grid.free(row + down, start - 1, min(len(text) + 2, grid.width - start + 1), roles):
-                        grid.put(row + down, start, text, pin.role)
+                        grid.write(row + down, start, text, pin.role)
                         return
 
 
@@ -307,7 +309,7 @@ def _tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History, s
             for column in range(first, last + 1):
                 grid.put_behind(top, column, signs.horizontal, "overfit", FAINT)
             if grid.free(top, first + 1, len(text), FAINT | {"overfit"}):
-                grid.put(top, first + 1, text, "overfit")
+                grid.write(top, first + 1, text, "overfit")
 
 
 def _step_of(history: History, axis: XAxis, epoch: float) -> float | None:
@@ -332,15 +334,18 @@ def _rules(grid: Grid, plan: Layout, rules: list[Rule], signs: Glyphs) -> None:
             for row in range(first, first + title + rows):
                 grid.put_behind(row, column, signs.rule, rule.role, under)
     _, top, title, rows = plan.strips[0]
-    # The title's own row first; where titles and other labels fill it, the first rows of the plot.
-    lines = range(top, top + title + min(rows, 3)) if title else range(0)
+    policy = [rule for rule in rules if rule.role == "rule"]
+    newest = max(policy, key=lambda rule: rule.column, default=None)
     for rule in sorted(rules, key=lambda rule: (rule.role == "rule", -rule.column)):
+        if fence and rule.role == "rule" and rule is not newest:
+            continue
+        # What a hand did is told in the first rows of the plot where the title's row is full.
+        lines = range(top, top + title + (min(rows, 3) if rule.role != "rule" else 0)) if title else range(0)
         column, size = plan.left + rule.column, len(rule.label)
-        places = ((row, start) for row in lines for start in (column + 1, column - size))
-        for row, start in places:
+        for row, start in ((row, start) for row in lines for start in (column + 1, column - size)):
             # A blank cell, or the rule itself, on either side keeps labels apart.
             if grid.free(row, start, size) and {grid.role(row, start - 1), grid.role(row, start + size)} <= BESIDE:
-                grid.put(row, start, rule.label, "rule-user" if rule.role == "rule-user" else "label")
+                grid.write(row, start, rule.label, "rule-user" if rule.role == "rule-user" else "label")
                 break
 
 
@@ -373,10 +378,10 @@ def _x_numbers(grid: Grid, plan: Layout, axis: XAxis, view: View, history: Histo
             text = str(view.cursor)
             start = min(max(plan.left + under - len(text) // 2, 0), max(grid.width - len(text), 0))
             grid.put(row, start, text, "cursor")
-    unit_at = grid.width - len(unit) if not plan.right else plan.left + plan.columns + 2
-    if grid.width >= 24 and grid.free(row, unit_at, len(unit)):
-        grid.put(row, unit_at, unit, "title")
+    if plan.left:
+        grid.write(row, 0, unit, "title")
     for column, text in ticks:
-        start = min(max(plan.left + column - len(text) // 2, 0), grid.width - len(text))
-        if start >= 0 and grid.free(row, max(start - 1, 0), min(len(text) + 2, grid.width - max(start - 1, 0))):
-            grid.put(row, start, text, "label")
+        start = min(max(plan.left + column - len(text) // 2, plan.left), grid.width - len(text))
+        before, after = max(start - 1, plan.left), min(start + len(text) + 1, grid.width)
+        if start >= 0 and grid.free(row, before, after - before):
+            grid.write(row, start, text, "label")

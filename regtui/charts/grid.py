@@ -20,9 +20,10 @@ class Grid:
         self._signs = [[" "] * width for _ in range(height)]
         self._roles = [["blank"] * width for _ in range(height)]
         self._tints = [(0, 0)] * height
+        self._written: set[tuple[int, int]] = set()
 
     def put(self, row: int, column: int, text: str, role: str) -> None:
-        """Write text, over whatever stands there."""
+        """Write signs, over whatever stands there."""
         if not 0 <= row < self.height:
             return
         if column < 0:
@@ -30,6 +31,11 @@ class Grid:
         text = text[: max(self.width - column, 0)]
         self._signs[row][column : column + len(text)] = text
         self._roles[row][column : column + len(text)] = [role] * len(text)
+
+    def write(self, row: int, column: int, text: str, role: str) -> None:
+        """Write words, which nothing covers or runs through from then on."""
+        self.put(row, column, text, role)
+        self._written.update((row, column + index) for index in range(len(text)))
 
     def put_cells(self, top: int, left: int, cells: Iterable[tuple[int, int, str, str]]) -> None:
         """Write cells given as row, column, sign and role from a corner that lies, with all of them, in the grid."""
@@ -46,11 +52,13 @@ class Grid:
         """Say whether `size` cells from here on lie in the grid and hold nothing but these roles."""
         if not (0 <= row < self.height and column >= 0 and column + size <= self.width):
             return False
-        return roles.issuperset(self._roles[row][column : column + size])
+        if not roles.issuperset(self._roles[row][column : column + size]):
+            return False
+        return not any((row, place) in self._written for place in range(column, column + size))
 
     def put_behind(self, row: int, column: int, sign: str, role: str, over: frozenset[str]) -> None:
         """Write one sign where nothing but these roles stands."""
-        if self.role(row, column) in over:
+        if self.role(row, column) in over and (row, column) not in self._written:
             self.put(row, column, sign, role)
 
     def tint(self, row: int, first: int, last: int) -> None:

@@ -33,15 +33,14 @@ def number(value: float, digits: int = 3) -> str:
         mantissa, exponent = f"{value:.{max(digits - 2, 0)}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         return f"{mantissa}e{int(exponent)}"
-    if size >= 10 ** (digits - 1):
-        return f"{value:.0f}"
-    return f"{value:.{digits}g}" if size == 0 or size >= 1 else f"{value:.{digits}f}"
+    if size < 1:
+        return f"{value:.{digits}f}" if size else "0"
+    return f"{value:.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
 
 
 def short(value: float) -> str:
-    """Write a number without zeros at its end: 0.4, 0.05, 1e-6."""
-    text = number(value)
-    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+    """Write a number with its three leading digits and no zeros at its end: 0.4, 0.00238, 1e-6."""
+    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e3 else number(value)
 
 
 def count(value: float) -> str:

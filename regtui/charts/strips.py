@@ -9,11 +9,12 @@ import numpy as np
 
 from regtui.charts.canvas import Curve, Kind
 from regtui.charts.sampling import EMPTY, Sampled, evaluated, sample
-from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, number
+from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, number, short
 from regtui.charts.view import View, narrow
 from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.schedules import make_schedule
 from regtui.core.schedules import preview as planned_rates
 from regtui.core.series import Column, FloatArray
 
@@ -29,10 +30,13 @@ class EndLabel:
     """A name at the end of its curve."""
 
     role: str
-    name: str
-    value: float
+    """Role of the curve."""
+    texts: tuple[str, ...]
+    """The name with a number, and the name alone where there is no room for both."""
     x: float
+    """Place of the curve's end across the plot."""
     y: float
+    """Place of its end up the axis."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +69,15 @@ class Strip:
     hint: str = ""
     """What to say where there is nothing to draw."""
 
-    def draw(
-        self, shown: Sampled, role: str, kind: Kind, sign: str, name: str = "", value: float | None = None
-    ) -> None:
-        """Add a curve behind those that are there; `value` is what stands beside its name, else its last number."""
+    def draw(self, shown: Sampled, role: str, kind: Kind, sign: str, name: str = "", text: str | None = None) -> None:
+        """Add a curve behind those that are there; `text` is what stands beside its name, else its last number."""
         if self.scale is None or not np.isfinite(shown.y).any():
             return
         self.curves.append(Curve(role=role, x=shown.x, y=self.scale.place(shown.y), kind=kind, sign=sign))
         if name and shown.end is not None:
             x, last = shown.end
-            self.labels.append(EndLabel(role, name, last if value is None else value, x, self.place(last)))
+            text = number(last) if text is None else text
+            self.labels.append(EndLabel(role, (f"{name} {text}", name), x, self.place(last)))
 
     def place(self, value: float) -> float:
         """Give the place of one value up the axis."""
@@ -106,9 +109,9 @@ def loss(history: History, view: View, axis: XAxis, rows: int) -> Strip:
         smooth_train = evaluated(epochs.train_loss.smoothed(slow), epochs, axis)
         smooth_running = sample(running_column.smoothed(weight), running_steps, axis)
     # One batch says little: beside the name stands the mean of the last whole epoch, where there is one.
-    usual = epochs.running_loss.last if not weight and math.isfinite(epochs.running_loss.last) else None
-    strip.draw(smooth_valid, "valid", "bold", "#", "validation", valid.end[1] if valid.end else None)
-    strip.draw(smooth_train, "train", "line", "o", "train", train.end[1] if train.end else None)
+    usual = number(epochs.running_loss.last) if math.isfinite(epochs.running_loss.last) else None
+    strip.draw(smooth_valid, "valid", "bold", "#", "validation", _end_text(valid))
+    strip.draw(smooth_train, "train", "line", "o", "train", _end_text(train))
     if weight:
         strip.draw(smooth_running, "running", "line", ",", "running")
     strip.draw(penalty, "penalty", "dotted", "p", "penalty")
@@ -122,6 +125,11 @@ def loss(history: History, view: View, axis: XAxis, rows: int) -> Strip:
         strip.over = running.x[np.isfinite(running.x) & (scale.place(running.y) > 1 + 1e-9)]
     _pin_best(strip, history, axis)
     return strip
+
+
+def _end_text(shown: Sampled) -> str | None:
+    """Write the last number as it was measured, also beside a smoothed curve."""
+    return number(shown.end[1]) if shown.end else None
 
 
 def _finest(column: Column, steps: Column, per_epoch: Column, epochs: Column) -> tuple[Column, Column]:
@@ -153,7 +161,7 @@ def _loss_scale(view: View, rows: int, running: Sampled, main: Sequence[Sampled]
         # Of the columns, the highest twentieth may leave: the first batches and spikes would flatten all the rest.
         usual = float(np.percentile(running.y[np.isfinite(running.y)], 95))
         limit = _most([highest, usual])
-        highest = run_high if run_high <= limit + 0.3 * abs(limit) else limit
+        highest = max(run_high, limit) if run_high <= limit + 0.3 * abs(limit) else limit
         lowest = _least([lowest, run_low])
     if math.isfinite(ghost_high):
         room = 1.5 * (highest / 2 - lowest / 2) * 2 if math.isfinite(highest) else math.inf
@@ -186,7 +194,10 @@ def _pin_best(strip: Strip, history: History, axis: XAxis) -> None:
         return
     value = float(epochs.valid_loss.values[index])
     epoch = count(float(epochs.epoch.values[index]))
-    texts = (f"best {number(value)} at epoch {epoch}", f"best {number(value)}", number(value))
+    texts: tuple[str, ...] = (f"best {number(value)} at epoch {epoch}", f"best {number(value)}", number(value))
+    if index == len(epochs) - 1:
+        # At the end of the curve its own label says the value: the point is enough.
+        texts = ()
     strip.pins.append(Pin("best", texts, place, strip.place(value), True))
 
 
@@ -208,8 +219,8 @@ def rate(history: History, axis: XAxis, rows: int, preview: RunConfig | None) ->
         strip.scale = logarithmic(lowest, highest, rows)
         strip.title += ", log" if strip.scale else ""
     strip.scale = strip.scale or linear(min(0.0, lowest), highest, rows)
-    strip.draw(past, "rate", "line", "*", "LR")
-    strip.draw(future, "future", "dotted", ".")
+    strip.draw(past, "rate", "line", "*", "LR", short(past.end[1]) if past.end else None)
+    strip.draw(future, "future", "dashed", ".")
     _pin_floor(strip, config, future, axis)
     return strip
 
@@ -260,20 +271,37 @@ def _held(history: History, last: float, now: float, planned: Callable[[float], 
     return abs(last - new) < abs(last - scaled)
 
 
+@lru_cache(maxsize=8)
+def _floor_step(config: RunConfig, steps_per_epoch: int) -> int | None:
+    """Give the first update that will use the floor of the policy, None where the run ends above it."""
+    schedule = make_schedule(config, steps_per_epoch=steps_per_epoch)
+    reached = (config.lr_floor or 0.0) * (1 + 1e-6)
+    low, high = config.warmup, steps_per_epoch * config.epochs - 1
+    # Between restarts the rate leaves its floor again: there is no one step to name.
+    if not schedule.open_loop or config.restart_every or low > high or float(schedule.plan(high, 1)[0]) > reached:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if float(schedule.plan(middle, 1)[0]) <= reached else (middle + 1, high)
+    return low + 1
+
+
 def _pin_floor(strip: Strip, config: RunConfig | None, future: Sampled, axis: XAxis) -> None:
-    """Say when the policy will reach its floor."""
+    """Say when the policy will reach its floor, unless a hand has moved it away from there."""
     floor = config.lr_floor if config is not None else None
-    if not floor or not len(future.y):
+    if config is None or not floor or not len(future.y):
         return
-    with np.errstate(invalid="ignore"):
-        reached = np.flatnonzero((future.y <= floor * (1 + 1e-6)) & np.isfinite(future.x))
-    if not len(reached):
+    lowest = future.bounds[0]
+    # The exponential policy may undershoot its floor by one last factor.
+    if not floor * (config.lr_decay or 1.0) * (1 - 1e-6) <= lowest <= floor * (1 + 1e-6):
         return
-    index = int(reached[0])
-    step = axis.low + float(future.x[index]) * (axis.high - axis.low)
-    when = f"epoch {count(float(round(step / axis.per_epoch, 1)))}" if axis.in_epochs else f"step {count(round(step))}"
-    texts = (f"floor {number(floor)} at {when}", f"floor {number(floor)}", "floor")
-    strip.pins.append(Pin("future", texts, float(future.x[index]), strip.place(float(future.y[index])), False))
+    step = _floor_step(config, round(axis.per_epoch))
+    place = float(axis.place(np.array([float(step or 0)]))[0])
+    if step is None or not math.isfinite(place) or place < float(future.x[0]):
+        return
+    when = f"epoch {count(round(step / axis.per_epoch, 1))}" if axis.in_epochs else f"step {count(step)}"
+    texts = (f"floor {short(floor)} at {when}", f"floor {short(floor)}", "floor")
+    strip.pins.append(Pin("future", texts, place, strip.place(floor), False))
 
 
 def gap(history: History, axis: XAxis, rows: int) -> Strip:
