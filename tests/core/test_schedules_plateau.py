@@ -113,6 +113,22 @@ class TestTorchRule:
         fired = [rule.observe(math.inf) for _ in range(certain)]
         assert fired == [False] * (certain - 1) + [True]
 
+    def test_two_thousand_short_traces_end_as_torchs(self):
+        """Short ones, with little patience, pass through many more states than long ones."""
+        random = np.random.default_rng(0)
+        for _ in range(2000):
+            losses = random.normal(1.0, 0.3, 120).round(random.integers(1, 5)) * 0.995 ** np.arange(120)
+            losses[random.random(120) < 0.02] = math.nan
+            given = {
+                "patience": int(random.integers(0, 8)),
+                "cooldown": int(random.integers(0, 6)),
+                "factor": float(random.uniform(0.1, 0.9)),
+                "threshold": float(random.choice([0.0, 1e-4, 0.05])),
+                "threshold_mode": str(random.choice(["rel", "abs"])),
+            }
+            ours, _ = walk(plateau(**given), losses, (1, 17, 4))
+            assert ours == torch_walk(losses, **given)[0]
+
     def test_patience_200_falls_after_the_201st_bad_batch(self):
         losses = np.concatenate([[1.0], np.full(250, 1.0)])
         ours, _ = walk(plateau(learning_rate=0.1), losses, (64,))
