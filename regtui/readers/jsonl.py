@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -35,6 +36,10 @@ EVENTS_AT_ONCE = 10_000
 
 BOM = b"\xef\xbb\xbf"
 """What some editors put in front of UTF-8."""
+
+NOT_FINITE = re.compile(rb':(?<=[^\\]":)\s*-?(?:NaN|Infinity)\b')
+"""A number as other tools write it where JSON has none. The quote before it ends a key: within a text it would be
+escaped."""
 
 UNREAD = object()
 """In the place of an event: the line could not be read."""
@@ -257,23 +262,28 @@ class JsonlReader:
 
     def _decode(self, lines: bytes) -> None:
         """Decode whole lines: all at once, or one by one where one of them is not as it should be."""
-        try:
-            events = decode_lines(lines)
-        except UNREADABLE:
-            for number, line in enumerate(lines.split(b"\n"), self._line + 1):
-                if not line.strip():
-                    continue
-                event = self._event(line, number)
-                if event is UNREAD:
-                    self.skipped.add(number)
-                elif event is not None:
-                    self._ready.append(event)
+        events = _all_events(lines)
+        if events is None and (b"NaN" in lines or b"Infinity" in lines):
+            lines = NOT_FINITE.sub(b":null", lines)
+            events = _all_events(lines)
+        if events is None:
+            self._decode_singly(lines)
         else:
             for index, event in enumerate(events):
                 if type(event) is RunStarted:
                     events[index] = self._checked(event, self._line + 1 + index)
             self._ready += events
         self._line += lines.count(b"\n") + 1
+
+    def _decode_singly(self, lines: bytes) -> None:
+        for number, line in enumerate(lines.split(b"\n"), self._line + 1):
+            if not line.strip():
+                continue
+            event = self._event(line, number)
+            if event is UNREAD:
+                self.skipped.add(number)
+            elif event is not None:
+                self._ready.append(event)
 
     def _event(self, line: bytes, number: int) -> Any:
         """Read one line: an event, None for a record of a kind unknown here, or UNREAD."""
@@ -291,7 +301,7 @@ class JsonlReader:
                 return UNREAD
             if kind not in KINDS:
                 return None
-            event = event_from(record, run_id=self._run_name)
+            event = event_from(record, self._run_name)
         except UNREADABLE:
             return UNREAD
         return self._checked(event, number) if isinstance(event, RunStarted) else event
@@ -301,10 +311,17 @@ class JsonlReader:
         self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems]
         return checked
 
-    @property
     def _run_name(self) -> str:
         """What a run is called whose record does not say."""
         return self.path.parent.name if self.path.name == LOG_NAME else self.path.stem
+
+
+def _all_events(lines: bytes) -> list[Event] | None:
+    """Decode lines at once; None where one of them is not as it should be."""
+    try:
+        return decode_lines(lines)
+    except UNREADABLE:
+        return None
 
 
 READER = JsonlReader

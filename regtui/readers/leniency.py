@@ -1,6 +1,7 @@
 """Records that are not quite ours: written by other tools, by other versions, or by hand."""
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, get_args
 
 import msgspec
@@ -18,13 +19,13 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Overf
 COUNTS = ("step", "epoch")
 
 
-def event_from(record: dict[str, Any], run_id: str) -> Event:
+def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Event:
     """Make an event of a record whose numbers may be texts or not finite; raises one of `UNREADABLE`.
 
-    A run's record is read whatever is wrong with it; `run_id` is its name where it has none.
+    A run's record is read whatever is wrong with it; `run_name` gives its name where it has none.
     """
     if record["kind"] == "run":
-        return _run_from(record, run_id)
+        return _run_from(record, run_name())
     whole = {name: int(record[name]) for name in COUNTS if isinstance(record.get(name), float)}
     event: Event = msgspec.convert({**record, **whole}, Event, strict=False)
     return event

@@ -30,7 +30,7 @@ COLOURS: Mapping[str, str] = {
     "bright_green": "#7ee787", "bright_yellow": "#f2cc60", "bright_blue": "#79b8ff", "bright_magenta": "#d2a8ff",
     "bright_cyan": "#76e3ea", "bright_white": "#ffffff",
 }  # fmt: skip
-"""The 16 colours of a dark terminal, each at least 3.9 to 1 against the ground but for black."""
+"""The 16 colours of a dark terminal, each but black at least 3.9 to 1 against the ground."""
 
 DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
 """Column and row of each dot of a braille sign, by the bits of its code."""

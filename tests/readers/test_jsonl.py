@@ -206,10 +206,17 @@ def test_numbers_as_other_tools_write_them_are_accepted(log):
     reader = JsonlReader(log)
     steps = reader.poll()
     assert [event.step for event in steps] == [1, 2, 3]
-    assert not math.isfinite(steps[0].loss)
-    assert not math.isfinite(steps[1].loss)
+    assert (steps[0].loss, steps[0].penalty, steps[0].learning_rate) == (None, None, None)
+    assert math.isnan(steps[1].loss)
     assert steps[1].penalty == 0.5
     assert reader.skipped.count == 0
+
+
+def test_a_text_that_speaks_of_nan_keeps_its_words(log):
+    log.parent.mkdir()
+    said = r'saw "loss":NaN, "a\":Infinity and [NaN]'
+    log.write_bytes(encode_lines([Noted(text=said)]) + b'{"kind":"step","step":1,"loss":NaN,"extra":[NaN]}\n')
+    assert JsonlReader(log).poll() == [Noted(text=said), StepEnded(step=1)]
 
 
 def test_line_numbers_are_right_far_into_a_log(log):

@@ -1,9 +1,11 @@
 """Opening a log: the reader that accepts it, or one sentence that says what would be right."""
 
 import os
+import sys
 
 import pytest
 
+from regtui import readers
 from regtui.core.events import StepEnded, encode
 from regtui.readers import LogError, formats, open_log
 from regtui.readers.jsonl import JsonlReader
@@ -83,3 +85,28 @@ def test_a_log_behind_much_junk_is_still_found(tmp_path):
     reader = open_log(path)
     assert len(reader.poll()) == 1
     assert list(reader.skipped) == [1]
+
+
+def test_a_format_is_added_by_putting_a_file_into_the_folder(tmp_path, monkeypatch):
+    (tmp_path / "csv_of_losses.py").write_text(
+        "from regtui.core.events import StepEnded\n"
+        "from regtui.readers.protocol import SkippedLines\n"
+        "class CsvReader:\n"
+        "    def __init__(self, path):\n"
+        "        self.lines, self.skipped = path.read_text().splitlines()[1:], SkippedLines()\n"
+        "    @classmethod\n"
+        "    def accepts(cls, path):\n"
+        "        return path.read_bytes().startswith(b'loss\\n')\n"
+        "    def poll(self, limit=None):\n"
+        "        lines, self.lines = self.lines, []\n"
+        "        return [StepEnded(step=at, loss=float(line)) for at, line in enumerate(lines, 1)]\n"
+        "    def warnings(self):\n"
+        "        return []\n"
+        "READER = CsvReader\n"
+    )
+    monkeypatch.setattr("regtui.readers.__path__", [*readers.__path__, str(tmp_path)])
+    (tmp_path / "losses.csv").write_text("loss\n2.5\n1.5\n")
+    try:
+        assert [step.loss for step in open_log(tmp_path / "losses.csv").poll()] == [2.5, 1.5]
+    finally:
+        sys.modules.pop("regtui.readers.csv_of_losses", None)

@@ -64,4 +64,4 @@ def test_a_log_cannot_break_the_picture():
 def test_every_colour_can_be_read_on_the_ground():
     ground = luminance(GROUND)
     for name, colour in COLOURS.items():
-        assert name == "black" or (luminance(colour) + 0.05) / (ground + 0.05) >= 3.5
+        assert name == "black" or (luminance(colour) + 0.05) / (ground + 0.05) >= 3.9
