@@ -134,7 +134,7 @@ def _dots(curve: Curve, width: int, height: int, *, thick: bool) -> NDArray[np.b
     along = np.rint(np.repeat(y0, counts) + part * np.repeat(dy, counts)).astype(np.int64)
     if curve.kind in ("dashed", "dotted"):
         # Gaps lie at fixed places, so that they stand still while the line moves on.
-        drawn, period = (2, 4) if curve.kind == "dashed" and thick else (1, 4 if thick else 2)
+        drawn, period = (2, 4) if curve.kind == "dashed" and thick else (1, 3 if thick else 2)
         kept = np.where(np.repeat(abs(dy) > abs(dx), counts), along, across) % period < drawn
         dots[:] = False
         across, along = across[kept], along[kept]

@@ -11,6 +11,9 @@ FAINT = frozenset({"blank", "rule", "rule-user", "zero", "running", "raw", "ghos
 """Roles that a label may cover when nothing else is free."""
 
 
+RULED = frozenset({"rule", "rule-user"})
+
+
 class Grid:
     """Signs and roles of `height` by `width` cells; writing outside them is cut off, never an error."""
 
@@ -33,7 +36,9 @@ class Grid:
         self._roles[row][column : column + len(text)] = [role] * len(text)
 
     def write(self, row: int, column: int, text: str, role: str) -> None:
-        """Write words, which nothing covers or runs through from then on."""
+        """Write words, which nothing covers or runs through from then on, with a blank beside them over faint signs."""
+        for beside in (column - 1, column + len(text)):
+            self.put_behind(row, beside, " ", "blank", FAINT - RULED)
         self.put(row, column, text, role)
         self._written.update((row, column + index) for index in range(len(text)))
 

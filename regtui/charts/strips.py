@@ -21,6 +21,9 @@ from regtui.core.series import Column, FloatArray
 LINEAR_POLICIES = ("cosine", "linear", "polynomial", "one_cycle")
 """Policies whose shape a log axis would bend, and which mostly end at 0; the others fall by factors."""
 
+SHORT_NAMES = {"validation": "valid", "previous": "prev"}
+"""Names of curves where there is no room for the whole one."""
+
 EPOCH_SMOOTHING = 0.6
 """Most that curves with one point an epoch are smoothed: runs have tens of epochs, but thousands of steps."""
 
@@ -32,7 +35,7 @@ class EndLabel:
     role: str
     """Role of the curve."""
     texts: tuple[str, ...]
-    """The name with a number, and the name alone where there is no room for both."""
+    """What to say, the longest first: the name with a number, the name alone, a short one."""
     x: float
     """Place of the curve's end across the plot."""
     y: float
@@ -77,7 +80,8 @@ class Strip:
         if name and shown.end is not None:
             x, last = shown.end
             text = number(last) if text is None else text
-            self.labels.append(EndLabel(role, (f"{name} {text}", name), x, self.place(last)))
+            names = (f"{name} {text}", name, SHORT_NAMES.get(name, name))
+            self.labels.append(EndLabel(role, names, x, self.place(last)))
 
     def place(self, value: float) -> float:
         """Give the place of one value up the axis."""
