@@ -67,7 +67,7 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
         installed = [name for name in backends.names() if backends.is_installed(name)]
         given["framework"] = (installed or backends.names())[0]
     elif given["framework"] not in backends.names():
-        raise ConfigError("framework", f"must be one of {', '.join(backends.names())}, not {given['framework']!r}")
+        backends.check(given["framework"])
     return RunConfig.create(options.get("preset"), **given)
 
 
@@ -131,9 +131,9 @@ def _replay(context: click.Context, options: Mapping[str, Any]) -> int:
     for name in (*fields(), "preset", "start"):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{_option_name(context, name)} is for a new run; a replayed log has its own.")
-    from regtui import report
+    from regtui.report import replay
 
-    return report.replay(
+    return replay(
         options["replay"],
         speed=options["speed"],
         size=options["size"],
@@ -201,7 +201,7 @@ def _drive(live: "LiveRun", err: TextIO) -> "History":
     def tell() -> None:
         if live.stage != said["stage"]:
             said["stage"] = live.stage
-            if live.stage not in {"training", "ended"}:
+            if err.isatty() and live.stage not in {"training", "ended"}:
                 click.echo(f"{live.stage} ...", file=err)
         history.apply(live.poll())
         if len(history.epochs) != said["epochs"]:
@@ -275,6 +275,10 @@ def main() -> None:
         # The reader of our output has gone, as `head` does: nothing to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except Exception as error:
+        if os.environ.get("REGTUI_DEBUG"):
+            raise
+        _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)")
     sys.exit(status if isinstance(status, int) else 0)
 
 

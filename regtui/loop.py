@@ -51,7 +51,8 @@ FEWEST_EVALUATIONS = 20
 STEP_OVERHEAD_ROWS = 64
 """What an update costs beyond its rows, in rows: it takes about as long with 1 row as with this many."""
 
-Chunks = Generator[list[Event], Command | None, None]
+Chunks = Generator[list[Event] | None, Command | None, None]
+"""What a chunk left, perhaps nothing where steps are thinned; None while the run is paused."""
 
 
 def train(
@@ -63,7 +64,7 @@ def train(
     environment: dict[str, Any] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Chunks:
-    """Train, and yield the events of each chunk; an empty list means 'paused, waiting for a command'.
+    """Train, and yield the events of each chunk; None means 'paused, waiting for a command'.
 
     The first list holds RunStarted. After each list a Command or None may be sent, and is obeyed before the next
     update. The last list ends with RunEnded on every path: an exception ends the run as `failed`, a
@@ -71,16 +72,10 @@ def train(
     from outside says nothing. The caller closes the backend, on every path too.
     """
     run = _Run(config, backend, data, clock)
-    yield [
-        RunStarted(
-            run_id=run_id,
-            time=clock(),
-            config=config,
-            environment={**describe(config, backend, data), **(environment or {})},
-        )
-    ]
+    whereabouts = {**describe(config, backend, data), **(environment or {})}
+    started = RunStarted(run_id=run_id, time=clock(), config=config, environment=whereabouts)
     try:
-        yield from run.events()
+        yield from run.events(started)
     except Exception as error:
         yield [run.ended("failed", failure(error))]
     except KeyboardInterrupt:
@@ -190,9 +185,10 @@ class _Run:
         self.epoch = 0
         """Epochs completed."""
 
-    def events(self) -> Chunks:
-        """Train to the end of the run."""
+    def events(self, started: RunStarted) -> Chunks:
+        """Train to the end of the run; a command sent in answer to its first record is obeyed, too."""
         try:
+            yield from self._offer([started])
             if self._every_epoch > 1:
                 said = (
                     f"evaluated every {self._every_epoch} epochs: measuring {len(self._data.valid):,} validation rows "
@@ -329,12 +325,13 @@ class _Run:
 
     def _offer(self, events: list[Event]) -> Chunks:
         """Yield events and obey what is sent back, waiting while paused."""
-        pending = events
+        pending: list[Event] | None = events
         while True:
             command = yield pending
-            pending = self._obey(command)
-            if not pending and not self._paused:
+            told = self._obey(command)
+            if not told and not self._paused:
                 return
+            pending = told or None
 
     def _obey(self, command: Command | None) -> list[Event]:
         """Do as a command says; gives what is to be told of it."""

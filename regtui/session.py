@@ -11,20 +11,17 @@ import string
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import Command, Event, Noted, RunEnded, RunStarted, Stop
-from regtui.loop import train
+from regtui.loop import Chunks, failure, train
 from regtui.readers import LogError, LogWriter, open_log
 
 LOG_NAME = "events.jsonl"
-
-Chunks = Generator[list[Event], Command | None, None]
-"""The training loop: a list of events a chunk, an empty one while it is paused."""
 
 
 class Source(Protocol):
@@ -127,17 +124,19 @@ class LiveRun:
 
     def _run(self, writer: LogWriter) -> None:
         try:
-            self._enter(f"importing {self.config.framework}")
-            backend_class = backends.find(self.config.framework)
+            # What is quickly found wrong comes before the framework, whose import takes seconds.
+            backends.check(self.config.framework)
             self._enter(f"loading {Path(self.config.dataset).name}")
             data = datasets.load(self.config, progress=self._show_download)
+            self._enter(f"importing {self.config.framework}")
+            backend_class = backends.find(self.config.framework)
             self._enter("building the model")
             backend = backend_class(self.config, data)
         except (ConfigError, LogError):
             raise
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            reason = f"{self._stage} failed: {one_line(error)}"
+            reason = f"{self._stage} failed: {failure(error)}"
             started = RunStarted(run_id=self.run_id, time=self._clock(), config=self.config)
             ended = RunEnded(status="failed", reason=reason, time=self._clock())
             self._deliver(writer, [started, ended])
@@ -157,14 +156,14 @@ class LiveRun:
                     events = chunks.send(command)
                 except StopIteration:
                     return
-                self._deliver(writer, events)
-                if events:
+                if events is not None:
+                    self._deliver(writer, events)
                     command = self._next_command()
-                else:
-                    self._enter("paused")
-                    command = self._commands.get()
-                    if not isinstance(command, Stop):
-                        self._enter("training")
+                    continue
+                self._enter("paused")
+                command = self._commands.get()
+                if not isinstance(command, Stop):
+                    self._enter("training")
         finally:
             chunks.close()
 
@@ -237,12 +236,6 @@ def new_run_id(framework: str, now: float) -> str:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
     tail = secrets.choice(string.ascii_lowercase) + secrets.choice(string.digits)
     return f"{stamp}-{framework}-{tail}"
-
-
-def one_line(error: BaseException) -> str:
-    """Put an exception into one line that a person can read."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def find_run(name: str | None, runs_dir: Path) -> Path:

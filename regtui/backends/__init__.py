@@ -94,14 +94,16 @@ def install_command(name: str) -> str:
     return f"pip install 'regtui[{name}]'"
 
 
-def find(name: str) -> type[Backend]:
-    """Import a framework's backend.
-
-    Raises ConfigError for a name that no file has, BackendMissing for a framework that is not installed.
-    """
+def check(name: str) -> None:
+    """Raise ConfigError for a name that no file has, BackendMissing for a framework that is not installed."""
     if name not in names():
         raise ConfigError("framework", f"must be one of {', '.join(names())}, not {name!r}")
     if not is_installed(name):
         raise BackendMissing(name)
+
+
+def find(name: str) -> type[Backend]:
+    """Import a framework's backend; raises as `check` does."""
+    check(name)
     backend: type[Backend] = import_module(f"regtui.backends.{name}").Backend
     return backend

@@ -12,9 +12,12 @@ _MNIST: Mapping[str, Any] = {
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     # Noisy labels on few rows: the validation loss turns within seconds, so the first run shows the lesson.
+    # The seed was picked for showing it clearly: of 16 tried, about half end with dropout 0.4 more than 15 % above
+    # their best in one framework or the other, since 797 validation rows jump from epoch to epoch; this one does not
+    # come near, and no seed fails to overfit without dropout.
     "overfit": {
         "dataset": "digits", "train_rows": 1000, "label_noise": 0.2, "hidden": (200, 100), "batch_size": 32,
-        "epochs": 60, "optimizer": "adam", "learning_rate": 3e-3,
+        "epochs": 60, "optimizer": "adam", "learning_rate": 3e-3, "seed": 10,
     },
     "plain": _MNIST,
     "l2": {**_MNIST, "l2": 0.001},

@@ -1,0 +1,227 @@
+"""The command line, as a process: what it prints, where, and with which exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regtui.backends import names
+from regtui.core.config import fields
+from regtui.core.presets import PRESETS
+
+TINY = ("--hidden", "8", "--epochs", "2", "--train-rows", "200")
+
+
+def regtui(
+    *arguments: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "regtui", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+    )
+
+
+def assert_one_sentence(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("framework", names())
+def test_a_replay_prints_the_same_object_as_the_run_did(framework: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    trained = regtui("train", "--framework", framework, *TINY, "--log", log, "--json")
+    assert trained.returncode == 0, trained.stderr
+    replayed = regtui("--replay", log, "--json")
+    assert replayed.stdout == trained.stdout
+    found = json.loads(trained.stdout)
+    assert (found["framework"], found["status"], found["epochs"]) == (framework, "finished", 2)
+
+
+def test_progress_goes_to_standard_error_and_nothing_else_does(tmp_path: Path) -> None:
+    done = regtui("train", "--framework", "tensorflow", *TINY, "--runs-dir", tmp_path, "--json")
+    said = done.stderr.splitlines()
+    assert [line.split()[0] for line in said] == ["epoch", "epoch", "log:"]
+    json.loads(done.stdout)
+
+
+def test_options_beside_a_preset_win(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    regtui("train", "--preset", "dropout", "--dataset", "digits", "--dropout", "0.1", "--epochs", "1", "--log", log)
+    config = json.loads(log.read_text().splitlines()[0])["config"]
+    assert (config["dataset"], config["dropout"], config["batch_size"]) == ("digits", 0.1, 128)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--framework", "jax"], ["--framework", "torch, tensorflow", "'jax'"]),
+        (["--lr-policy", "magic"], ["--lr-policy", "exponential", "'magic'"]),
+        (["--preset", "best"], ["--preset", "overfit", "'best'"]),
+        (["--no-such"], ["--no-such"]),
+        (["--dropout", "1.0"], ["--dropout", "below 1"]),
+        (["--dropout", "-0.1"], ["--dropout", "at least 0"]),
+        (["--batch-size", "0"], ["--batch-size", "at least 1"]),
+        (["--hidden", "200,,x"], ["--hidden", "200,100", "'200,,x'"]),
+        (["--learning-rate", "nan"], ["--learning-rate", "above 0", "nan"]),
+        (["--learning-rate", "fast"], ["--learning-rate", "a number", "'fast'"]),
+        (["--epochs", "1.5"], ["--epochs", "a whole number"]),
+        (["--l2", "-1"], ["--l2", "at least 0"]),
+        (["--patience", "3"], ["--patience", "plateau", "constant"]),
+        (["--train-rows", "5000"], ["--train-rows", "1,797"]),
+        (["--dataset", "none.npz"], ["none.npz"]),
+        (["--device", "cuda"], ["--device", "cpu"]),
+    ],
+)
+def test_bad_options_get_one_sentence_that_names_them(arguments: list[str], words: list[str], tmp_path: Path) -> None:
+    assert_one_sentence(regtui("train", *arguments, "--runs-dir", tmp_path), *words)
+
+
+def bad_data(folder: Path) -> list[tuple[Path, str]]:
+    images, labels = np.zeros((10, 2, 2)), np.arange(10) % 2
+    cases = {
+        "one_class": {"x_train": images, "y_train": np.zeros(10, int)},
+        "lengths": {"x_train": images, "y_train": labels[:7]},
+        "nan": {"x_train": images * np.nan, "y_train": labels},
+        "keys": {"images": images},
+    }
+    for name, arrays in cases.items():
+        np.savez(folder / f"{name}.npz", **arrays)
+    (folder / "empty.csv").write_text("")
+    (folder / "words.csv").write_text("1,2,0\n3,x,1\n")
+    return [
+        (folder / "one_class.npz", "class"),
+        (folder / "lengths.npz", "7"),
+        (folder / "nan.npz", "finite"),
+        (folder / "keys.npz", "x_train"),
+        (folder / "empty.csv", "empty"),
+        (folder / "words.csv", "line 2"),
+    ]
+
+
+def test_bad_data_files_get_one_sentence_that_names_them(tmp_path: Path) -> None:
+    for path, word in bad_data(tmp_path):
+        assert_one_sentence(regtui("train", "--dataset", path, "--runs-dir", tmp_path), path.name, word)
+
+
+@pytest.mark.parametrize("option", ["--json", "--check", "--size=80x24", "--speed=2", "--until-epoch=3", "--svg=x.svg"])
+def test_an_option_of_the_replay_without_one_is_refused(option: str) -> None:
+    assert_one_sentence(regtui(option), option.split("=")[0], "--replay")
+
+
+def test_a_run_option_beside_a_replay_or_in_front_of_a_command_is_refused() -> None:
+    assert_one_sentence(regtui("--replay", "x.jsonl", "--l2", "0.1"), "--l2")
+    assert_one_sentence(regtui("--l2", "0.1", "train"), "--l2", "regtui train --l2")
+
+
+def test_a_bad_size_says_what_one_looks_like() -> None:
+    assert_one_sentence(regtui("--replay", "x.jsonl", "--size", "80"), "--size", "100x30")
+
+
+def test_logs_that_are_none_get_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "binary.jsonl").write_bytes(bytes(range(256)) * 10)
+    (tmp_path / "prose.jsonl").write_text("Once upon a time\n")
+    for name, word in (("none", "exist"), ("empty", "empty"), ("binary", "binary"), ("prose", "JSON")):
+        assert_one_sentence(regtui("--replay", tmp_path / f"{name}.jsonl"), f"{name}.jsonl", word)
+    assert_one_sentence(regtui("--replay", tmp_path), str(tmp_path), "folder")
+
+
+def test_the_lab_without_a_terminal_says_what_to_use_instead() -> None:
+    assert_one_sentence(regtui(), "terminal", "regtui train")
+
+
+def test_a_runs_folder_that_cannot_be_written_is_said_before_training(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    done = regtui("train", *TINY, "--runs-dir", tmp_path / "runs")
+    assert_one_sentence(done, str(tmp_path / "runs"))
+
+
+def test_a_run_that_diverged_exits_with_1(tmp_path: Path) -> None:
+    done = regtui("train", *TINY, "--optimizer", "sgd", "--learning-rate", "1e5", "--runs-dir", tmp_path, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["status"] == "diverged"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_cleanly_and_its_end_is_written(number: signal.Signals, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regtui", "train", "--epochs", "1000000", "--log", str(log)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch"):
+            break
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    end = json.loads(log.read_text().splitlines()[-1])
+    assert (end["kind"], end["status"], end["reason"]) == ("end", "stopped", f"stopped by {number.name}")
+
+
+def test_runs_lists_what_is_there(tmp_path: Path) -> None:
+    regtui("train", *TINY, "--log", tmp_path / "mine" / "events.jsonl")
+    done = regtui("runs", env={"REGTUI_RUNS_DIR": str(tmp_path)})
+    assert done.returncode == 0
+    assert "digits" in done.stdout
+    assert "finished" in done.stdout
+
+
+def test_the_help_names_every_option_and_loads_no_framework() -> None:
+    script = (
+        "import sys\nfrom regtui.cli import main\nsys.argv = ['regtui', 'train', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'tensorflow', 'keras', 'sklearn', 'textual', 'plotext'} & set(sys.modules)\n"
+        "print('loaded:', *sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+    for option in [field.option for field in fields().values()] + ["--preset", "--log", "--json", "--runs-dir"]:
+        assert option in done.stdout
+
+
+def test_a_replay_loads_no_framework(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    regtui("train", *TINY, "--log", log)
+    script = (
+        f"import sys\nfrom regtui.cli import main\nsys.argv = ['regtui', '--replay', {str(log)!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'tensorflow', 'keras', 'sklearn', 'textual'} & set(sys.modules)\n"
+        "print('loaded:', *sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded:"
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    regtui("train", *TINY, "--log", log)
+    replay = f"{sys.executable} -m regtui --replay {log} | head -n 1"
+    done = subprocess.run(["bash", "-c", replay], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    assert done.stdout.count("\n") == 1
+
+
+def test_the_readme_names_every_option_and_every_preset() -> None:
+    text = (Path(__file__).parent.parent / "README.md").read_text()
+    for field in fields().values():
+        assert field.option in text
+    for preset in PRESETS:
+        assert preset in text
