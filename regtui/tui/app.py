@@ -51,8 +51,7 @@ class RegtuiApp(App[None]):
         self.theme = DARK.name
 
     def on_mount(self) -> None:
-        """Show the lab, and end cleanly when the process is told to go."""
-        self.push_screen(self.lab)
+        """End cleanly when the process is told to go."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave_on_signal, number)

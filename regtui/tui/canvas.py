@@ -9,28 +9,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from regtui.charts import ROLES, Span, StyledLine
-
-PANEL_ROLES: dict[str, str] = {
-    "text": "plain text",
-    "strong": "what matters most in a line",
-    "muted": "names of numbers, units, what can be overlooked",
-    "key": "a key that can be pressed",
-    "good": "as it should be",
-    "bad": "worth a look: overfitting, an error",
-    "warn": "something to know",
-    "calm": "a state that needs nothing",
-    "done": "the part of a bar that is done",
-    "left": "the part of a bar that is left",
-    "live": "a field that can be turned while the run lives",
-    "heading": "name of a group of fields",
-    "chip-good": "a state that is as it should be, on its own ground",
-    "chip-bad": "a state that ended badly, on its own ground",
-    "chip-warn": "a state that waits for something, on its own ground",
-    "chip-calm": "a state that needs nothing, on its own ground",
-    "tint": "the ground under spans that are tinted",
-}
-"""Roles of the text around the charts, beside `charts.ROLES`."""
+from regtui.charts import Span, StyledLine
+from regtui.tui.theme import role_style
 
 ASCII = str.maketrans({
     "●": "*", "○": "o", "◌": ".", "‖": "=", "■": "#", "✓": "+", "✗": "x", "▲": "!", "▼": "v", "▾": "v", "▸": ">",
@@ -44,7 +24,6 @@ ASCII = str.maketrans({
 class Canvas(Widget):
     """Lines of `Span`s in the colours of their roles; `show` repaints only what differs from the lines before."""
 
-    COMPONENT_CLASSES = {f"role-{role}" for role in (*ROLES, *PANEL_ROLES)}
     ALLOW_SELECT = False
 
     ascii_only = False
@@ -107,10 +86,7 @@ class Canvas(Widget):
     def _style(self, role: str, tinted: bool = False) -> Style:
         style = self._styles.get((role, tinted))
         if style is None:
-            style = self.rich_style
-            for name in (f"role-{role}", *(("role-tint",) if tinted else ())):
-                if name in self.COMPONENT_CLASSES:
-                    style += self.get_component_rich_style(name, partial=True)
+            style = self.rich_style + role_style(role, self.app.theme_variables, tinted=tinted)
             self._styles[role, tinted] = style
         return style
 

@@ -9,6 +9,7 @@ from textual.binding import Binding
 from textual.geometry import Region
 from textual.message import Message
 from textual.screen import ModalScreen
+from textual.validation import ValidationResult
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
@@ -112,6 +113,10 @@ class Entry(Input):
     def check_consume_key(self, key: str, character: str | None) -> bool:
         """Leave the keys to the screen while locked."""
         return not self.locked and super().check_consume_key(key, character)
+
+    def validate(self, value: str) -> ValidationResult | None:  # noqa: ARG002 # Textual's
+        """Leave the checking to the form; Input would set classes, which styles each field again as it is mounted."""
+        return None
 
     async def _on_key(self, event: events.Key) -> None:
         if self.locked:

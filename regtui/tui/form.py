@@ -113,22 +113,33 @@ class Form(Vertical):
             for name in backends.names()
         ]
         self._add("preset", "Preset", Choice("preset", matching_preset(config), [Item(name) for name in PRESETS]))
+        self._frameworks = frameworks
+        used = policy_fields(config.lr_policy)
         for field in fields().values():
-            text = _shown(field, getattr(config, field.name))
-            editor: Editor
-            if field.name == "framework":
-                editor = Choice(field.name, text, frameworks)
-            elif field.kind == "flag":
-                editor = Choice(field.name, text, [Item("off"), Item("on")])
-            elif field.kind == "choice":
-                editor = Choice(field.name, text, [Item(choice) for choice in field.choices])
-            else:
-                known = [Item(name) for name in datasets.NAMES] if field.name == "dataset" else []
-                editor = Entry(field.name, text, suggestions=known)
-            self._add(field.name, field.label, editor)
+            if field.name in used or field.name not in policy_only_fields():
+                self._add(field.name, field.label, self._editor(field, _shown(field, getattr(config, field.name))))
 
     def _add(self, name: str, label: str, editor: Editor) -> None:
         self._rows[name] = FieldRow(label, editor)
+
+    def _editor(self, field: Field, text: str) -> Editor:
+        if field.name == "framework":
+            return Choice(field.name, text, self._frameworks)
+        if field.kind == "flag":
+            return Choice(field.name, text, [Item("off"), Item("on")])
+        if field.kind == "choice":
+            return Choice(field.name, text, [Item(choice) for choice in field.choices])
+        known = [Item(name) for name in datasets.NAMES] if field.name == "dataset" else []
+        return Entry(field.name, text, suggestions=known)
+
+    def _put(self, name: str, value: Any) -> None:
+        """Set a field, making its row where no policy needed it so far."""
+        field = fields()[name]
+        if name in self._rows:
+            self._rows[name].editor.set_text(_shown(field, value))
+        elif value is not None:
+            self._add(name, field.label, self._editor(field, _shown(field, value)))
+            self.query_one("#block-remedies").mount(self._rows[name], before="#row-warmup")
 
     def compose(self) -> ComposeResult:
         """Lay the rows out in blocks that stand side by side or one under the other."""
@@ -141,7 +152,8 @@ class Form(Vertical):
                     for title, groups in sections:
                         yield Heading(title)
                         for field in fields().values():
-                            if field.group in groups and field.name != "framework":
+                            # The rows of a policy are mounted when it is chosen: half of them never are.
+                            if field.group in groups and field.name in self._rows and field.name != "framework":
                                 yield self._rows[field.name]
         with Container(id="form-foot"):
             yield Canvas(id="hint")
@@ -153,8 +165,8 @@ class Form(Vertical):
 
     def fill(self, config: RunConfig) -> None:
         """Put a configuration into the fields."""
-        for field in fields().values():
-            self._rows[field.name].editor.set_text(_shown(field, getattr(config, field.name)))
+        for name in fields():
+            self._put(name, getattr(config, name))
         self._check()
 
     def focus_first(self) -> None:
@@ -218,7 +230,7 @@ class Form(Vertical):
         depends = {"plateau_per": {"patience"}, "plateau_rule": {"threshold_mode", "lr_eps"}}
         for name, value in policy_defaults(policy, per, rule).items():
             if edited == "lr_policy" or name in depends[edited]:
-                self._rows[name].editor.set_text(_shown(fields()[name], value))
+                self._put(name, value)
 
     def _value(self, name: str) -> Any:
         """Read one field; gives the ConfigError where it cannot be read."""
@@ -235,7 +247,8 @@ class Form(Vertical):
         problems: dict[str, str] = {}
         for name in fields():
             hidden = name in policy_only_fields() and name not in used
-            self._rows[name].display = not hidden
+            if name in self._rows:
+                self._rows[name].display = not hidden
             if hidden:
                 continue
             value = self._value(name)

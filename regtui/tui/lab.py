@@ -84,6 +84,10 @@ class LabScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Put the verdict on top, form and curves under it, the keys at the bottom."""
+        # Set before there are widgets: each class that changes later styles all of them again.
+        self.set_class(self.app.size.width < WIDE, "-narrow", update=False)
+        self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
+        self.set_class(not (self._start_at_once or self._open), "-form", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
         with Horizontal(id="body"):
@@ -95,7 +99,9 @@ class LabScreen(Screen[None]):
         """Show the form, or what there is to watch; begin at once when asked to."""
         self.set_interval(HEARTBEAT_SECONDS, self._look)
         if self._start_at_once:
-            self.begin(self._config)
+            # The import of a framework holds the interpreter's lock for long stretches: the first paint goes before.
+            self._focus_curves()
+            self.call_after_refresh(self.begin, self._config)
         elif self._open:
             self._focus_curves()
             self.call_after_refresh(self._frame)

@@ -1,10 +1,13 @@
-"""The two designed themes: dark and light.
+"""The two designed themes, dark and light, and how each role of a span looks in them.
 
 Validation, training and rate are told apart by lightness first and by hue second, along blue and orange, the
 axis that nearly every colour-blind person sees: on the dark theme validation is the lightest, then training,
 then the rate; on the light theme the darkest comes first. States use a word and a sign beside their colour.
 """
 
+from collections.abc import Mapping
+
+from rich.style import Style
 from textual.theme import Theme
 
 DARK = Theme(
@@ -108,3 +111,66 @@ LIGHT = Theme(
 )
 
 THEMES = (DARK, LIGHT)
+
+ROLE_STYLES: Mapping[str, str] = {
+    # Around the curves
+    "text": "foreground",
+    "strong": "strong bold",
+    "muted": "muted",
+    "heading": "primary",
+    "key": "primary bold",
+    "good": "success bold",
+    "bad": "error bold",
+    "warn": "warning bold",
+    "calm": "primary",
+    "live": "success",
+    "done": "primary",
+    "left": "faint",
+    "chip-good": "background bold on success",
+    "chip-bad": "background bold on error",
+    "chip-warn": "background bold on warning",
+    "chip-calm": "background bold on primary",
+    # The roles of charts.ROLES
+    "valid": "valid bold",
+    "best": "valid bold",
+    "train": "train",
+    "running": "running",
+    "raw": "running",
+    "penalty": "penalty",
+    "ghost": "ghost",
+    "rate": "rate",
+    "future": "rate dim",
+    "gap": "gap bold",
+    "norm1": "norm-1 bold",
+    "norm2": "norm-2",
+    "norm3": "norm-3",
+    "norm4": "norm-4",
+    "zero": "axis",
+    "axis": "axis",
+    "rule": "rule",
+    "rule-user": "strong",
+    "cursor": "strong",
+    "overfit": "error bold",
+    "title": "label",
+    "label": "label",
+    "hint": "muted",
+    "blank": "foreground",
+}
+"""Role -> theme variable of its colour, with `bold`, `dim` and `on` a variable for its ground.
+
+A table and not component classes: Textual would match 40 of them against the stylesheet for each widget, which took
+seconds.
+"""
+
+
+def role_style(role: str, variables: Mapping[str, str], *, tinted: bool = False) -> Style:
+    """Give a role's style in the theme that these variables are of; a role that is not known looks like text."""
+    look, _, ground = ROLE_STYLES.get(role, "foreground").partition(" on ")
+    colour, *weights = look.split()
+    ground = "tint" if tinted and not ground else ground
+    return Style(
+        color=variables[colour],
+        bgcolor=variables[ground] if ground else None,
+        bold="bold" in weights or None,
+        dim="dim" in weights or None,
+    )
