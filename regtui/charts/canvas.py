@@ -14,8 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from plotext._date import date_class
-from plotext._monitor import monitor_class
 
 from regtui.core.series import FloatArray
 
@@ -76,6 +74,10 @@ def _lay(owner: bytes, code: bytes, columns: int, rows: int, signs: tuple[str, .
 
     From one frame to the next most strips are the same to the dot: those are remembered.
     """
+    # Imported with the first curve and not with this file: it takes 30 ms that the app's first paint need not wait for.
+    from plotext._date import date_class
+    from plotext._monitor import monitor_class
+
     owners = np.frombuffer(owner, dtype=np.int16)
     used = np.flatnonzero(owners >= 0)
     if not len(used):

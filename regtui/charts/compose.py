@@ -9,7 +9,7 @@ from regtui.charts import strips as make
 from regtui.charts.canvas import draw_curves
 from regtui.charts.grid import FAINT, Grid
 from regtui.charts.rules import Rule, rules_of
-from regtui.charts.scales import XAxis
+from regtui.charts.scales import LABEL, XAxis
 from regtui.charts.strips import EndLabel, Pin, Strip
 from regtui.charts.view import Glyphs, StyledLine, View, glyphs, plain
 from regtui.core.config import RunConfig
@@ -52,7 +52,7 @@ class Layout:
 
 def layout(width: int, height: int, wanted: tuple[str, ...]) -> Layout:
     """Share out the cells; what does not fit is left out: strips from the last, then titles, axes, names."""
-    left = 7 if width >= 30 else 0
+    left = LABEL + 1 if width >= 30 else 0
     right = 17 if width >= 72 else 11 if width >= 48 else 0
     foot = 2 if height >= 8 else 1 if height >= 5 else 0
     names = [name for name in dict.fromkeys(wanted) if name in SHARES] or ["loss"]
@@ -232,10 +232,10 @@ def _y_numbers(grid: Grid, plan: Layout, strip: Strip, top: int, rows: int, sign
     for place, text in strip.scale.ticks if strip.scale else ():
         row = top + _row(place, rows)
         # Two numbers never share a row, nor stand on neighbouring ones where there is room for distance.
-        if row in taken or (rows > 4 and {row - 1, row + 1} & taken):
+        if not text or row in taken or (rows > 4 and {row - 1, row + 1} & taken):
             continue
         taken.add(row)
-        grid.put(row, 0, text[: plan.left - 2].rjust(plan.left - 2), "label")
+        grid.put(row, 0, text.rjust(LABEL - 1), "label")
         grid.put(row, plan.left - 1, signs.tick_left, "axis")
 
 

@@ -12,6 +12,10 @@ FAR = 1e300
 """Numbers beyond this are drawn as this, so that differences of two never overflow."""
 
 
+LABEL = 6
+"""Cells of a number on the y axis."""
+
+
 def round_step(span: float, parts: float) -> float:
     """Give the round number (1, 2 or 5 times a power of ten) that cuts a span into at most `parts` parts."""
     rough = span / max(parts, 1.0)
@@ -97,10 +101,21 @@ def linear(lowest: float, highest: float, rows: int) -> Scale:
         value = (first + index) * step
         if value > high + step * 1e-6:
             break
-        plain = abs(value) < 1e5 and decimals <= 4
-        text = f"{value:.{decimals}f}" if plain else number(value, 3)
-        ticks.append(((value - low) / (high - low), text))
+        ticks.append(((value - low) / (high - low), _tick_text(value, step, decimals)))
     return Scale(low, high, False, tuple(ticks))
+
+
+def _tick_text(value: float, step: float, decimals: int) -> str:
+    """Write a number on an axis exactly, in at most LABEL cells; '' where that cannot be done, never a cut one."""
+    fixed = f"{value:.{decimals}f}"
+    if len(fixed) <= LABEL:
+        return fixed
+    for digits in range(3):
+        mantissa, exponent = f"{value:.{digits}e}".split("e")
+        text = f"{mantissa}e{int(exponent)}"
+        if len(text) <= LABEL and abs(float(text) - value) <= 1e-3 * step:
+            return text
+    return ""
 
 
 def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
@@ -112,7 +127,8 @@ def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
     lowest = max(min(lowest, highest), highest * 1e-12, 1e-295) if lowest > 0 else highest * 1e-3
     if highest <= lowest * (1 + 1e-9):
         # One value, such as a constant rate: it stands in the middle, and its own number is the axis.
-        return Scale(lowest / 2, lowest * 2, True, ((0.5, short(lowest)),))
+        text = short(lowest)
+        return Scale(lowest / 2, lowest * 2, True, ((0.5, text if len(text) <= LABEL else ""),))
     low, high = _round_down(lowest * (1 + 1e-9)), _round_up(highest * (1 - 1e-9))
     bottom, top = math.log10(low), math.log10(high)
     room = max(rows // 2, 1)
