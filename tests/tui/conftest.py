@@ -1,0 +1,94 @@
+"""What the tests of the app share: the app on small real runs, and waiting without sleeping."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from regtui.core.config import RunConfig
+from regtui.core.events import Event
+from regtui.core.history import History
+from regtui.session import LogSource
+from regtui.tui.app import RegtuiApp
+from regtui.tui.canvas import Canvas
+
+SMALL: dict[str, Any] = {
+    "dataset": "digits", "train_rows": 200, "hidden": (16,), "batch_size": 50, "epochs": 6, "learning_rate": 0.01,
+}  # fmt: skip
+"""A run of a second: what is tested is the app, not the learning."""
+
+PATIENCE_SECONDS = 60
+"""Importing TensorFlow on a busy machine takes its time; a test that hangs must end."""
+
+
+class Lab:
+    """The app under a pilot, with words for what a person does and sees."""
+
+    def __init__(self, app: RegtuiApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def history(self) -> History:
+        return self.app.lab.history
+
+    def shown(self, selector: str) -> str:
+        """The text of a canvas."""
+        return self.app.lab.query_one(selector, Canvas).text
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Let messages run until something holds."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():
+                await self.pilot.pause()
+
+    async def finished(self) -> None:
+        """Let the run come to its end, and the screen take it in."""
+        await self.until(lambda: self.app.lab.source is not None)
+        await self.app.workers.wait_for_complete()
+        await self.until(lambda: not self.app.lab.open)
+
+    async def put(self, field: str, text: str) -> None:
+        """Type into a field as a person would: go there, clear it, write."""
+        self.app.lab.query_one(f"#field-{field}").focus()
+        await self.press(
+            "end", "ctrl+u", *("full_stop" if key == "." else "comma" if key == "," else key for key in text)
+        )
+        await self.pilot.pause()
+
+    async def choose(self, field: str, value: str) -> None:
+        """Open a field's menu and take a value from it."""
+        choice = self.app.lab.query_one(f"#field-{field}")
+        choice.focus()
+        await self.press("enter")
+        menu = self.app.screen.query_one("OptionList")
+        menu.highlighted = menu.get_option_index(value)
+        await self.press("enter")
+        await self.pilot.pause()
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return RunConfig.create(framework="torch", **SMALL)
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def app(config: RunConfig, runs_dir: Path) -> RegtuiApp:
+    return RegtuiApp(config, runs_dir=runs_dir)
+
+
+def logged(runs_dir: Path) -> list[list[Event]]:
+    """The events of each log in the runs folder, oldest first."""
+    logs = sorted(runs_dir.glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
+    return [LogSource(path).poll() for path in logs]

@@ -1,0 +1,56 @@
+"""The frame budget, with a clock moved by hand."""
+
+import pytest
+
+from regtui.tui.budget import FASTEST, SHARE, SLOWEST, FrameBudget
+
+
+def run(budget: FrameBudget, cost: float, seconds: float) -> list[float]:
+    """Draw whenever a frame is due; gives the times of the frames."""
+    now, drawn = 0.0, []
+    while now < seconds:
+        wait = budget.wait(now)
+        if wait:
+            now += wait
+            continue
+        budget.drew(now, cost)
+        drawn.append(now)
+    return drawn
+
+
+def test_the_first_frame_is_due_at_once() -> None:
+    assert FrameBudget().wait(123.0) == 0.0
+
+
+def test_a_cheap_frame_is_drawn_ten_times_a_second() -> None:
+    assert len(run(FrameBudget(), cost=0.0001, seconds=10.0)) == pytest.approx(10 * FASTEST, abs=1)
+
+
+@pytest.mark.parametrize("cost", [0.004, 0.008, 0.015, 0.025])
+def test_drawing_takes_three_percent_of_the_time(cost: float) -> None:
+    frames = run(FrameBudget(), cost, seconds=100.0)
+    assert len(frames) * cost / 100.0 == pytest.approx(SHARE, rel=0.05)
+
+
+def test_a_frame_that_costs_too_much_is_still_drawn_once_a_second() -> None:
+    assert len(run(FrameBudget(), cost=0.5, seconds=60.0)) == pytest.approx(60 * SLOWEST, abs=1)
+
+
+def test_one_slow_frame_does_not_slow_the_next_ones_for_long() -> None:
+    budget = FrameBudget()
+    for at in range(20):
+        budget.drew(at * 0.2, 0.005)
+    usual = budget.interval
+    budget.drew(4.0, 0.1)
+    assert budget.interval > 2 * usual
+    for at in range(15):
+        budget.drew(5.0 + at, 0.005)
+    assert budget.interval == pytest.approx(usual, rel=0.1)
+
+
+def test_frames_and_their_cost_are_counted() -> None:
+    budget = FrameBudget()
+    budget.drew(0.0, 0.010)
+    budget.drew(1.0, 0.020)
+    assert budget.frames == 2
+    assert budget.spent_seconds == pytest.approx(0.030)

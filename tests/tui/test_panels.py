@@ -1,0 +1,227 @@
+"""The lines around the curves, as text."""
+
+import math
+
+import pytest
+
+from regtui.charts import StyledLine
+from regtui.core.config import RunConfig
+from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
+from regtui.core.history import History
+from regtui.tui.canvas import clip, fold_line, span, spread, width_of
+from regtui.tui.panels import (
+    Activity,
+    bar,
+    comparison_line,
+    comparison_lines,
+    difference,
+    event_line,
+    meter_lines,
+    number,
+    number_line,
+    percent,
+    rate,
+    state_of,
+    status_line,
+    verdict_lines,
+)
+
+TRAINING = Activity(stage="training", alive=True)
+
+
+def text_of(line: StyledLine) -> str:
+    return "".join(part.text for part in line)
+
+
+def history_of(valid: list[float], train: list[float] | None = None, **given: object) -> History:
+    """A run of made-up losses, one second an epoch of ten steps."""
+    config = RunConfig.create(epochs=20, framework="torch", **given)
+    environment = {"device": "cpu", "steps_per_epoch": 10, "parameters": 34110}
+    events: list[object] = [RunStarted(run_id="a", time=100.0, config=config, environment=environment)]
+    for at, loss in enumerate(valid):
+        train_loss = train[at] if train else loss - 0.1
+        events += [
+            StepEnded(step=10 * at + step, epoch=at + 1, loss=loss, learning_rate=0.003, time=100.0 + at + step / 10)
+            for step in range(1, 11)
+        ]
+        events.append(
+            EpochEnded(
+                epoch=at + 1, step=10 * at + 10, train=Metrics(loss=train_loss, accuracy=0.99),
+                valid=Metrics(loss=loss, accuracy=0.9), learning_rate=0.003, seconds=1.0, time=101.0 + at,
+            )
+        )  # fmt: skip
+    history = History()
+    history.apply(events)  # type: ignore[arg-type]
+    return history
+
+
+TURNING = [1.0, 0.7, 0.5, 0.40, 0.35, 0.30, 0.33, 0.37, 0.42, 0.46, 0.50, 0.55]
+FALLING = [1.1, 0.8, 0.6, 0.45, 0.35, 0.25, 0.2, 0.15, 0.1, 0.08, 0.05, 0.03]
+
+
+@pytest.mark.parametrize("width", [80, 110, 140, 200])
+def test_the_status_line_fills_the_width_and_no_more(width: int) -> None:
+    line = status_line(history_of([1.0, 0.5]), TRAINING, None, width, 102.0)
+    assert width_of(line) == width
+    assert "epoch  2/20" in text_of(line)
+    assert "━" in text_of(line)
+
+
+def test_the_status_line_says_what_runs_where_how_fast_and_how_long() -> None:
+    text = text_of(status_line(history_of([1.0, 0.5, 0.4]), TRAINING, None, 140, 103.0))
+    for part in ("training", "torch", "digits", "cpu", "epoch  3/20", "steps/s", "left"):
+        assert part in text
+    assert "10 steps/s" in text
+    assert "0:17 left" in text
+
+
+def test_numbers_of_the_status_line_keep_their_place_from_epoch_to_epoch() -> None:
+    lines = [text_of(status_line(history_of([0.5] * n), TRAINING, None, 140, 100.0 + n)) for n in (2, 9, 10, 15)]
+    assert len({line.index("/20") for line in lines}) == 1
+    assert len({line.index("steps/s") for line in lines}) == 1
+
+
+def test_a_stage_before_training_is_shown_in_its_own_words() -> None:
+    words, _ = state_of(History(), Activity(stage="importing tensorflow", alive=True))
+    assert words == "◌ importing tensorflow …"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [("finished", "finished"), ("stopped", "stopped"), ("early_stopped", "stopped early"), ("diverged", "diverged"),
+     ("failed", "failed")],
+)  # fmt: skip
+def test_each_end_has_its_own_words(status: str, words: str) -> None:
+    history = history_of([1.0])
+    history.apply([RunEnded(status=status, time=103.0)])
+    assert words in state_of(history, Activity())[0]
+
+
+def test_the_bar_counts_half_cells() -> None:
+    assert text_of(tuple(bar(0.5, 10))) == "━━━━━─────"
+    assert text_of(tuple(bar(0.55, 10))) == "━━━━━╸────"
+    assert text_of(tuple(bar(2.0, 4))) == "━━━━"
+    assert text_of(tuple(bar(-1.0, 4))) == "────"
+
+
+def test_the_verdict_has_state_sign_evidence_and_advice() -> None:
+    worse = [0.60, 0.65, 0.70, 0.75, 0.80, 0.85]
+    history = history_of(TURNING + worse, FALLING + [0.02] * len(worse))
+    first, *rest = verdict_lines(history, TRAINING, 140, 3)
+    assert "▲ overfitting since epoch 6" in text_of(first)
+    assert "0.85" in text_of(first)
+    assert any("dropout" in text_of(line) for line in rest)
+
+
+@pytest.mark.parametrize("width", [40, 80, 140])
+@pytest.mark.parametrize("height", [2, 3])
+def test_the_verdict_keeps_to_its_room(width: int, height: int) -> None:
+    lines = verdict_lines(history_of(TURNING, FALLING), TRAINING, width, height)
+    assert len(lines) == height
+    assert all(width_of(line) <= width for line in lines)
+
+
+def test_a_verdict_at_the_cursor_says_at_which_epoch() -> None:
+    assert "at epoch 3:" in text_of(verdict_lines(history_of(TURNING, FALLING), TRAINING, 140, 3, epoch=3)[0])
+
+
+def test_before_a_run_the_verdict_says_what_to_press() -> None:
+    text = "\n".join(map(text_of, verdict_lines(History(), Activity(), 80, 3)))
+    assert "no run yet" in text
+    assert "ctrl+r starts a run" in text
+
+
+def test_what_kept_a_run_from_starting_is_said_whole() -> None:
+    problem = "--dataset must be digits, mnist, fashion_mnist or the path of an .npz or .csv file; x.npz is not there"
+    text = " ".join(" ".join(map(text_of, verdict_lines(History(), Activity(problem=problem), 60, 3))).split())
+    assert problem in text
+
+
+def test_a_failed_run_gives_its_reason_in_place_of_a_verdict() -> None:
+    history = history_of([1.0])
+    history.apply([RunEnded(status="failed", reason="MemoryError: out of memory", time=103.0)])
+    text = "\n".join(map(text_of, verdict_lines(history, Activity(), 80, 3)))
+    assert "failed" in text
+    assert "MemoryError: out of memory" in text
+
+
+def test_the_numbers_are_those_of_the_newest_epoch_or_of_the_cursor() -> None:
+    history = history_of(TURNING, FALLING)
+    assert text_of(number_line(history, 120)).split()[:8] == [
+        "epoch", "12", "valid", "0.5500", "train", "0.0300", "gap", "+0.5200",
+    ]  # fmt: skip
+    assert text_of(number_line(history, 120, epoch=6)).split()[:4] == ["epoch", "6", "valid", "0.3000"]
+    assert "best 0.3000 @6" in text_of(number_line(history, 120))
+
+
+@pytest.mark.parametrize("width", range(1, 120, 7))
+def test_numbers_that_do_not_fit_whole_are_left_out(width: int) -> None:
+    line = text_of(number_line(history_of(TURNING, FALLING), width)).rstrip()
+    assert len(line) <= width
+    assert not line.endswith(("0.", "+", "valid", "train"))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1234567, 9.99999, 12.345, 123.4, 1e5, -0.5, math.nan, math.inf])
+def test_a_loss_takes_the_same_room_whatever_it_is(value: float) -> None:
+    assert len(number(value)) in {6, 7}
+    assert len(number(math.nan)) == len(number(0.1)) == len(number(12.0)) + 0 == 6
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    assert "—" in number(math.nan)
+    assert "—" in rate(math.nan)
+    assert "—" in percent(math.nan)
+
+
+def test_the_comparison_has_two_columns_and_says_what_differs() -> None:
+    now, before = history_of([0.9, 0.4], dropout=0.4), history_of(TURNING, FALLING)
+    text = "\n".join(map(text_of, comparison_lines(now, before, 60)))
+    assert "this run" in text
+    assert "previous" in text
+    assert "0.4000" in text
+    assert "0.3000" in text
+    assert "Dropout 0.4 (was 0)" in text
+    assert "0.4000 (0.3000)" in text_of(comparison_line(now, before, 80))
+
+
+def test_equal_configurations_are_said_to_be_the_same() -> None:
+    config = RunConfig.create()
+    assert difference(config, config) == "the same configuration"
+
+
+def test_a_narrow_screen_has_the_comparison_among_the_meters() -> None:
+    now, before = history_of([0.9, 0.4]), history_of(TURNING, FALLING)
+    assert "(previous)" in text_of(meter_lines(now, before, 78)[0])
+    assert not meter_lines(now, before, 100)
+
+
+def test_patience_is_metered() -> None:
+    history = history_of(TURNING, FALLING, early_stopping=10)
+    lines = [text_of(line) for line in meter_lines(history, None, 100)]
+    assert any("early stop 6/10" in line for line in lines)
+    assert any("━" in line for line in lines)
+
+
+def test_the_event_log_tells_changes_notes_and_ends() -> None:
+    change = Changed(step=640, epoch=20, old=0.1, new=0.01, cause="plateau", time=1.0)
+    assert "LR 0.1 → 0.01  plateau, epoch 20, step 640" in text_of(event_line(change))
+    turned = Changed(step=640, epoch=20, what="dropout", old=0.0, new=0.4, cause="user", time=1.0)
+    assert "Dropout 0 → 0.4  by hand" in text_of(event_line(turned))
+    assert "something printed" in text_of(event_line(Noted(level="output", text="something printed", time=1.0)))
+    end = RunEnded(status="diverged", reason="loss is not finite", epoch=3, step=90, test=Metrics(loss=0.5), time=1.0)
+    assert "✗ diverged at epoch 3, step 90: loss is not finite; test loss 0.5000" in text_of(event_line(end))
+
+
+def test_lines_are_clipped_with_an_ellipsis_and_spread_to_both_edges() -> None:
+    assert text_of(clip([span("abcdef"), span("ghi")], 5)) == "abcd…"
+    assert text_of(clip([span("abc")], 3)) == "abc"
+    assert text_of(spread([span("left")], [span("right")], 12)) == "left   right"
+    assert width_of(spread([span("a long left side")], [span("right")], 12)) == 12
+
+
+@pytest.mark.parametrize("width", [12, 20, 33, 80])
+def test_a_folded_line_loses_no_word(width: int) -> None:
+    words = "12:00:00  call to cuInit: INTERNAL: CUDA error: Failed call to cuInit: UNKNOWN ERROR (303)"
+    rows = fold_line([span(words[:10], "muted"), span(words[10:])], width)
+    assert all(width_of(row) <= width for row in rows)
+    assert "".join("".join(map(text_of, rows)).split()) == "".join(words.split())
