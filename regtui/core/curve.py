@@ -15,7 +15,7 @@ LEVEL = 3
 """Epochs whose median is 'the loss now': one spike among them does not show."""
 
 WIDTHS = (3, 5, 9, 13)
-"""Epochs whose medians are compared to find a rise: three where the noise is small, more where it is large."""
+"""Epochs whose medians are kept at each epoch."""
 
 
 def spread(changes: FloatArray) -> float:
@@ -74,4 +74,5 @@ def _medians(values: FloatArray, start: int, width: int) -> list[float]:
     if full == len(values):
         return first
     windows = sliding_window_view(values[full - width + 1 :], width)
-    return first + np.median(windows, axis=1).tolist()
+    rest: list[float] = np.median(windows, axis=1).tolist()
+    return first + rest
