@@ -12,7 +12,6 @@ import pytest
 
 from regtui.backends import names
 from regtui.core.config import fields
-from regtui.core.presets import PRESETS
 
 TINY = ("--hidden", "8", "--epochs", "2", "--train-rows", "200")
 
@@ -217,11 +216,3 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", replay], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
-
-
-def test_the_readme_names_every_option_and_every_preset() -> None:
-    text = (Path(__file__).parent.parent / "README.md").read_text()
-    for field in fields().values():
-        assert field.option in text
-    for preset in PRESETS:
-        assert preset in text

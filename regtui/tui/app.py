@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
@@ -55,6 +56,13 @@ class RegtuiApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._leave_on_signal, number)
+        self.begin_capture_print(self)
+
+    def on_print(self, message: events.Print) -> None:
+        """Take what Python code prints, which Textual catches before it comes to a file descriptor."""
+        for line in message.text.splitlines():
+            if line.strip():
+                self.say(line.strip())
 
     def get_default_screen(self) -> Screen[None]:
         """Give the lab: there is nothing under it."""

@@ -1,0 +1,35 @@
+"""The README says what the program does: its keys, options and presets are the program's own."""
+
+from pathlib import Path
+
+from regtui.core.config import fields
+from regtui.core.presets import PRESETS
+from regtui.tui.keys import LAB_KEYS
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def key_table() -> str:
+    """Write the keys as the README has them; print it to bring the README up to date."""
+    rows = [f"| `{key.key_display or key.key}` | {key.tooltip} |" for key in LAB_KEYS]
+    return "\n".join(
+        ["| key | what it does |", "|---|---|", *rows, "| `ctrl+p` | The command palette, with the theme. |"]
+    )
+
+
+def test_the_keys_are_those_of_the_bindings() -> None:
+    assert key_table() in README.read_text()
+
+
+def test_every_option_and_every_preset_is_named() -> None:
+    text = README.read_text()
+    for field in fields().values():
+        assert field.option in text
+    for preset in PRESETS:
+        assert preset in text
+
+
+def test_every_picture_is_there() -> None:
+    for line in README.read_text().splitlines():
+        if line.startswith("!["):
+            assert (README.parent / line.split("](")[1].rstrip(")")).is_file()
