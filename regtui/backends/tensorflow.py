@@ -34,6 +34,9 @@ import tensorflow as tf
 
 MOMENTUM = 0.9
 
+Pairs = list[tuple[tf.Tensor, tf.Variable]]
+"""Gradients with the variables they belong to."""
+
 for _gpu in tf.config.list_physical_devices("GPU"):
     try:
         tf.config.experimental.set_memory_growth(_gpu, True)
@@ -81,7 +84,22 @@ class LiveDropout(keras.layers.Dropout):  # type: ignore[misc]
         return tf.cast(self.seed_generator.next(), tf.int32)
 
 
-class FusedAdam(keras.optimizers.Adam):  # type: ignore[misc]
+class OneDevice:
+    """An optimizer that has no other replicas to add gradients from.
+
+    Keras adds them up even so, through an op that TensorFlow enters into a registry of the process together with the
+    graph around it: each run would leave its graph, its weights and its data behind.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Pairs) -> Pairs:
+        return grads_and_vars
+
+
+class PlainSGD(OneDevice, keras.optimizers.SGD):  # type: ignore[misc]
+    """Keras's SGD."""
+
+
+class FusedAdam(OneDevice, keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam whose update of a variable is TensorFlow's one fused op instead of twelve; the same formula."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
@@ -301,10 +319,9 @@ def _build_model(config: RunConfig, inputs: int, classes: int, knobs: dict[str, 
 def _build_optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
     match config.optimizer:
         case "sgd":
-            return keras.optimizers.SGD(config.learning_rate)
+            return PlainSGD(config.learning_rate)
         case "momentum":
-            return keras.optimizers.SGD(config.learning_rate, momentum=MOMENTUM)
-        case "adam":
-            return FusedAdam(config.learning_rate)
+            return PlainSGD(config.learning_rate, momentum=MOMENTUM)
         case _:
-            return keras.optimizers.AdamW(config.learning_rate)
+            # Keras's AdamW is its Adam with a weight_decay by default; ours is always said.
+            return FusedAdam(config.learning_rate)

@@ -1,4 +1,4 @@
-"""Small real data for the backends, and the two ways of driving them."""
+"""Small real data for the backends, the two ways of driving them, and a net in plain numpy to check them against."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +10,7 @@ from regtui import backends
 from regtui.core.config import RunConfig
 from regtui.core.data import Data, Rows
 from regtui.core.events import Event
+from regtui.core.weights import initial_weights
 from regtui.loop import train
 
 MNIST = Path(__file__).parents[3] / "shared/data/mnist.npz"
@@ -68,12 +69,16 @@ def make() -> Iterator[Make]:
 
 
 @pytest.fixture
-def log(make: Make) -> Log:
-    """Train a configuration to its end and give the events."""
+def log() -> Log:
+    """Train a configuration to its end and give the events; the clock stands still."""
 
     def run(config: RunConfig, data: Data) -> list[Event]:
-        chunks = train(config, make(config, data), data, run_id="test", clock=lambda: 0.0)
-        return [event for chunk in chunks for event in chunk]
+        backend = backends.find(config.framework)(config, data)
+        try:
+            chunks = train(config, backend, data, run_id="test", clock=lambda: 0.0)
+            return [event for chunk in chunks for event in chunk]
+        finally:
+            backend.close()
 
     return run
 
@@ -84,3 +89,84 @@ def framework(request: pytest.FixtureRequest) -> str:
     if not backends.is_installed(request.param):
         pytest.skip(f"{request.param} is not installed")
     return str(request.param)
+
+
+class NumpyNet:
+    """The same net and its updates written out in float64, with the knobs as plain attributes."""
+
+    def __init__(self, config: RunConfig, data: Data) -> None:
+        self.data = data
+        self.framework, self.optimizer = config.framework, config.optimizer
+        self.l1, self.l2, self.weight_decay = config.l1, config.l2, config.weight_decay
+        self.weights = [part.astype(np.float64) for part in initial_weights(config, data.inputs, data.classes)]
+        self.state = [(np.zeros_like(part), np.zeros_like(part)) for part in self.weights]
+        self.updates = 0
+
+    def penalty(self) -> float:
+        kernels = self.weights[::2]
+        return sum(self.l2 * (k**2).sum() + self.l1 * np.abs(k).sum() for k in kernels)
+
+    def measure(self, rows: Rows) -> tuple[float, float]:
+        """Give loss and accuracy."""
+        logits = self._forward(rows.features.astype(np.float64))[-1]
+        return float(_losses(logits, rows.labels).mean()), float((logits.argmax(1) == rows.labels).mean())
+
+    def update(self, batch: np.ndarray, rate: float) -> tuple[float, float]:
+        """Make one update; gives the data loss and the penalty at the weights before it."""
+        labels = self.data.train.labels[batch]
+        signals = self._forward(self.data.train.features[batch].astype(np.float64))
+        loss, penalty = float(_losses(signals[-1], labels).mean()), self.penalty()
+        delta = _softmax(signals.pop())
+        delta[np.arange(len(batch)), labels] -= 1
+        delta /= len(batch)
+        gradients: list[np.ndarray] = []
+        for number in range(len(self.weights) - 2, -1, -2):
+            signal, kernel = signals.pop(), self.weights[number]
+            gradients[:0] = [signal.T @ delta + 2 * self.l2 * kernel + self.l1 * np.sign(kernel), delta.sum(0)]
+            delta = (delta @ kernel.T) * (signal > 0)
+        self.updates += 1
+        for number, gradient in enumerate(gradients):
+            if number % 2 == 0:
+                self.weights[number] -= rate * self.weight_decay * self.weights[number]
+            self.weights[number] -= self._change(number, gradient, rate)
+        return loss, penalty
+
+    def _change(self, number: int, gradient: np.ndarray, rate: float) -> np.ndarray:
+        first, second = self.state[number]
+        if self.optimizer == "sgd":
+            return rate * gradient
+        if self.optimizer == "momentum" and self.framework == "torch":
+            first[:] = 0.9 * first + gradient
+            return rate * first
+        if self.optimizer == "momentum":
+            first[:] = 0.9 * first + rate * gradient
+            return first
+        first[:] = 0.9 * first + 0.1 * gradient
+        second[:] = 0.999 * second + 0.001 * gradient**2
+        unbias, unbias_square = 1 - 0.9**self.updates, np.sqrt(1 - 0.999**self.updates)
+        if self.framework == "torch":
+            return rate / unbias * first / (np.sqrt(second) / unbias_square + 1e-8)
+        return rate * unbias_square / unbias * first / (np.sqrt(second) + 1e-7)
+
+    def _forward(self, signal: np.ndarray) -> list[np.ndarray]:
+        """Give the input of each layer, and the logits."""
+        signals = [signal]
+        for number in range(0, len(self.weights), 2):
+            signal = signals[-1] @ self.weights[number] + self.weights[number + 1]
+            signals.append(np.maximum(signal, 0) if number < len(self.weights) - 2 else signal)
+        return signals
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def _losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    return -np.log(_softmax(logits)[np.arange(len(labels)), labels])
+
+
+@pytest.fixture
+def numpy_net() -> type[NumpyNet]:
+    """The net in plain numpy."""
+    return NumpyNet
