@@ -24,6 +24,9 @@ COLLAPSED = 0.5
 SOON = 5
 """Epochs since the best within which a run counts as still improving."""
 
+FEW_ROWS = 500
+"""Fewer validation rows than this are worth naming as the cause of noise: one row more or less wrong is seen."""
+
 JUMPY = 0.2
 """A noise of a fifth of the loss itself: its epochs cannot be compared one by one."""
 
@@ -46,9 +49,10 @@ class Settings:
         config = history.config or RunConfig()
         knobs = {name: getattr(config, name) for name in ("l2", "l1", "weight_decay", "dropout")}
         table = history.epochs
-        step = table.step.values[row] if 0 <= row < len(table) - 1 else math.inf
+        # A knob turned between two epochs belongs to the later one, whose number it carries.
+        last = table.epoch.values[row] if 0 <= row < len(table) - 1 else math.inf
         for change in history.changes:
-            if change.what in knobs and change.new is not None and change.step <= step:
+            if change.what in knobs and change.new is not None and change.epoch <= last:
                 knobs[change.what] = change.new
         rate = table.learning_rate.values[row] if 0 <= row < len(table) else math.nan
         return cls(config=config, learning_rate=float(rate) if rate > 0 else config.learning_rate, **knobs)
@@ -70,6 +74,11 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return "—"
     return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
+
+
+def rough(value: float) -> str:
+    """Write a noise for people: no more than two digits of it are known."""
+    return f"{value:.2g}" if math.isfinite(value) else "—"
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
@@ -154,14 +163,14 @@ def _has_collapsed(history: History, settings: Settings, row: int) -> bool:
 
 
 def _after_recovery(history: History, found: Judgement) -> str:
-    since = history.epochs.step.values[found.since]
-    turned = [change for change in history.changes if change.step <= since and change.new is not None]
-    best = history.epochs.epoch.values[found.best]
-    if turned:
-        last = turned[-1]
-        name = last.what.replace("_", " ")
-        return f"keep {name} {last.new:g} (since epoch {last.epoch}); if the loss rises again, stop at epoch {best:g}"
-    return f"go on; if the loss rises again, stop at epoch {best:g}"
+    steps, epochs = history.epochs.step.values, history.epochs.epoch.values
+    turned = [change for change in history.changes if change.step <= steps[found.since] and change.new is not None]
+    best = f"best so far {number(history.epochs.valid_loss.values[found.best])} at epoch {epochs[found.best]:g}"
+    if not turned:
+        return f"go on; {best}"
+    last = [change for change in turned if change.step == turned[-1].step]
+    kept = ", ".join(f"{change.what.replace('_', ' ')} {change.new:g}" for change in last)
+    return f"keep {kept} (since epoch {turned[-1].epoch}); {best}"
 
 
 def _while_fitting(history: History, found: Judgement, settings: Settings, *, over: bool) -> str:
@@ -169,14 +178,28 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     if found.valid_row < 0:
         return "log a validation loss to see whether the run overfits"
     epochs = history.epochs.epoch.values
-    idle = found.evaluated and int(epochs[found.valid_row] - epochs[found.best])
+    idle = int(epochs[found.valid_row] - epochs[found.best])
+    rate = settings.learning_rate
     if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
-        lower = settings.learning_rate / 3
-        return f"losses jump by ±{number(found.noise)} from epoch to epoch: try learning rate {lower:.2g}"
+        return f"losses jump by ±{rough(found.noise)} from epoch to epoch: try learning rate {rate / 3:.2g}"
+    if rate < config.learning_rate / 100 and abs(found.slope) < 1e-3 * found.train:
+        fallen = f"the learning rate has fallen from {config.learning_rate:g} to {rate:.2g}"
+        return f"{fallen} and nothing moves any more: stop, or let it fall more slowly"
     if idle < SOON:
-        return (
-            f"still improving: try more than {config.epochs} epochs" if over else "validation is still falling: go on"
-        )
+        if not over:
+            return "validation is still falling: go on"
+        slow = config.lr_policy == "constant" and config.learning_rate < settings.usual_rate / 3
+        faster = f" or learning rate {settings.usual_rate:g} instead of {config.learning_rate:g}" if slow else ""
+        return f"still improving: try more than {config.epochs} epochs{faster}"
     if idle < 2 * SOON:
         return "try more epochs" if over else f"no better for {idle} epochs: wait a little longer"
-    return f"no better since epoch {epochs[found.best]:g} and no worse: stop, or try another learning rate"
+    rows = valid_rows(history)
+    if rows is not None and rows < FEW_ROWS and found.noise > JUMPY * found.valid:
+        return f"leave more rows for validation than {rows}: its noise hides what changes"
+    return f"no better since epoch {epochs[found.best]:g} and not clearly worse: stop, or lower the learning rate"
+
+
+def valid_rows(history: History) -> int | None:
+    """Give the number of validation rows, where the log says it."""
+    rows = history.run.environment.get("valid_rows") if history.run else None
+    return rows if isinstance(rows, int) and rows > 0 else None

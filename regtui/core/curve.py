@@ -36,7 +36,9 @@ class Curve:
 
     def __init__(self) -> None:
         self.row: list[int] = []
-        """Rows of the table of epochs at which the loss is a number."""
+        """Rows of the table of epochs at which the loss is a number; all else is in the order of these."""
+        self.latest: list[int] = []
+        """For each row of the table, the position of the newest number up to it; -1 before the first."""
         self.value = Column()
         self.levels: dict[int, list[float]] = {width: [] for width in WIDTHS}
         """Median of the last so many values, fewer at the start."""
@@ -48,11 +50,16 @@ class Curve:
         """The loss as it stands: median of the last three values."""
         return self.levels[LEVEL]
 
-    def extend(self, rows: list[int], values: list[float]) -> None:
-        """Add values at the end, and work out levels and noise at each."""
-        before = len(self.value)
-        self.row.extend(rows)
-        self.value.extend(values)
+    def extend(self, values: list[float]) -> None:
+        """Add rows of the table at the end, NaN where nothing was measured; work out levels and noise."""
+        before, first = len(self.value), len(self.latest)
+        position = before - 1
+        for row, value in enumerate(values, first):
+            if value == value:
+                position += 1
+                self.row.append(row)
+            self.latest.append(position)
+        self.value.extend([value for value in values if value == value])
         every = self.value.values
         for width, levels in self.levels.items():
             levels.extend(_medians(every, before, width))

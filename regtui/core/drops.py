@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from regtui.core.advice import number
+from regtui.core.advice import number, rough
 from regtui.core.events import Changed
 from regtui.core.history import EpochColumns, History
 from regtui.core.series import FloatArray
@@ -63,8 +63,8 @@ class _Line(NamedTuple):
     """Standard error of the slope."""
 
 
-VISIBLE = 0.005
-"""A difference under 0.5 % of the loss is none that a person would see."""
+VISIBLE = 0.02
+"""A difference under 2 % of the loss is none that a person would see or act on."""
 
 MOST_UPSETS = {(3, 3): 0, (3, 4): 0, (3, 5): 1, (4, 4): 1, (4, 5): 2, (5, 5): 4}
 """Mann and Whitney's critical values of U, one-sided at 5 %: by the sizes of the two groups, the smaller first."""
@@ -179,4 +179,4 @@ def _epochs(count: int) -> str:
 
 
 def _pace(slope: float) -> str:
-    return f"{'fell' if slope < 0 else 'rose'} by {number(abs(slope))} an epoch"
+    return f"{'fell' if slope < 0 else 'rose'} by {rough(abs(slope))} an epoch"

@@ -189,11 +189,8 @@ class _Judge:
         self._lowest = lowest_loss(history)
         self._epochs = history.config.epochs if history.config else None
         self._valid = Curve()
-        self._train = Curve()
-        self._valid_count: list[int] = []
-        self._train_count: list[int] = []
-        self._train_measured = False
-        self._running_seen = False
+        self._measured = Curve()
+        self._running = Curve()
         self._best: list[int] = []
         self._best_value = math.inf
         self._lowest_at: dict[int, int] = {}
@@ -205,7 +202,8 @@ class _Judge:
 
     def at(self, row: int) -> Judgement:
         """Put together what is known at a row."""
-        position, train = self._valid_count[row] - 1, self._train_count[row] - 1
+        position = self._valid.latest[row]
+        train, now = self._train(row)
         best_level, threshold = self._lowest_level[position] if position >= 0 else (math.nan, math.nan)
         return Judgement(
             state=self.states[row],
@@ -217,13 +215,18 @@ class _Judge:
             best_level=best_level,
             noise=_value(self._valid.noise, position),
             threshold=threshold,
-            train=_value(self._train.level, train),
-            slope=self._slope(train),
-            train_noise=_value(self._train.noise, train),
+            train=_value(train.level, now),
+            slope=self._slope(train, now, PACE),
+            train_noise=_value(train.noise, now),
             valid_row=self._valid.row[position] if position >= 0 else -1,
-            train_row=self._train.row[train] if train >= 0 else -1,
-            train_at_best=self._train_at_best(position, train),
+            train_row=train.row[now] if now >= 0 else -1,
+            train_at_best=self._train_at_best(position, train, now),
         )
+
+    def _train(self, row: int) -> tuple[Curve, int]:
+        """Give the training loss and its position: the one measured, or before there is any the running one."""
+        curve = self._measured if self._measured.latest[row] >= 0 else self._running
+        return curve, curve.latest[row]
 
     def follow(self, history: History) -> None:
         """Judge the epochs that came since the last call."""
@@ -233,31 +236,26 @@ class _Judge:
             return
         if not math.isfinite(self._guessing):
             self._guessing = guessing_loss(history)
-        self._number, self._measured = table.epoch.values, table.measured.values
-        valid = table.valid_loss.values[start:stop].tolist()
-        measured, running = table.train_loss.values[start:stop].tolist(), table.running_loss.values[start:stop].tolist()
-        self._train_measured = self._train_measured or any(value == value for value in measured)
-        train = measured if self._train_measured else running
-        for curve, values, counts in ((self._valid, valid, self._valid_count), (self._train, train, self._train_count)):
-            known = [index for index, value in enumerate(values) if value == value]
-            before = len(curve)
-            curve.extend([start + index for index in known], [values[index] for index in known])
-            count = before
-            for value in values:
-                count += value == value
-                counts.append(count)
-        for index in range(stop - start):
-            self._judge_row(start + index, valid[index], measured[index], running[index])
+        self._number, self._evaluated = table.epoch.values, table.measured.values
+        for curve, column in (
+            (self._valid, table.valid_loss),
+            (self._measured, table.train_loss),
+            (self._running, table.running_loss),
+        ):
+            curve.extend(column.values[start:stop].tolist())
+        for row in range(start, stop):
+            self._judge_row(row)
 
-    def _judge_row(self, row: int, valid: float, measured: float, running: float) -> None:
-        position, train = self._valid_count[row] - 1, self._train_count[row] - 1
-        if valid == valid:
-            self._follow_best(position, valid)
-            self._weigh_overfitting(row, position, train)
-        if (self._train.row[train] if train >= 0 else -1) == row:
-            self._weigh_underfitting(row, train, position)
-        evaluated = position + 1 or train + 1
-        self._weigh_divergence(row, evaluated, valid, measured, running)
+    def _judge_row(self, row: int) -> None:
+        position = self._valid.latest[row]
+        train, now = self._train(row)
+        if position >= 0 and self._valid.row[position] == row:
+            self._follow_best(position)
+            self._weigh_overfitting(row, position, train, now)
+        if now >= 0 and train.row[now] == row:
+            self._weigh_underfitting(row, position, train, now)
+        evaluated = position + 1 or now + 1
+        self._weigh_divergence(row)
         if self._diverged.on:
             state: State = "diverged"
             since = self._keep_since(state, row)
@@ -276,7 +274,8 @@ class _Judge:
     def _keep_since(self, state: State, row: int) -> int:
         return self._since[-1] if self.states and self.states[-1] == state else row
 
-    def _follow_best(self, position: int, valid: float) -> None:
+    def _follow_best(self, position: int) -> None:
+        valid = float(self._valid.value.values[position])
         if valid < self._best_value or not self._best:
             self._best_value, best = valid, position
         else:
@@ -319,77 +318,81 @@ class _Judge:
                 back = self._valid.level[position] <= level
         return largest, back
 
-    def _weigh_overfitting(self, row: int, position: int, train: int) -> None:
+    def _weigh_overfitting(self, row: int, position: int, train: Curve, now: int) -> None:
         best = self._best[position]
         self._lowest_level.append(self._lowest_level[-1] if self._lowest_level else (math.nan, math.nan))
         if position < FEWEST - 1:
             return
         rise, back = self._rise(position)
-        fell = train >= 0 and self._train.level[train] < self._train_at_best(position, train)
+        fell = now >= 0 and train.level[now] < self._train_at_best(position, train, now)
         enter = rise > 1 and position >= best + SEVERAL and bool(fell)
         if self._overfit.feed(row, enter=enter, leave=rise < 0.5 or back):
             self._recovered = -1 if self._overfit.on else self._overfit.since
 
-    def _train_at_best(self, position: int, train: int) -> float:
-        """Give the level of the training loss at the best epoch, as known when `train` was its last position."""
-        if position < 0 or train < 0:
-            return math.nan
-        at_best = self._train_count[self._valid.row[self._best[position]]] - 1
+    def _train_at_best(self, position: int, train: Curve, now: int) -> float:
+        """Give the level of the training loss at the best epoch, as known when `now` was its last position."""
+        at_best = train.latest[self._valid.row[self._best[position]]] if position >= 0 else -1
         if at_best < 0:
             return math.nan
         centred = at_best + AROUND_BEST // 2
-        if centred <= train:
-            return self._train.levels[AROUND_BEST][centred]
-        return float(self._train.value.values[at_best])
+        return train.levels[AROUND_BEST][centred] if centred <= now else float(train.value.values[at_best])
 
-    def _slope(self, train: int, over: int = PACE) -> float:
+    def _slope(self, train: Curve, now: int, over: int) -> float:
         """Give the change of the training loss per epoch over the last few evaluated epochs, in nats."""
-        if train < 1:
+        if now < 1:
             return math.nan
-        back = max(0, train - over)
-        level, rows = self._train.level, self._train.row
-        epochs = float(self._number[rows[train]] - self._number[rows[back]])
-        return float(level[train] - level[back]) / (epochs if epochs > 0 else train - back)
+        back = max(0, now - over)
+        epochs = float(self._number[train.row[now]] - self._number[train.row[back]])
+        return (train.level[now] - train.level[back]) / (epochs if epochs > 0 else now - back)
 
-    def _weigh_underfitting(self, row: int, train: int, position: int) -> None:
+    def _weigh_underfitting(self, row: int, position: int, train: Curve, now: int) -> None:
         # The first epochs are looked at, too, so that a run in which nothing is learned is never called fitting.
-        if train < LEVEL - 1 or not self._guessing > 0:
+        if now < LEVEL - 1 or not self._guessing > 0:
             return
-        learned = self._learned(train, position, 0.0)
+        learned = self._learned(position, train.level[now])
         if learned < LEARNED:
             number = float(self._number[row])
             # Where nobody said how long the run will be, it is given as long again as it has had.
             left = max(0.0, self._epochs - number) if self._epochs else number
             # The slower pace of the last few epochs and the last two: what fell from the skies soon stands still.
-            learned = self._learned(train, position, min(0.0, max(self._slope(train), self._slope(train, 2))) * left)
+            pace = min(0.0, max(self._slope(train, now, PACE), self._slope(train, now, 2)))
+            learned = self._learned(position, train.level[now] + pace * left)
         self._underfit.feed(row, enter=learned < LEARNED, leave=learned >= LEARNED)
 
-    def _learned(self, train: int, position: int, change: float) -> float:
+    def _learned(self, position: int, train: float) -> float:
         """Give the share of the way from guessing to the best possible loss that a run has gone, or will have.
 
         The better of the two losses counts: with noisy labels the training loss stays high while all is well.
         """
-        share = (self._guessing - self._train.level[train] - change) / max(self._guessing - self._lowest, 1e-9)
+        share = (self._guessing - train) / max(self._guessing - self._lowest, 1e-9)
         return max(share, 1 - self._valid.level[position] / self._guessing) if position >= 0 else share
 
-    def _weigh_divergence(self, row: int, known: int, valid: float, measured: float, running: float) -> None:
+    def _weigh_divergence(self, row: int) -> None:
         """Ask whether the loss is no number any more, or worse than three times that of guessing: believed at once.
 
         Not measured and not finite look alike in a column; so a loss is missed only where it should be: the running
         loss in a log that has had one, the others at an epoch that was evaluated.
         """
-        self._running_seen = self._running_seen or running == running
-        if self._running_seen:
-            lost = running != running
+        running = _here(self._running, row)
+        measured = _here(self._measured, row)
+        known = max(self._valid.latest[row], self._measured.latest[row]) >= 0
+        if self._running.latest[row] >= 0:
+            lost = running is None
         else:
-            lost = bool(self._measured[row]) and known > 0 and valid != valid and measured != measured
-        here = measured if measured == measured else running
-        if lost or (self._guessing > 0 and here > FAR_ABOVE * self._guessing):
+            lost = bool(self._evaluated[row]) and known and measured is None and _here(self._valid, row) is None
+        loss = running if measured is None else measured
+        if lost or (loss is not None and loss > FAR_ABOVE * self._guessing > 0):
             self._diverged.on = True
             self._diverged.feed(row, enter=False, leave=False)
         else:
-            back = not self._guessing > 0 or here < BACK_FROM_AFAR * self._guessing
+            back = loss is None or not self._guessing > 0 or loss < BACK_FROM_AFAR * self._guessing
             self._diverged.feed(row, enter=False, leave=back)
+
+
+def _here(curve: Curve, row: int) -> float | None:
+    """Give the value at a row of the table, None where there is none."""
+    position = curve.latest[row]
+    return float(curve.value.values[position]) if position >= 0 and curve.row[position] == row else None
 
 
 def _value(values: list[float], position: int) -> float:

@@ -10,16 +10,17 @@ import math
 
 import msgspec
 
-from regtui.core.advice import JUMPY, Settings, advise, number
+from regtui.core.advice import FEW_ROWS, JUMPY, Settings, advise, number, rough, valid_rows
 from regtui.core.history import History
 from regtui.core.judge import FEWEST, Judgement, State, judgement
 from regtui.core.series import FloatArray
 
-FEW_ROWS = 500
-"""Fewer validation rows than this are worth naming as the cause of noise: one row more or less wrong is seen."""
-
 VISIBLE = 0.005
 """A noise under 0.005 nats hides nothing."""
+
+
+STILL = 0.0005
+"""A training loss that changes by less than this in an epoch, in nats, stands still: 2,000 epochs for one nat."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,7 +161,7 @@ def _evidence(history: History, found: Judgement) -> str:
     best = number(table.valid_loss.values[found.best]) if found.best >= 0 else ""
     best_epoch = epoch_number(history, found.best)
     train = number(found.train)
-    noise = f"noise ±{number(found.noise)}" if math.isfinite(found.noise) else "noise not known yet"
+    noise = f"noise ±{rough(found.noise)}" if math.isfinite(found.noise) else "noise not known yet"
     if found.state == "overfitting":
         above = table.valid_loss.values[found.valid_row] - table.valid_loss.values[found.best]
         return (
@@ -171,7 +172,8 @@ def _evidence(history: History, found: Judgement) -> str:
         back = epoch_number(history, found.since)
         return f"validation loss {valid}, back near its best {best} of epoch {best_epoch} since epoch {back} ({noise})"
     if found.state == "underfitting":
-        pace = f"{'falling' if found.slope < 0 else 'rising'} by {number(abs(found.slope))} an epoch"
+        moving = f"{'falling' if found.slope < 0 else 'rising'} by {rough(abs(found.slope))} an epoch"
+        pace = moving if abs(found.slope) >= STILL else "standing still"
         text = f"training loss {train}, guessing costs {number(found.guessing)}; {pace}"
         return f"{text}; validation loss {valid}" if valid else text
     if not valid:
@@ -197,10 +199,10 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
         so_far = f"{found.evaluated} epoch{'s' if found.evaluated > 1 else ''} evaluated"
         gaps.append(f"overfitting: {so_far}, at least {FEWEST} are needed" + (", and the run is over" if over else ""))
     elif found.state == "fitting" and found.noise > max(JUMPY * found.valid, VISIBLE):
-        rows = history.run.environment.get("valid_rows") if history.run else None
-        few = f" ({rows} rows)" if isinstance(rows, int) and rows < FEW_ROWS else ""
+        rows = valid_rows(history)
+        few = f" ({rows} rows)" if rows is not None and rows < FEW_ROWS else ""
         gaps.append(
-            f"a small rise: the validation loss{few} jumps by ±{number(found.noise)} from epoch to epoch, "
+            f"a small rise: the validation loss{few} jumps by ±{rough(found.noise)} from epoch to epoch, "
             f"and a rise under {number(found.threshold)} does not stand out"
         )
     if found.train_row < 0:

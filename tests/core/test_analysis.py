@@ -156,7 +156,7 @@ def test_what_was_overfitting_has_recovered_when_the_loss_is_back() -> None:
     found = analysis.verdict(history)
     assert found.state == "recovered"
     assert found.since_epoch in (31, 32)
-    assert found.advice == "keep dropout 0.4 (since epoch 31); if the loss rises again, stop at epoch 10"
+    assert found.advice == "keep dropout 0.4 (since epoch 31); best so far 0.300 at epoch 10"
 
 
 def test_a_recovered_run_can_overfit_again() -> None:

@@ -2,7 +2,8 @@
 
 Each run below is trained in each framework named beside it, through regtui's own loop, and its log written to
 `NAME-FRAMEWORK.jsonl`. Step records are thinned so that a log stays small; nothing else is left out or changed. What
-a person sees in each curve is in `labels.json`. MNIST is looked for in ../shared/data beside the repository, or where
+a person sees in each curve is in `labels.json`. `python tests/logs/make.py verdicts` writes what regtui says of each log
+into `verdicts.txt`, to be read before it is committed. MNIST is looked for in ../shared/data beside the repository, or where
 REGTUI_CACHE_DIR says. All of it takes about ten minutes on two cores.
 """
 
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from regtui import backends
+from regtui.core import analysis
 from regtui.core.config import RunConfig
-from regtui.core.events import Event, SetKnob, StepEnded, encode_lines
+from regtui.core.events import EpochEnded, Event, SetKnob, StepEnded, decode_lines, encode_lines
+from regtui.core.history import History
 from regtui.datasets import load
 from regtui.loop import train
 
 HERE = Path(__file__).parent
+VERDICTS = HERE / "verdicts.txt"
 MNIST_DIR = Path(os.environ.get("REGTUI_CACHE_DIR") or HERE.parents[2] / "shared" / "data")
 
 STEPS_KEPT = 60
@@ -109,7 +113,7 @@ RUNS: dict[str, Run] = {
         frameworks=TORCH,
     ),
     "plateau-step": Run(
-        given={**DIGITS, "epochs": 12, "lr_policy": "plateau", "plateau_per": "step", "patience": 60},
+        given={**NOISY, "epochs": 12, "lr_policy": "plateau", "plateau_per": "step", "patience": 40},
         frameworks=TORCH,
         every_step=True,
     ),
@@ -130,8 +134,8 @@ def events(run: Run, framework: str, name: str) -> Iterator[Event]:
         while batch is not None:
             yield from batch
             for event in batch:
-                if event.__class__.__name__ == "EpochEnded":
-                    waiting += run.knobs.get(event.epoch, ())  # type: ignore[union-attr]
+                if isinstance(event, EpochEnded):
+                    waiting += run.knobs.get(event.epoch, ())
             try:
                 batch = chunks.send(waiting.pop(0) if waiting else None)
             except StopIteration:
@@ -148,8 +152,32 @@ def thin(found: list[Event], every: bool) -> list[Event]:
     return [event for event in found if not isinstance(event, StepEnded) or id(event) in kept]
 
 
+def verdicts() -> str:
+    """Write what the analysis says of each log at its end, for people to read."""
+    parts = []
+    for path in sorted(HERE.glob("*.jsonl")):
+        history = History()
+        history.apply(decode_lines(path.read_bytes()))
+        found = analysis.verdict(history)
+        ahead = analysis.forecast(history)
+        lines = [
+            f"{path.stem}: {found.words}",
+            found.evidence,
+            found.advice,
+            *(f"cannot judge {gap}" for gap in found.cannot_judge),
+            *(effect.line for effect in analysis.drop_effects(history)),
+            *analysis.meters(history).lines(),
+            *([ahead.line(history.step)] if ahead else []),
+        ]
+        parts.append("\n    ".join(line for line in lines if line))
+    return "\n".join(parts) + "\n"
+
+
 def main(names: list[str]) -> None:
     """Make the runs named, or all of them."""
+    if names == ["verdicts"]:
+        VERDICTS.write_text(verdicts(), encoding="utf-8")
+        return
     for name in names or RUNS:
         run = RUNS[name]
         for framework in run.frameworks:
