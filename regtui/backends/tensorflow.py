@@ -32,6 +32,9 @@ if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorf
 import keras
 import tensorflow as tf
 
+# The user's keras.json may name another type for the optimizer's rate and the layers.
+keras.config.set_floatx("float32")
+
 MOMENTUM = 0.9
 
 Pairs = list[tuple[tf.Tensor, tf.Variable]]
@@ -305,7 +308,6 @@ def _build_model(config: RunConfig, inputs: int, classes: int, knobs: dict[str, 
                 activation="relu",
                 kernel_regularizer=regularizer,
                 kernel_initializer="zeros",
-                # Said here because the user's keras.json may say otherwise; so below.
                 dtype="float32",
             )
         )
