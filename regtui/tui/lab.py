@@ -49,7 +49,7 @@ TALL_ROWS = 20
 ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
 
 
-class EventsArrived(Message):
+class EventsArrived(Message, bubble=False):
     """A source has news; the next such message comes only after these were taken."""
 
 
@@ -74,12 +74,13 @@ class LabScreen(Screen[None]):
         """Where the events of the run on show come from."""
         self.budget = FrameBudget()
         self._config = config
+        self._stage = ""
         self._runs_dir = runs_dir
         self._start_at_once = start
         self._stopping = self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
-        self._open = source is not None
+        self.open = source is not None
         self._begun = time.monotonic()
 
     def compose(self) -> ComposeResult:
@@ -87,7 +88,7 @@ class LabScreen(Screen[None]):
         # Set before there are widgets: each class that changes later styles all of them again.
         self.set_class(self.app.size.width < WIDE, "-narrow", update=False)
         self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
-        self.set_class(not (self._start_at_once or self._open), "-form", update=False)
+        self.set_class(not (self._start_at_once or self.open), "-form", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
         with Horizontal(id="body"):
@@ -102,7 +103,7 @@ class LabScreen(Screen[None]):
             # The import of a framework holds the interpreter's lock for long stretches: the first paint goes before.
             self._focus_curves()
             self.call_after_refresh(self.begin, self._config)
-        elif self._open:
+        elif self.open:
             self._focus_curves()
             self.call_after_refresh(self._frame)
         else:
@@ -125,7 +126,7 @@ class LabScreen(Screen[None]):
         live = LiveRun(config, runs_dir=self._runs_dir)
         live.listen(self._announce)
         self.live = self.source = live
-        self._stopping, self._open = False, True
+        self._stopping, self.open = False, True
         self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
         self.query_one(Form).hold(True)
         self._focus_curves()
@@ -139,6 +140,11 @@ class LabScreen(Screen[None]):
             self.live.send(command)
             if self.is_mounted:
                 self._schedule_frame()
+
+    def send_stop(self, reason: str) -> None:
+        """Tell the living run to end."""
+        self.send(Stop(reason=reason))
+        self.refresh_bindings()
 
     def _announce(self) -> None:
         """Say, from the thread that trains, that there is news; one message is under way at a time."""
@@ -162,7 +168,7 @@ class LabScreen(Screen[None]):
 
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""
-        if self._open and self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
+        if self.open and self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
             self._frame()
 
     def _frame(self) -> None:
@@ -170,9 +176,10 @@ class LabScreen(Screen[None]):
         begun, now = time.thread_time(), time.monotonic()
         self._next_frame = None
         self._news_waiting = False
+        # Asked before the events are taken, so that 'paused' is shown with all that was done until then.
+        self._stage = self.live.stage if self.live else ""
         source = self.source
-        if source is not None and self._open:
-            # Asked before the last events are taken: a run that ended in between is asked again.
+        if source is not None and self.open:
             alive = source.alive
             more = self._take(source, now)
             if more:
@@ -205,7 +212,7 @@ class LabScreen(Screen[None]):
 
     def _finish(self, live: LiveRun) -> None:
         """Let the form go; what could not be set up is said in words."""
-        self._open = False
+        self.open = False
         self.query_one(Form).hold(False)
         self.refresh_bindings()
         if live.problem:
@@ -218,14 +225,12 @@ class LabScreen(Screen[None]):
         """Draw everything that may have changed."""
         form = self.query_one(Form)
         live = self.live
-        if self._paused != self._was_paused:
-            self._was_paused = self._paused
+        paused = self._stage == "paused"
+        if paused != self._was_paused:
+            self._was_paused = paused
             self.refresh_bindings()
         activity = Activity(
-            stage=live.stage if live else "",
-            alive=self.alive,
-            stopping=self._stopping,
-            problem=(live.problem or "") if live else "",
+            stage=self._stage, alive=self.alive, stopping=self._stopping, problem=(live.problem or "") if live else ""
         )
         verdict = analysis.verdict(self.history)
         since = verdict.since_epoch if verdict.state == "overfitting" else None
@@ -271,11 +276,7 @@ class LabScreen(Screen[None]):
 
     def key_name(self, binding: Binding) -> str:
         """Name a key by what it would do now."""
-        return "Resume" if binding.action == "pause" and self._paused else binding.description
-
-    @property
-    def _paused(self) -> bool:
-        return self.live is not None and self.live.stage == "paused"
+        return "Resume" if binding.action == "pause" and self._was_paused else binding.description
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
         """Hide the keys that cannot work now."""
@@ -304,7 +305,7 @@ class LabScreen(Screen[None]):
 
     def action_pause(self) -> None:
         """Pause, or go on."""
-        self.send(Resume() if self._paused else Pause())
+        self.send(Resume() if self.live is not None and self.live.stage == "paused" else Pause())
 
     def action_run_epoch(self) -> None:
         """Run to the end of the epoch."""
@@ -315,8 +316,7 @@ class LabScreen(Screen[None]):
 
         def stop(yes: bool | None) -> None:
             if yes:
-                self.send(Stop(reason="stopped by hand"))
-                self.refresh_bindings()
+                self.send_stop("stopped by hand")
 
         self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)
 

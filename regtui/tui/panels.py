@@ -159,31 +159,33 @@ def _verdict_lines(
     return [clip([*head, span(verdict.evidence)], width), *closing]
 
 
-def number_line(history: History, width: int, *, epoch: int | None = None) -> StyledLine:
-    """Read every series out, at the cursor's epoch or now."""
+def number_lines(history: History, width: int, *, epoch: int | None = None) -> list[StyledLine]:
+    """Read every series out, at the cursor's epoch or now: one row on a narrow screen, two of columns on a wide one."""
     table = history.epochs
     if not len(table):
-        loss = history.steps.loss.last
-        parts = [("step", f"{history.step:>6}", "text"), ("batch loss", number(loss), "running")]
-        return _pairs(parts if len(history.steps) else [], width)
+        early = [("step", f"{history.step:>6}", "text"), ("batch loss", number(history.steps.loss.last), "running")]
+        return [_pairs(early if len(history.steps) else [], width)]
     at = row_of(history, epoch)
     gap = analysis.gap(history)[at]
-    valid, train = table.valid_loss.values[at], table.train_loss.values[at]
     digits = len(str(int(table.epoch.last)))
-    best = analysis.best_epoch(history)
-    best_at = row_of(history, best) if best is not None else None
-    parts = [
+    best, lowest = _best(history)
+    first = [
         ("epoch", f"{int(table.epoch.values[at]):>{digits}}", "strong"),
-        ("valid", number(valid), "valid"),
-        ("train", number(train), "train"),
+        ("valid", number(table.valid_loss.values[at]), "valid"),
+        ("train", number(table.train_loss.values[at]), "train"),
         ("gap", f"{gap:+7.4f}" if gap == gap else f"{'—':>7}", "gap"),
         ("LR", rate(table.learning_rate.values[at]), "rate"),
-        ("accuracy" if width >= WIDE_CURVES else "acc", percent(table.valid_accuracy.values[at]), "valid"),
-        ("best", f"{number(table.valid_loss.values[best_at])} @{best}" if best_at is not None else "—", "best"),
+        ("acc", percent(table.valid_accuracy.values[at]), "valid"),
+    ]
+    second = [
+        ("best", f"{number(lowest)} @{best}" if best is not None else "—", "valid"),
         ("running", number(table.running_loss.values[at]), "running"),
         ("penalty", number(table.penalty.values[at]), "penalty"),
+        ("train acc", percent(table.train_accuracy.values[at]), "train"),
     ]
-    return _pairs(parts, width)
+    if width < WIDE_CURVES:
+        return [_pairs(first + second, width)]
+    return [_pairs(first, width), _pairs(second, width)]
 
 
 def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:

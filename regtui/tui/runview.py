@@ -11,11 +11,15 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
-from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, meter_lines, number_line
+from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, meter_lines, number_lines
 from regtui.tui.plot import Plot
 
 KEPT_LINES = 500
 """Lines of the event log that can be scrolled back to."""
+
+
+COMPARISON_WIDTH = 38
+"""Cells of the comparison, as in the stylesheet."""
 
 
 class EventLog(VerticalScroll, can_focus=False):
@@ -70,7 +74,7 @@ class RunView(Vertical):
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
         """Show a run as it stands."""
         numbers = self.query_one("#numbers", Canvas)
-        numbers.show([number_line(history, numbers.content_size.width, epoch=view.cursor)])
+        numbers.show(number_lines(history, self.content_size.width, epoch=view.cursor))
         self._draw_meters(history, view.ghost)
         self._draw_comparison(history, view.ghost)
         self.query_one(Plot).draw(history, view, preview)
@@ -87,7 +91,8 @@ class RunView(Vertical):
         wide = self.content_size.width >= WIDE_CURVES
         comparison.display = ghost is not None and wide and bool(len(history.epochs))
         if ghost is not None and comparison.display:
-            comparison.show(comparison_lines(history, ghost, comparison.content_size.width))
+            # Not its own width, which is not known before it is laid out for the first time.
+            comparison.show(comparison_lines(history, ghost, COMPARISON_WIDTH))
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""

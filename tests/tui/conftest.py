@@ -1,7 +1,8 @@
 """What the tests of the app share: the app on small real runs, and waiting without sleeping."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from regtui.core.history import History
 from regtui.session import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas
+from regtui.tui.form import Form
 
 SMALL: dict[str, Any] = {
     "dataset": "digits", "train_rows": 200, "hidden": (16,), "batch_size": 50, "epochs": 6, "learning_rate": 0.01,
@@ -31,6 +33,21 @@ class Lab:
         self.app = app
         self.pilot = pilot
 
+    def find(self, selector: str) -> Any:
+        """A widget of the lab."""
+        return self.app.lab.query_one(selector)
+
+    @property
+    def config(self) -> RunConfig:
+        """What the form makes."""
+        made = self.app.lab.query_one(Form).config
+        assert made is not None
+        return made
+
+    def row(self, field: str) -> str:
+        """The text of a field's row, as one line."""
+        return " ".join(self.shown(f"#row-{field}").split())
+
     @property
     def history(self) -> History:
         return self.app.lab.history
@@ -46,7 +63,8 @@ class Lab:
         """Let messages run until something holds."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not condition():
-                await self.pilot.pause()
+                # Not `pause()`: that waits for an idle processor, up to a second a time while a run trains.
+                await self.pilot.pause(0.01)
 
     async def finished(self) -> None:
         """Let the run come to its end, and the screen take it in."""
@@ -88,7 +106,24 @@ def app(config: RunConfig, runs_dir: Path) -> RegtuiApp:
     return RegtuiApp(config, runs_dir=runs_dir)
 
 
-def logged(runs_dir: Path) -> list[list[Event]]:
-    """The events of each log in the runs folder, oldest first."""
-    logs = sorted(runs_dir.glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
-    return [LogSource(path).poll() for path in logs]
+@pytest.fixture
+def drive() -> Callable[..., AbstractAsyncContextManager[Lab]]:
+    """Open an app on a screen of some size, as a `Lab`."""
+
+    @asynccontextmanager
+    async def open_on(app: RegtuiApp, size: tuple[int, int] = (140, 40), **given: Any) -> AsyncIterator[Lab]:
+        async with app.run_test(size=size, **given) as pilot:
+            yield Lab(app, pilot)
+
+    return open_on
+
+
+@pytest.fixture
+def logged(runs_dir: Path) -> Callable[[], list[list[Event]]]:
+    """Read the events of each log in the runs folder, oldest first."""
+
+    def read() -> list[list[Event]]:
+        logs = sorted(runs_dir.glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
+        return [LogSource(path).poll() for path in logs]
+
+    return read

@@ -18,7 +18,7 @@ from regtui.tui.panels import (
     event_line,
     meter_lines,
     number,
-    number_line,
+    number_lines,
     percent,
     rate,
     state_of,
@@ -147,24 +147,24 @@ def test_a_failed_run_gives_its_reason_in_place_of_a_verdict() -> None:
 
 def test_the_numbers_are_those_of_the_newest_epoch_or_of_the_cursor() -> None:
     history = history_of(TURNING, FALLING)
-    assert text_of(number_line(history, 120)).split()[:8] == [
+    assert text_of(number_lines(history, 120)[0]).split()[:8] == [
         "epoch", "12", "valid", "0.5500", "train", "0.0300", "gap", "+0.5200",
     ]  # fmt: skip
-    assert text_of(number_line(history, 120, epoch=6)).split()[:4] == ["epoch", "6", "valid", "0.3000"]
-    assert "best 0.3000 @6" in text_of(number_line(history, 120))
+    assert text_of(number_lines(history, 120, epoch=6)[0]).split()[:4] == ["epoch", "6", "valid", "0.3000"]
+    assert "best 0.3000 @6" in text_of(number_lines(history, 120)[1])
 
 
 @pytest.mark.parametrize("width", range(1, 120, 7))
 def test_numbers_that_do_not_fit_whole_are_left_out(width: int) -> None:
-    line = text_of(number_line(history_of(TURNING, FALLING), width)).rstrip()
-    assert len(line) <= width
-    assert not line.endswith(("0.", "+", "valid", "train"))
+    for line in map(text_of, number_lines(history_of(TURNING, FALLING), width)):
+        assert len(line.rstrip()) <= width
+        assert not line.rstrip().endswith(("0.", "+", "valid", "train"))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1234567, 9.99999, 12.345, 123.4, 1e5, -0.5, math.nan, math.inf])
 def test_a_loss_takes_the_same_room_whatever_it_is(value: float) -> None:
     assert len(number(value)) in {6, 7}
-    assert len(number(math.nan)) == len(number(0.1)) == len(number(12.0)) + 0 == 6
+    assert len(number(math.nan)) == len(number(0.1)) == len(number(12.0)) == 6
 
 
 def test_what_was_not_measured_is_a_dash() -> None:

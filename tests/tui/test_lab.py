@@ -1,0 +1,381 @@
+"""The lab, driven with real frameworks: start, watch, turn knobs, stop, start again."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regtui.core.config import RunConfig
+from regtui.core.events import Changed, EpochEnded, Event, RunEnded, RunStarted
+from regtui.tui.app import RegtuiApp
+from regtui.tui.dialogs import Question
+from regtui.tui.lab import EventsArrived
+
+Logs = Callable[[], list[list[Event]]]
+
+
+def long_app(config: RunConfig, runs_dir: Path, **given: Any) -> RegtuiApp:
+    """The app with a run that ends only when it is told to."""
+    import msgspec
+
+    return RegtuiApp(msgspec.structs.replace(config, epochs=1_000_000, **given), runs_dir=runs_dir)
+
+
+async def test_a_tensorflow_run_with_l2_dropout_and_plateau_from_choice_to_second_start(
+    drive: Any, runs_dir: Path, logged: Logs
+) -> None:
+    small = RunConfig.create(
+        framework="torch", dataset="digits", train_rows=200, hidden=(16,), batch_size=50, learning_rate=0.01
+    )
+    app = long_app(small, runs_dir)
+    async with drive(app, (140, 44)) as lab:
+        await lab.choose("framework", "tensorflow")
+        await lab.put("l2", "0.001")
+        await lab.put("dropout", "0.25")
+        await lab.choose("lr_policy", "plateau")
+        await lab.press("ctrl+r")
+        await lab.until(lambda: "importing tensorflow" in lab.shown("#status"))
+        await lab.until(lambda: len(lab.history.epochs) >= 3)
+        await lab.until(lambda: "validation" in lab.shown("#plot"))
+        for name in ("train", "learning rate", "LR 0.01"):
+            assert name in lab.shown("#plot")
+        for part in ("training", "tensorflow", "digits", "cpu", "/1000000", "steps/s", "left"):
+            assert part in lab.shown("#status")
+        assert "plateau" in lab.shown("#meters")
+        assert float(lab.shown("#numbers").split("penalty")[1].split()[0]) > 0
+
+        await lab.press("space")
+        await lab.until(lambda: "paused" in lab.shown("#status"))
+        held = lab.history.step
+        assert "Resume" in lab.shown("#keys")
+        await lab.press("s")
+        await lab.until(lambda: lab.history.step > held and "paused" in lab.shown("#status"))
+        assert lab.history.step == lab.history.epochs.step.last
+        await lab.press("space")
+        await lab.until(lambda: "training" in lab.shown("#status"))
+
+        await lab.press("x")
+        assert isinstance(app.screen, Question)
+        await lab.press("y")
+        await lab.finished()
+        assert "stopped" in lab.shown("#status")
+        assert "stopped" in lab.shown("#events-text")
+        stopped_at = lab.history.epochs.epoch.last
+
+        await lab.put("epochs", "3")
+        await lab.press("ctrl+r")
+        await lab.finished()
+        assert "finished" in lab.shown("#status")
+        assert "epoch 3/3" in lab.shown("#status")
+        assert "previous" in lab.shown("#comparison")
+
+    first, second = logged()
+    started = first[0]
+    assert isinstance(started, RunStarted)
+    assert (started.config.framework, started.config.l2, started.config.dropout) == ("tensorflow", 0.001, 0.25)
+    assert (started.config.lr_policy, started.config.patience) == ("plateau", 200)
+    assert isinstance(first[-1], RunEnded)
+    assert (first[-1].status, first[-1].epoch) == ("stopped", stopped_at)
+    assert isinstance(second[-1], RunEnded)
+    assert second[-1].status == "finished"
+
+
+async def test_start_trains_at_once_and_the_log_holds_what_the_screen_shows(
+    drive: Any, config: RunConfig, runs_dir: Path, logged: Logs
+) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        (events,) = logged()
+        epochs = [event for event in events if isinstance(event, EpochEnded)]
+        assert len(epochs) == len(lab.history.epochs) == 6
+        assert f"valid {epochs[-1].valid.loss:.4f}" in lab.shown("#numbers")  # type: ignore[union-attr]
+        assert "finished" in lab.shown("#status")
+
+
+async def test_one_message_of_news_is_under_way_at_a_time(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = long_app(config, runs_dir)
+    trail: list[int] = []
+
+    def note(message: object) -> None:
+        if isinstance(message, EventsArrived):
+            trail.append(app.lab.budget.frames)
+
+    async with drive(app, message_hook=note) as lab:
+        await lab.press("ctrl+r")
+        await lab.until(lambda: len(trail) >= 8)
+        app.lab.send_stop("enough")
+        await lab.finished()
+    # Between two pieces of news the screen has taken the first in, in a frame.
+    assert all(before < after for before, after in pairwise(trail))
+
+
+async def test_quitting_asks_while_a_run_lives_and_then_writes_its_end(
+    drive: Any, config: RunConfig, runs_dir: Path, logged: Logs
+) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.press("ctrl+r")
+        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.press("q")
+        assert isinstance(app.screen, Question)
+        await lab.press("n")
+        assert not isinstance(app.screen, Question)
+        assert app.lab.alive
+        await lab.press("q", "y")
+        await lab.until(lambda: app._exit)
+    (events,) = logged()
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].status == "stopped"
+
+
+async def test_quitting_without_a_run_does_not_ask(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app) as lab:
+        await lab.press("escape", "q")
+        await lab.until(lambda: app._exit)
+
+
+async def test_an_app_that_is_closed_from_outside_leaves_a_whole_log(
+    drive: Any, config: RunConfig, runs_dir: Path, logged: Logs
+) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.press("ctrl+r")
+        await lab.until(lambda: len(lab.history.epochs) > 0)
+        live = app.lab.live
+        app.exit()
+    assert live is not None
+    assert live.wait(10)
+    (events,) = logged()
+    assert isinstance(events[-1], RunEnded)
+
+
+async def test_data_that_is_not_there_is_said_in_words_and_the_app_lives_on(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = RegtuiApp(config, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.put("dataset", "nowhere.npz")
+        await lab.press("ctrl+r")
+        await lab.finished()
+        assert "nowhere.npz" in lab.shown("#verdict")
+        assert "could not start" in lab.shown("#status")
+        await lab.put("dataset", "digits")
+        await lab.press("ctrl+r")
+        await lab.finished()
+        assert "finished" in lab.shown("#status")
+        assert "nowhere" not in lab.shown("#verdict")
+
+
+async def test_a_runs_folder_that_cannot_be_written_is_said_before_anything_is_imported(
+    drive: Any, config: RunConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "runs").write_text("a file, not a folder")
+    app = RegtuiApp(config, runs_dir=tmp_path / "runs")
+    async with drive(app) as lab:
+        await lab.press("escape", "ctrl+r")
+        await lab.finished()
+        assert "could not start" in lab.shown("#status")
+        assert "runs" in lab.shown("#verdict")
+
+
+async def test_knobs_turn_from_keys_and_from_the_form_while_the_rest_is_locked(
+    drive: Any, config: RunConfig, runs_dir: Path, logged: Logs
+) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.press("ctrl+r")
+        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.press("left_square_bracket")
+        await lab.until(lambda: len(lab.history.changes) == 1)
+        await lab.press("space")
+        await lab.until(lambda: "paused" in lab.shown("#status"))
+        await lab.put("l2", "0.01")
+        await lab.press("enter")
+        await lab.until(lambda: len(lab.history.changes) == 2)
+        await lab.until(lambda: "L2 0 → 0.01  by hand" in lab.shown("#events-text"))
+
+        lab.find("#field-batch_size").focus()
+        await lab.press("9", "backspace")
+        await lab.pilot.pause()
+        assert lab.find("#field-batch_size").value == "50"
+        assert "locked while the run lives" in lab.shown("#hint")
+        await lab.press("escape")
+        app.lab.send_stop("enough")
+        await lab.finished()
+        await lab.put("batch_size", "20")
+        assert lab.config.batch_size == 20
+    (events,) = logged()
+    changes = [(event.what, event.old, event.new, event.cause) for event in events if isinstance(event, Changed)]
+    assert changes == [("learning_rate", 0.01, 0.005, "user"), ("l2", 0.0, 0.01, "user")]
+
+
+async def test_a_wrong_knob_is_explained_and_not_sent(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.press("ctrl+r")
+        await lab.press("space")
+        await lab.until(lambda: "paused" in lab.shown("#status"))
+        await lab.put("dropout", "1.5")
+        await lab.press("enter")
+        assert "must be" in lab.row("dropout")
+        app.lab.send_stop("enough")
+        await lab.finished()
+        assert not lab.history.changes
+
+
+async def test_the_cursor_reads_any_epoch_and_leaves_with_escape(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        valid = lab.history.epochs.valid_loss.values
+        await lab.press("home")
+        assert lab.shown("#numbers").split()[:4] == ["epoch", "1", "valid", f"{valid[0]:.4f}"]
+        assert "at epoch 1:" in lab.shown("#verdict")
+        await lab.press("right")
+        assert lab.shown("#numbers").split()[1] == "2"
+        await lab.press("end", "left")
+        assert lab.shown("#numbers").split()[1] == "5"
+        await lab.press("escape")
+        assert lab.shown("#numbers").split()[1] == "6"
+        assert "at epoch" not in lab.shown("#verdict").split(":")[0]
+
+
+async def test_a_click_on_the_curves_sets_the_cursor(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        plot = lab.find("#plot")
+        await lab.pilot.click("#plot", offset=(plot.size.width // 2, 5))
+        assert app.lab.view.cursor is not None
+        assert 1 < app.lab.view.cursor < 6
+
+
+async def test_the_view_changes_by_key(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        await lab.press("l")
+        assert "log" in lab.shown("#plot").splitlines()[0]
+        await lab.press("l", "g")
+        assert "gap" in lab.shown("#plot")
+        await lab.press("g")
+        assert "weight norms" in lab.shown("#plot")
+        await lab.press("z")
+        assert app.lab.view.zoom == "half"
+        await lab.press("m")
+        assert "smoothed" in lab.shown("#plot")
+        await lab.press("p")
+        assert app.lab.view.show_penalty
+
+
+async def test_keys_that_cannot_work_are_hidden(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.press("escape")
+        await lab.until(lambda: "Form" in lab.shown("#keys"))
+        assert "Start" in lab.shown("#keys")
+        for name in ("Pause", "Stop", "Zoom", "LR"):
+            assert name not in lab.shown("#keys")
+        await lab.press("ctrl+r")
+        await lab.until(lambda: "Pause" in lab.shown("#keys"))
+        assert "Start" not in lab.shown("#keys")
+        await lab.until(lambda: "Zoom" in lab.shown("#keys"))
+        app.lab.send_stop("enough")
+        await lab.finished()
+        await lab.until(lambda: "Start" in lab.shown("#keys"))
+
+
+async def test_a_click_on_the_start_button_and_on_a_key_do_what_they_say(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.pilot.click("#go")
+        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.pilot.click("#keys", offset=(3, 0))
+        await lab.until(lambda: "paused" in lab.shown("#status"))
+        await lab.pilot.click("#go")
+        assert isinstance(app.screen, Question)
+        await lab.pilot.click("#yes")
+        await lab.finished()
+
+
+async def test_the_run_before_stays_as_a_ghost_and_is_compared(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app, (140, 44)) as lab:
+        await lab.finished()
+        best = lab.history.epochs.valid_loss.values.min()
+        await lab.put("dropout", "0.5")
+        await lab.press("ctrl+r")
+        await lab.finished()
+        assert "previous" in lab.shown("#plot")
+        assert f"{best:.4f}" in lab.shown("#comparison")
+        assert "Dropout 0.5 (was 0)" in lab.shown("#comparison")
+
+
+async def test_a_recorded_run_is_watched_read_only(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    from regtui.session import LogSource
+
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        curves = lab.shown("#plot")
+        assert app.lab.live is not None
+        path = app.lab.live.log_path
+    watching = RegtuiApp(RunConfig.create(), source=LogSource(path), runs_dir=runs_dir)
+    async with drive(watching) as lab:
+        await lab.until(lambda: len(lab.history.epochs) == 6)
+        await lab.until(lambda: lab.shown("#plot") == curves)
+        assert "finished" in lab.shown("#status")
+        await lab.press("ctrl+r")
+        assert watching.lab.live is None
+        assert "Start" not in lab.shown("#keys")
+
+
+async def test_a_log_that_grows_is_followed(drive: Any, config: RunConfig, runs_dir: Path, tmp_path: Path) -> None:
+    from regtui.core.events import encode
+    from regtui.session import LogSource
+
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        assert app.lab.live is not None
+        events = LogSource(app.lab.live.log_path).poll()
+    half = next(at for at, event in enumerate(events) if isinstance(event, EpochEnded) and event.epoch == 3) + 1
+    growing = tmp_path / "events.jsonl"
+    growing.write_bytes(b"".join(encode(event) for event in events[:half]))
+    watching = RegtuiApp(RunConfig.create(), source=LogSource(growing), runs_dir=runs_dir)
+    async with drive(watching) as lab:
+        await lab.until(lambda: len(lab.history.epochs) == 3)
+        with growing.open("ab") as log:
+            log.write(b"".join(encode(event) for event in events[half:]))
+        await lab.until(lambda: len(lab.history.epochs) == 6)
+        await lab.until(lambda: "finished" in lab.shown("#status"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+async def test_form_and_curves_take_turns_when_narrow_and_stand_side_by_side_when_wide(
+    drive: Any, app: RegtuiApp, size: tuple[int, int]
+) -> None:
+    async with drive(app, size) as lab:
+        wide = size[0] >= 110
+        assert (lab.find("#form").display, lab.find("#run").display) == (True, wide)
+        await lab.press("escape")
+        assert (lab.find("#form").display, lab.find("#run").display) == (wide, True)
+        await lab.press("f")
+        assert (lab.find("#form").display, lab.find("#run").display) == (True, wide)
+
+
+async def test_the_help_explains_keys_curves_words_and_fields(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app) as lab:
+        await lab.press("escape", "question_mark")
+        await lab.pilot.pause()
+        page = app.screen.query_one("#help-text")
+        await lab.until(lambda: "Keys" in page.text)
+        for part in ("Halve the learning rate.", "validation loss", "The gap", "2 × l2", "Dropout", "Momentum"):
+            assert part in page.text
+        await lab.press("escape")
+        assert app.screen is app.lab
