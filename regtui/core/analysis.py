@@ -1,7 +1,8 @@
 """What can be worked out from a History: gap, best epoch, verdict, drops, patience, what is to come, time left.
 
 The public face of the analysis; each function is a pure function of the History. Losses are in nats, times in
-seconds, speeds in steps a second.
+seconds, speeds in steps a second. Sums of numbers near the largest float overflow to infinity, which compares as it
+should: nobody is warned of it.
 """
 
 import math
@@ -30,6 +31,7 @@ SPEED_RECORDS = 4096
 """Newest step records that the speed is taken from: enough to be steady, few enough to follow a change."""
 
 
+@np.errstate(all="ignore")
 def gap(history: History) -> FloatArray:
     """Give the generalisation gap of each epoch, validation loss minus training loss, NaN where one is missing.
 
@@ -52,14 +54,15 @@ def best_epoch(history: History) -> int | None:
     return None if row is None else epoch_number(history, row)
 
 
+@np.errstate(all="ignore")
 def noise(history: History) -> float:
     """Estimate the standard deviation of the validation loss from one epoch to the next, now; see `curve.spread`."""
     values = history.epochs.valid_loss.values[-8 * RECENT :]
     values = values[np.isfinite(values)]
-    with np.errstate(all="ignore"):
-        return spread(np.diff(values[-RECENT - 1 :]))
+    return spread(np.diff(values[-RECENT - 1 :]))
 
 
+@np.errstate(all="ignore")
 def steps_per_second(history: History) -> float | None:
     """Give the training speed, the first steps and their compile time left out; None while it cannot be known.
 
@@ -95,11 +98,13 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> float | None:
     return middle if math.isfinite(middle) and middle > 0 else None
 
 
+@np.errstate(all="ignore")
 def eta_seconds(history: History, now: float) -> float | None:
     """Estimate the seconds until the run has made all its steps; None for a run that is over or cannot say.
 
     Steps left over the present speed, plus an evaluation for each epoch left, less the time passed since the newest
-    record (`now`, in seconds since the epoch of Unix, on the clock of the machine that trains).
+    record (`now`, in seconds since the epoch of Unix, on the clock of the machine that trains); but no more than a
+    second or an evaluation of it, since a run that says nothing for longer is paused or stuck.
     """
     if history.status != "running" or history.config is None:
         return None
@@ -107,12 +112,13 @@ def eta_seconds(history: History, now: float) -> float | None:
     if speed is None or not math.isfinite(total):
         return None
     left = max(0.0, total - history.step)
-    evaluation = history.epochs.evaluate_seconds.values[-RECENT:]
-    evaluation = evaluation[np.isfinite(evaluation)]
+    evaluations = history.epochs.evaluate_seconds.values[-RECENT:]
+    evaluations = evaluations[np.isfinite(evaluations)]
+    evaluation = float(np.median(evaluations)) if len(evaluations) else 0.0
     epochs_left = max(0.0, history.config.epochs - len(history.epochs))
-    seconds = left / speed + (float(np.median(evaluation)) * epochs_left if len(evaluation) else 0.0)
+    seconds = left / speed + evaluation * epochs_left
     latest = max(
-        (time for time in (history.steps.time.last, history.epochs.time.last) if math.isfinite(time)), default=math.nan
+        (time for time in (history.steps.time.last, history.epochs.time.last) if math.isfinite(time)), default=now
     )
-    since = now - latest
-    return max(0.0, seconds - since) if 0 < since < seconds else seconds
+    passed = min(max(0.0, now - latest), max(1.0, evaluation))
+    return max(0.0, seconds - passed)

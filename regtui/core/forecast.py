@@ -12,6 +12,9 @@ from regtui.core.rates import RateDrop, Schedule
 from regtui.core.schedules import make_schedule, preview_drops
 from regtui.core.series import FloatArray
 
+MOST_STEPS = 1e15
+"""Beyond this a float no longer counts every step, and no run has as many."""
+
 
 class Forecast(msgspec.Struct, frozen=True, kw_only=True):
     """The learning rate from the newest step to the end of the run, as far as it is known."""
@@ -60,7 +63,7 @@ def forecast(history: History, points: int = 200) -> Forecast | None:
     drawn at its present rate, since nobody knows when it will fire.
     """
     config, per_epoch, total = history.config, history.steps_per_epoch, history.total_steps
-    if config is None or not math.isfinite(total) or total < 1:
+    if config is None or not 1 <= total <= MOST_STEPS:
         return None
     plan = _plans.get(history.epochs)
     if plan is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from regtui.core.advice import number
 from regtui.core.fields import ConfigError
+from regtui.core.forecast import MOST_STEPS
 from regtui.core.history import EpochColumns, History
 from regtui.core.rates import PlateauMeter, Schedule
 from regtui.core.schedules import make_schedule
@@ -65,6 +66,7 @@ def _plateau_line(meter: PlateauMeter) -> str:
     return line
 
 
+@np.errstate(all="ignore")
 def meters(history: History) -> Meters:
     """Work out how far patience is used up at the newest record.
 
@@ -132,7 +134,7 @@ def _plateau(history: History) -> tuple[PlateauMeter | None, str]:
     replay = _replays.get(history.epochs)
     if replay is None:
         per_epoch = history.steps_per_epoch
-        if not math.isfinite(per_epoch):
+        if not 0 < per_epoch <= MOST_STEPS:
             return None, ""
         try:
             schedule = make_schedule(config, steps_per_epoch=max(1, round(per_epoch)))

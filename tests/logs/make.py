@@ -1,10 +1,10 @@
 """Make the labelled logs of this folder from real runs: `python tests/logs/make.py [NAME ...]`.
 
 Each run below is trained in each framework named beside it, through regtui's own loop, and its log written to
-`NAME-FRAMEWORK.jsonl`. Step records are thinned so that a log stays small; nothing else is left out or changed. What
-a person sees in each curve is in `labels.json`. `python tests/logs/make.py verdicts` writes what regtui says of each log
-into `verdicts.txt`, to be read before it is committed. MNIST is looked for in ../shared/data beside the repository, or where
-REGTUI_CACHE_DIR says. All of it takes about ten minutes on two cores.
+`NAME-FRAMEWORK.jsonl`. Step records are thinned so that a log stays small; nothing else is left out or changed.
+MNIST is looked for in ../shared/data beside the repository, or where REGTUI_CACHE_DIR says. All of it takes about ten
+minutes on two cores. What a person sees in each curve is in `labels.json`. `python tests/logs/make.py verdicts` writes
+what regtui says of each log into `verdicts.txt`, to be read before it is committed.
 """
 
 import os
