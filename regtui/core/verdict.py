@@ -169,8 +169,7 @@ def _evidence(history: History, found: Judgement) -> str:
             f"while training loss went {number(found.train_at_best)} → {train}"
         )
     if found.state == "recovered":
-        back = epoch_number(history, found.since)
-        return f"validation loss {valid}, back near its best {best} of epoch {best_epoch} since epoch {back} ({noise})"
+        return f"validation loss {valid}, down again to near its best {best} of epoch {best_epoch} ({noise})"
     if found.state == "underfitting":
         moving = f"{'falling' if found.slope < 0 else 'rising'} by {rough(abs(found.slope))} an epoch"
         pace = moving if abs(found.slope) >= STILL else "standing still"
