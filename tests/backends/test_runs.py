@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -112,3 +113,27 @@ def test_the_default_lab_shows_overfitting_and_dropout_its_remedy(framework, log
     assert len(losses) == 60
     risen = losses[-1] / min(losses) - 1
     assert risen <= 0.15 if dropout else risen >= 0.25
+
+
+def test_a_rate_far_too_large_ends_as_diverged(framework, log, digits):
+    config = config_of(framework, optimizer="sgd", learning_rate=1000.0, dropout=0.0, l2=0.0)
+    events = log(config, digits)
+    assert events[-1].status == "diverged"
+    assert f"step {events[-1].step}, learning rate 1000" in events[-1].reason
+    assert not any(isinstance(event, EpochEnded) for event in events)
+
+
+def test_keep_going_draws_gaps_after_divergence(framework, log, digits):
+    config = config_of(framework, optimizer="sgd", learning_rate=1e6, l2=1.0, keep_going=True, epochs=2)
+    events = log(config, digits)
+    assert events[-1].status == "finished"
+    assert b'"loss":null' in encode_lines(events)
+
+
+@pytest.mark.parametrize("given", [{"hidden": ()}, {"hidden": (3, 4, 5, 6)}, {"batch_size": 5000}, {"batch_size": 1}])
+def test_nets_and_batches_of_any_shape_train(framework, log, digits, given):
+    rows = {"features": digits.train.features[:130], "labels": digits.train.labels[:130]}
+    data = replace(digits, train=replace(digits.train, **rows))
+    events = log(config_of(framework, epochs=2, **given), data)
+    assert events[-1].status == "finished"
+    assert len([event for event in events if isinstance(event, EpochEnded)]) == 2
