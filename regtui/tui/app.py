@@ -46,6 +46,7 @@ class RegtuiApp(App[None]):
     ) -> None:
         super().__init__()
         Canvas.ascii_only = ascii_only
+        self.set_class(ascii_only, "-ascii")
         self.lab = LabScreen(config, runs_dir=runs_dir, start=start, source=source, ghost=ghost)
         for theme in THEMES:
             self.register_theme(theme)

@@ -302,15 +302,17 @@ class Form(Vertical):
         elif name:
             field = fields()[name]
             text = field.hint
-            more = "range: " + field.range_text() if field.kind in {"number", "integer"} else ""
+            more = field.range_text() if field.kind in {"number", "integer"} else ""
             if self._locked:
                 more = "enter turns it now" if field.live else "locked while the run lives"
         else:
             text, more = "", ""
-        lines = [(span(part, "label"),) for part in wrap(text, max(canvas.content_size.width, 8))]
-        if more:
-            lines += [(span(part, "muted"),) for part in wrap(more, max(canvas.content_size.width, 8))]
-        canvas.show(lines)
+        width, height = max(canvas.content_size.width, 8), canvas.content_size.height
+        rows = [span(part, "label") for part in wrap(text, width)]
+        # Whether a field is locked must be seen: the hint gives way, not the word on that.
+        closing = [span(part, "muted") for part in wrap(more, width)]
+        room = max(height - len(closing), 1)
+        canvas.show([(row,) for row in [*rows[:room], *closing][: max(height, 1)]])
 
 
 class Heading(Canvas):

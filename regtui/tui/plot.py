@@ -19,8 +19,16 @@ class Plot(Canvas, can_focus=True):
             super().__init__()
             self.column = column
 
+    _drawn: tuple[History, View, RunConfig | None] | None = None
+
+    def on_resize(self) -> None:
+        """Draw for the new size: the rows below take room when there is a patience to meter."""
+        if self._drawn is not None:
+            self.draw(*self._drawn)
+
     def draw(self, history: History, view: View, preview: RunConfig | None = None) -> None:
         """Show a run; costs nothing while the widget cannot be seen."""
+        self._drawn = history, view, preview
         width, height = self.content_size
         if self.is_on_screen and width and height:
             self.show(draw(history, width, height, view, preview=preview))

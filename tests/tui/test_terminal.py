@@ -1,0 +1,189 @@
+"""The app in a real pseudo-terminal, as a process of its own, read through a terminal emulator."""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyte
+import pytest
+
+from regtui.core.events import RunEnded
+from regtui.session import LogSource
+
+PATIENCE_SECONDS = 60
+
+SMALL = ["--dataset", "digits", "--train-rows", "200", "--hidden", "16", "--batch-size", "50"]
+
+
+class Terminal:
+    """A process on a pseudo-terminal, and the screen that it draws."""
+
+    def __init__(self, command: list[str], size: tuple[int, int], **environment: str) -> None:
+        self.screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self.screen)
+        self._fd, other = pty.openpty()
+        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
+        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            env.pop(name, None)
+        self.process = subprocess.Popen(
+            command, stdin=other, stdout=other, stderr=other, env=env, start_new_session=True, close_fds=True
+        )
+        os.close(other)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.screen.display)
+
+    def read(self, seconds: float) -> None:
+        """Draw what comes within some time."""
+        ready, _, _ = select.select([self._fd], [], [], seconds)
+        if ready:
+            try:
+                self._stream.feed(os.read(self._fd, 65536))
+            except OSError:
+                # The other side has closed: the process is going.
+                time.sleep(0.01)
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain; the screen is:\n{self.text}"
+            self.read(0.05)
+
+    def press(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def close(self) -> None:
+        os.close(self._fd)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def open_one(*options: str, size: tuple[int, int] = (80, 24), **environment: str) -> Terminal:
+        command = [sys.executable, "-m", "regtui", "--runs-dir", str(tmp_path / "runs"), *options]
+        opened.append(Terminal(command, size, **environment))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()
+
+
+def end_of_the_run(runs_dir: Path) -> Any:
+    (path,) = runs_dir.glob("*/events.jsonl")
+    return LogSource(path).poll()[-1]
+
+
+def test_at_80x24_a_run_is_started_watched_and_left(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    lab = terminal("--framework", "torch", *SMALL, "--epochs", "1000000")
+    lab.until(lambda: "ctrl+r starts a run" in lab.text and "Dropout" in lab.text)
+    lab.press("\x12")
+    lab.until(lambda: "validation" in lab.text and "train" in lab.text and "LR" in lab.text)
+    lab.until(lambda: "training" in lab.screen.display[0] and "/1000000" in lab.screen.display[0])
+    assert "epoch" in lab.screen.display[0]
+    assert any(0x2800 < ord(sign) < 0x2900 for sign in lab.text)
+    lab.press("q")
+    lab.until(lambda: "Stop it and quit?" in lab.text)
+    lab.press("y")
+    lab.until(lambda: lab.process.poll() is not None)
+    assert lab.process.returncode == 0
+    end = end_of_the_run(tmp_path / "runs")
+    assert isinstance(end, RunEnded)
+    assert end.status == "stopped"
+
+
+def test_what_a_framework_prints_is_in_the_event_log_and_not_on_the_screen(
+    terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    lab = terminal("--framework", "tensorflow", "--start", *SMALL, "--epochs", "2", size=(140, 40))
+    lab.until(lambda: "finished" in lab.screen.display[0])
+    events = LogSource(next((tmp_path / "runs").glob("*/events.jsonl"))).poll()
+    printed = [event.text for event in events if getattr(event, "level", "") == "output"]
+    lab.press("q")
+    lab.until(lambda: lab.process.poll() is not None)
+    assert lab.process.returncode == 0
+    # TensorFlow says on file descriptor 2 what it has found of CPUs and GPUs.
+    assert printed
+    above = "\n".join(lab.screen.display[:30])
+    assert not any(line[:30] in above for line in printed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_run_with_its_name_in_the_log(
+    terminal: Callable[..., Terminal], tmp_path: Path, number: signal.Signals
+) -> None:
+    lab = terminal("--framework", "torch", "--start", *SMALL, "--epochs", "1000000")
+    lab.until(lambda: "validation" in lab.text)
+    lab.process.send_signal(number)
+    lab.until(lambda: lab.process.poll() is not None)
+    end = end_of_the_run(tmp_path / "runs")
+    assert isinstance(end, RunEnded)
+    assert (end.status, number.name in end.reason) == ("stopped", True)
+
+
+def test_a_terminal_that_is_closed_leaves_a_whole_log(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
+    lab = terminal("--framework", "torch", "--start", *SMALL, "--epochs", "1000000")
+    lab.until(lambda: "validation" in lab.text)
+    os.close(lab._fd)
+    lab._fd = os.open(os.devnull, os.O_RDWR)
+    lab.process.send_signal(signal.SIGHUP)
+    lab.process.wait(PATIENCE_SECONDS)
+    end = end_of_the_run(tmp_path / "runs")
+    assert isinstance(end, RunEnded)
+    assert end.status == "stopped"
+
+
+def test_without_utf8_the_screen_is_ascii(terminal: Callable[..., Terminal]) -> None:
+    c_locale = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    lab = terminal("--framework", "torch", "--start", *SMALL, "--epochs", "5", size=(140, 40), **c_locale)
+    lab.until(lambda: "finished" in lab.screen.display[0])
+    assert lab.text.isascii()
+    lab.press("q")
+    lab.until(lambda: lab.process.poll() is not None)
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "xterm-16color", "COLORTERM": ""}])
+def test_without_colours_or_with_sixteen_the_lab_still_reads(
+    terminal: Callable[..., Terminal], environment: dict[str, str]
+) -> None:
+    lab = terminal("--framework", "torch", "--start", *SMALL, "--epochs", "5", **environment)
+    lab.until(lambda: "finished" in lab.screen.display[0] and "validation" in lab.text)
+
+
+def test_the_first_paint_loads_no_framework(tmp_path: Path) -> None:
+    """In a fresh interpreter: the form is on the screen, and no module of a framework has been imported."""
+    script = """
+import asyncio, json, sys
+from pathlib import Path
+from regtui.core.config import RunConfig
+from regtui.tui.app import RegtuiApp
+
+async def paint():
+    app = RegtuiApp(RunConfig.create(), runs_dir=Path("runs"))
+    async with app.run_test(size=(140, 40)) as pilot:
+        await pilot.pause()
+        assert "overfit" in app.lab.query_one("#field-preset").text
+
+asyncio.run(paint())
+heavy = {"torch", "tensorflow", "keras", "sklearn", "pooch", "jax", "scipy", "pandas"}
+print(json.dumps(sorted(heavy & {name.partition(".")[0] for name in sys.modules})))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert json.loads(done.stdout) == []
