@@ -304,11 +304,7 @@ def _build_model(config: RunConfig, inputs: int, classes: int, knobs: dict[str, 
     for number, (_, width) in enumerate(hidden):
         model.add(
             keras.layers.Dense(
-                width,
-                activation="relu",
-                kernel_regularizer=regularizer,
-                kernel_initializer="zeros",
-                dtype="float32",
+                width, activation="relu", kernel_regularizer=regularizer, kernel_initializer="zeros", dtype="float32"
             )
         )
         # Each layer draws its own masks.

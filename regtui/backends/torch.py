@@ -1,12 +1,10 @@
 """PyTorch: the net, its optimizer and its data on one device.
 
-One update is one function, `_update`: it takes its rows and its rate from buffers on the device, at a cursor that
-it moves on itself, and leaves its losses there. The CPU calls it k times; CUDA records it once as a graph and
-replays that k times. No number comes back to Python before the call ends.
+One update is one function, `_update`. The CPU calls it k times; CUDA records it once as a graph and replays that
+k times (`_torch_graph.py`). No number comes back to Python before the call ends.
 """
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,18 +17,19 @@ from regtui.core.data import Data, Rows, Split
 from regtui.core.events import Knob, Metrics
 from regtui.core.weights import evaluation_rows, initial_weights, layer_names, layer_widths
 
-# Read once, when torch brings its OpenMP in. Threads that spin while they wait for each other stand still whenever
-# another program, or the lab's own screen, wants a core: with one such neighbour on 2 cores an update took 7 times
-# as long as with threads that sleep.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read once, when torch brings its OpenMP in. Its threads wait for each other by spinning, 300,000 turns as it comes:
+# whenever another program, or the lab's own screen, wants a core, all of them stand still until the scheduler steps
+# in. With one such neighbour on 2 cores an update took 20 times as long; with 10,000 turns, longer than the pauses
+# within an update, 5 times, and on an idle machine no more than before.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from regtui.backends._torch_graph import Recorder
+
 MOMENTUM = 0.9
-WARM_UPDATES = 3
-"""Updates made before a graph is recorded: they create the optimizer's state and the libraries' workspaces."""
 
 
 class Backend:
@@ -56,7 +55,7 @@ class Backend:
         self.parameters = sum(parameter.numel() for parameter in self._model.parameters())
 
         self._l1, self._l2, self._weight_decay = config.l1, config.l2, config.weight_decay
-        self._rate = torch.zeros((), device=self.device)
+        self._zero = torch.zeros((), device=self.device)
         self._optimizer = self._build_optimizer()
         self._share_decay()
 
@@ -69,71 +68,39 @@ class Backend:
             index = torch.from_numpy(chosen).to(self.device)
             self._splits["train"] = (self._features[index], self._labels[index])
 
-        self._cursor = torch.zeros(1, dtype=torch.int64, device=self.device)
-        self._rates = torch.zeros(0, device=self.device)
-        self._losses = torch.zeros(0, 2, device=self.device)
-        self._rows: dict[int, Tensor] = {}
-        self._replays: dict[int, Callable[[], object]] = {}
-        self._record: Callable[[Callable[[], None]], Callable[[], object]] | None = (
-            record_graph if self.device == "cuda" else None
-        )
+        self._recorder = Recorder(self._update, self.device) if self.device == "cuda" else None
 
     def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
         """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
-        count, batch = rows.shape
-        self._reserve(count, batch)
-        self._rows[batch][:count].copy_(torch.from_numpy(rows))
-        self._rates[:count].copy_(torch.from_numpy(learning_rates))
-        self._cursor.zero_()
         self._model.train()
-        self._run(lambda: self._update(self._rows[batch]), count, batch)
-        losses = self._losses[:count].double().cpu().numpy()
-        return StepLosses(losses[:, 0].copy(), losses[:, 1].copy())
+        if self._recorder is not None:
+            losses = self._recorder.make(rows, learning_rates)
+        else:
+            batches = torch.from_numpy(rows).to(self.device)
+            pairs = [self._update(*given) for given in zip(batches, learning_rates.tolist(), strict=True)]
+            losses = torch.stack([loss for pair in pairs for loss in pair]).view(-1, 2)
+        both = losses.cpu().numpy().astype(np.float64)
+        return StepLosses(both[:, 0].copy(), both[:, 1].copy())
 
-    def _run(self, update: Callable[[], None], count: int, batch: int) -> None:
-        """Make `count` updates, by replaying a recorded one where the device can."""
-        if self._record is None:
-            for _ in range(count):
-                update()
-            return
-        done = 0
-        if batch not in self._replays:
-            done = min(count, WARM_UPDATES)
-            warm_up(update, done)
-            if done < WARM_UPDATES:
-                return
-            try:
-                self._replays[batch] = self._record(update)
-            except RuntimeError:
-                # A driver or an op that cannot be recorded: the same updates, one launch at a time.
-                self._record = None
-                for _ in range(count - done):
-                    update()
-                return
-        replay = self._replays[batch]
-        for _ in range(count - done):
-            replay()
-
-    def _update(self, rows: Tensor) -> None:
-        """Make one update from the batch at the cursor, leave its losses there and move on."""
-        batch = rows.index_select(0, self._cursor).view(-1)
-        self._rate.copy_(self._rates.index_select(0, self._cursor).view(()))
+    def _update(self, batch: Tensor, rate: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Make one update; gives the data loss and the penalty, still on the device."""
         logits = self._model(self._features.index_select(0, batch))
         loss = functional.cross_entropy(logits, self._labels.index_select(0, batch))
-        penalty = self._penalty()
-        in_loss = self._penalty_in_loss()
-        self._optimizer.zero_grad(set_to_none=True)
+        penalty, in_loss = self._penalty(), self._penalty_in_loss()
+        for parameter in self._kernels + self._biases:
+            parameter.grad = None
         (loss if in_loss is None else loss + in_loss).backward()  # type: ignore[no-untyped-call]
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
         if self._decays_by_hand:
             with torch.no_grad():
-                torch._foreach_mul_(self._kernels, 1 - self._rate * self._weight_decay)
+                torch._foreach_mul_(self._kernels, 1 - rate * self._weight_decay)
         self._optimizer.step()
-        self._losses.index_copy_(0, self._cursor, torch.stack([loss.detach(), penalty]).view(1, 2))
-        self._cursor += 1
+        return loss.detach(), penalty
 
     def _penalty(self) -> Tensor:
         """Give l2 * sum(w^2) + l1 * sum(|w|) over the kernels as a number on the device."""
-        total = torch.zeros((), device=self.device)
+        total = self._zero
         with torch.no_grad():
             if self._l2:
                 total = total + self._l2 * sum(torch.dot(k.view(-1), k.view(-1)) for k in self._kernels)
@@ -179,8 +146,8 @@ class Backend:
             case _:
                 raise ValueError(f"{knob} is not a knob of a backend")
         self._share_decay()
-        # A recorded graph holds the old number.
-        self._replays.clear()
+        if self._recorder is not None:
+            self._recorder.forget()
 
     def penalty(self) -> float:
         """Give the L2 and L1 terms at the present weights."""
@@ -201,13 +168,12 @@ class Backend:
 
     def close(self) -> None:
         """Give the device's memory back."""
-        self._replays.clear()
+        self._recorder = None
         self._splits.clear()
-        self._rows.clear()
         self._optimizer.state.clear()
         self._optimizer.param_groups.clear()
         self._kernels, self._biases, self._dropouts = [], [], []
-        self._features = self._labels = self._losses = torch.zeros(0)
+        self._features = self._labels = torch.zeros(0)
         self._model = nn.Sequential()
         if self.device == "cuda":
             torch.cuda.empty_cache()
@@ -216,17 +182,18 @@ class Backend:
         """Make the framework's optimizer; `_share_decay` then gives the kernels their weight_decay."""
         groups: list[dict[str, Any]] = [{"params": self._kernels}, {"params": self._biases}]
         on_cuda = self.device == "cuda"
-        # One kernel for all parameters and both moments; a rate in a tensor can change under a recorded graph.
+        # One kernel for all parameters and both moments; `capturable` keeps the count of steps on the device.
         fused = self.device in ("cpu", "cuda")
+        rate = self._config.learning_rate
         match self._config.optimizer:
             case "sgd":
-                return torch.optim.SGD(groups, lr=self._rate, weight_decay=0, fused=fused)
+                return torch.optim.SGD(groups, lr=rate, weight_decay=0, fused=fused)
             case "momentum":
-                return torch.optim.SGD(groups, lr=self._rate, momentum=MOMENTUM, weight_decay=0, fused=fused)
+                return torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, weight_decay=0, fused=fused)
             case "adam":
-                return torch.optim.Adam(groups, lr=self._rate, weight_decay=0, fused=fused, capturable=on_cuda)
+                return torch.optim.Adam(groups, lr=rate, weight_decay=0, fused=fused, capturable=on_cuda)
             case _:
-                return torch.optim.AdamW(groups, lr=self._rate, weight_decay=0, fused=fused, capturable=on_cuda)
+                return torch.optim.AdamW(groups, lr=rate, weight_decay=0, fused=fused, capturable=on_cuda)
 
     def _share_decay(self) -> None:
         """Hand l2 or weight_decay to the optimizer's weight_decay, whichever of the two it means by that.
@@ -241,17 +208,6 @@ class Backend:
         group = self._optimizer.param_groups[0]
         group["weight_decay"] = self._weight_decay if decoupled else 0.0 if self._l2_in_loss else 2 * self._l2
 
-    def _reserve(self, count: int, batch: int) -> None:
-        """Make room for `count` updates of `batch` rows; room grows by doubling, since a graph holds its address."""
-        if count > len(self._rates):
-            room = 1 << (count - 1).bit_length()
-            self._rates = torch.zeros(room, device=self.device)
-            self._losses = torch.zeros(room, 2, device=self.device)
-            self._rows.clear()
-            self._replays.clear()
-        if batch not in self._rows:
-            self._rows[batch] = torch.zeros(len(self._rates), batch, dtype=torch.int32, device=self.device)
-
     def _place(self, rows: Rows) -> tuple[Tensor, Tensor]:
         return torch.from_numpy(rows.features).to(self.device), torch.from_numpy(rows.labels).to(self.device)
 
@@ -264,28 +220,6 @@ def present_devices() -> list[str]:
     if torch.cuda.is_available():
         present.insert(0, "cuda")
     return present
-
-
-def warm_up(update: Callable[[], None], count: int) -> None:
-    """Make updates on a side stream, as CUDA asks for before recording; they are updates like any other."""
-    if not torch.cuda.is_available():
-        for _ in range(count):
-            update()
-        return
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(count):
-            update()
-    torch.cuda.current_stream().wait_stream(stream)
-
-
-def record_graph(update: Callable[[], None]) -> Callable[[], object]:
-    """Record one update as a CUDA graph, without making it, and give what replays it."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        update()
-    return graph.replay
 
 
 def _build_model(config: RunConfig, inputs: int, classes: int) -> nn.Sequential:
