@@ -6,11 +6,13 @@ import locale
 import os
 import signal
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from textual import events
 from textual.app import App, SystemCommand
 from textual.screen import Screen
+from textual.worker import WorkerError
 
 from regtui.core.config import RunConfig
 from regtui.core.events import Stop
@@ -103,7 +105,9 @@ class RegtuiApp(App[None]):
     async def leave(self, reason: str) -> None:
         """End the run, wait until its `end` is written, and go."""
         self.lab.send(Stop(reason=reason))
-        await self.workers.wait_for_complete(worker for worker in self.workers if worker.group == "run")
+        for worker in [worker for worker in self.workers if worker.group == "run"]:
+            with suppress(WorkerError):
+                await worker.wait()
         self.exit()
 
     def _leave_on_signal(self, number: signal.Signals) -> None:

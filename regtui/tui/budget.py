@@ -35,9 +35,12 @@ class FrameBudget:
         """Give the seconds until a frame may be drawn; 0 when one is due."""
         return max(0.0, self._last + self.interval - now)
 
-    def drew(self, now: float, cost: float) -> None:
-        """Note that a frame was begun at `now` and took `cost`."""
+    def begin(self, now: float) -> None:
+        """Note that a frame begins; the next one is counted from here, also while this one is still being drawn."""
         self._last = now
+
+    def end(self, cost: float) -> None:
+        """Note what a frame took."""
         self._cost = cost if self._cost is None else MEMORY * self._cost + (1 - MEMORY) * cost
         self.frames += 1
         self.spent_seconds += cost

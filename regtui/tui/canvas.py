@@ -58,18 +58,12 @@ class Canvas(Widget):
 
     def _changed_part(self, y: int, old: StyledLine, new: StyledLine) -> Region:
         """Bound the cells of a row that differ, within the content, so that only those go to the terminal."""
-        head = tail = shared = 0
-        for a, b in zip(old, new, strict=False):
-            if a != b:
-                break
-            head += cell_len(a.text)
-            shared += 1
-        for a, b in zip(reversed(old[shared:]), reversed(new[shared:]), strict=False):
-            if a != b:
-                break
-            tail += cell_len(a.text)
-        if sum(cell_len(span.text) for span in old) != sum(cell_len(span.text) for span in new):
-            tail = 0
+        before, after = _cells(old), _cells(new)
+        head = _shared(before, after)
+        # Signs are one cell wide but for a few letters of file names: where a row has those, its tail is sent whole.
+        plain_width = len(before) == len(after) == width_of(old) == width_of(new)
+        tail = _shared(before[:head:-1], after[:head:-1]) if plain_width else 0
+        head = head if plain_width else 0
         width = self.content_size.width - head - tail
         return Region(head, y, max(width, 1), 1)
 
@@ -95,6 +89,18 @@ class Canvas(Widget):
         self._styles = {}
         self._strips = {}
         super().notify_style_update()
+
+
+def _cells(line: StyledLine) -> list[tuple[str, str, bool]]:
+    return [(sign, part.role, part.tinted) for part in line for sign in part.text]
+
+
+def _shared(one: Sequence[object], other: Sequence[object]) -> int:
+    """Count the items at the start that are the same in both."""
+    for at, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return at
+    return min(len(one), len(other))
 
 
 def plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """LabScreen: the form, the curves and the status of one run at a time; it owns the History on show."""
 
 import time
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.worker import Worker, WorkerState
 
 from regtui.charts import SMOOTHING, View, epoch_at
 from regtui.charts.view import Zoom
@@ -81,7 +83,7 @@ class LabScreen(Screen[None]):
         self._news_waiting = False
         self._next_frame: Timer | None = None
         self.open = source is not None
-        self._begun = time.monotonic()
+        self._before, self._trained_from, self._trained_seconds = FrameBudget(), 0.0, 0.0
 
     def compose(self) -> ComposeResult:
         """Put the verdict on top, form and curves under it, the keys at the bottom."""
@@ -146,6 +148,13 @@ class LabScreen(Screen[None]):
         self.send(Stop(reason=reason))
         self.refresh_bindings()
 
+    @on(Worker.StateChanged)
+    def report(self, message: Worker.StateChanged) -> None:
+        """Say what went wrong in the thread that trains, where the run itself could not."""
+        if message.state is WorkerState.ERROR and self.live is not None:
+            self.live.problem = f"the run broke off: {message.worker.error!r}"
+            self._schedule_frame()
+
     def _announce(self) -> None:
         """Say, from the thread that trains, that there is news; one message is under way at a time."""
         if not self._news_waiting:
@@ -174,6 +183,7 @@ class LabScreen(Screen[None]):
     def _frame(self) -> None:
         """Fold what has come and draw it once."""
         begun, now = time.thread_time(), time.monotonic()
+        self.budget.begin(now)
         self._next_frame = None
         self._news_waiting = False
         # Asked before the events are taken, so that 'paused' is shown with all that was done until then.
@@ -187,7 +197,7 @@ class LabScreen(Screen[None]):
             elif not alive and isinstance(source, LiveRun):
                 self._finish(source)
         self._draw()
-        self.call_after_refresh(self._drew, now, begun)
+        self.call_after_refresh(self._drew, begun)
 
     def _take(self, source: Source, now: float) -> bool:
         """Fold events for a while; tells whether more wait."""
@@ -201,18 +211,21 @@ class LabScreen(Screen[None]):
 
     def _apply(self, events: list[Event]) -> None:
         if events:
-            had_epochs = len(self.history.epochs)
+            had_run, had_epochs = self.history.run, len(self.history.epochs)
             self.history.apply(events)
+            if self.history.run is not had_run:
+                self._before, self._trained_from = copy(self.budget), time.monotonic()
             self.query_one(RunView).tell(events)
             if bool(had_epochs) != bool(len(self.history.epochs)):
                 self.refresh_bindings()
 
-    def _drew(self, now: float, begun: float) -> None:
-        self.budget.drew(now, time.thread_time() - begun)
+    def _drew(self, begun: float) -> None:
+        self.budget.end(time.thread_time() - begun)
 
     def _finish(self, live: LiveRun) -> None:
         """Let the form go; what could not be set up is said in words."""
         self.open = False
+        self._trained_seconds = time.monotonic() - self._trained_from
         self.query_one(Form).hold(False)
         self.refresh_bindings()
         if live.problem:
@@ -401,12 +414,6 @@ class LabScreen(Screen[None]):
         self.call_after_refresh(self._draw)
 
     def frame_stats(self) -> dict[str, float]:
-        """Say how many frames were drawn and what they cost, for the benchmark."""
-        seconds = time.monotonic() - self._begun
-        frames = max(self.budget.frames, 1)
-        return {
-            "frames": self.budget.frames,
-            "frames_per_second": self.budget.frames / seconds,
-            "milliseconds_per_frame": 1000 * self.budget.spent_seconds / frames,
-            "share_of_wall": self.budget.spent_seconds / seconds,
-        }
+        """Say how many frames were drawn while the last run trained and what they cost, for the benchmark."""
+        frames, spent = self.budget.frames - self._before.frames, self.budget.spent_seconds - self._before.spent_seconds
+        return {"frames": frames, "seconds": self._trained_seconds, "drawing_seconds": spent}

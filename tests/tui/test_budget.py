@@ -5,6 +5,11 @@ import pytest
 from regtui.tui.budget import FASTEST, SHARE, SLOWEST, FrameBudget
 
 
+def draw(budget: FrameBudget, now: float, cost: float) -> None:
+    budget.begin(now)
+    budget.end(cost)
+
+
 def run(budget: FrameBudget, cost: float, seconds: float) -> list[float]:
     """Draw whenever a frame is due; gives the times of the frames."""
     now, drawn = 0.0, []
@@ -13,7 +18,7 @@ def run(budget: FrameBudget, cost: float, seconds: float) -> list[float]:
         if wait:
             now += wait
             continue
-        budget.drew(now, cost)
+        draw(budget, now, cost)
         drawn.append(now)
     return drawn
 
@@ -39,18 +44,25 @@ def test_a_frame_that_costs_too_much_is_still_drawn_once_a_second() -> None:
 def test_one_slow_frame_does_not_slow_the_next_ones_for_long() -> None:
     budget = FrameBudget()
     for at in range(20):
-        budget.drew(at * 0.2, 0.005)
+        draw(budget, at * 0.2, 0.005)
     usual = budget.interval
-    budget.drew(4.0, 0.1)
+    draw(budget, 4.0, 0.1)
     assert budget.interval > 2 * usual
     for at in range(15):
-        budget.drew(5.0 + at, 0.005)
+        draw(budget, 5.0 + at, 0.005)
     assert budget.interval == pytest.approx(usual, rel=0.1)
 
 
 def test_frames_and_their_cost_are_counted() -> None:
     budget = FrameBudget()
-    budget.drew(0.0, 0.010)
-    budget.drew(1.0, 0.020)
+    draw(budget, 0.0, 0.010)
+    draw(budget, 1.0, 0.020)
     assert budget.frames == 2
     assert budget.spent_seconds == pytest.approx(0.030)
+
+
+def test_news_that_comes_while_a_frame_is_drawn_waits_for_the_next_one() -> None:
+    budget = FrameBudget()
+    draw(budget, 0.0, 0.015)
+    budget.begin(1.0)
+    assert budget.wait(1.01) == pytest.approx(0.49)
