@@ -160,7 +160,6 @@ class Backend:
         self._measure = tf.function(
             self._sums, input_signature=[features, tf.TensorSpec([None], tf.int64)], autograph=False
         )
-        self._penalty = tf.function(lambda: tf.add_n(self._model.losses), autograph=False)
 
     def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
         """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
@@ -254,7 +253,7 @@ class Backend:
 
     def penalty(self) -> float:
         """Give the L2 and L1 terms at the present weights."""
-        return float(self._penalty())
+        return float(tf.add_n(self._model.losses))
 
     def weight_norms(self) -> dict[str, float]:
         """Give the L2 norm of each kernel: hidden_1, hidden_2, ..., output."""
@@ -268,7 +267,7 @@ class Backend:
     def close(self) -> None:
         """Give the device's memory back."""
         self._splits.clear()
-        for name in ("_features", "_labels", "_model", "_layers", "_optimizer", "_train", "_measure", "_penalty"):
+        for name in ("_features", "_labels", "_model", "_layers", "_optimizer", "_train", "_measure"):
             setattr(self, name, None)
         keras.backend.clear_session()
         # Keras's layers and TensorFlow's functions refer to each other in circles.
