@@ -78,6 +78,8 @@ class RegtuiApp(App[None]):
                 binding = entry.binding
                 if binding.tooltip and entry.enabled:
                     yield SystemCommand(binding.description, binding.tooltip, self._runner(binding.action))
+        bell = "off" if self.lab.bell_at_end else "on"
+        yield SystemCommand("Bell", f"Turn the bell at a run's end {bell}", self.action_bell_at_end)
         other = LIGHT if self.theme == DARK.name else DARK
         yield SystemCommand("Theme", f"Use the {other.name.removeprefix('regtui-')} theme", self.action_other_theme)
 
@@ -86,6 +88,10 @@ class RegtuiApp(App[None]):
             await self.lab.run_action(action)
 
         return run
+
+    def action_bell_at_end(self) -> None:
+        """Ring the terminal's bell when a run ends, or not."""
+        self.lab.bell_at_end = not self.lab.bell_at_end
 
     def action_other_theme(self) -> None:
         """Change between dark and light."""

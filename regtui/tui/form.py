@@ -1,6 +1,6 @@
 """The configuration form: made from `core.config.fields()`, it gives a checked RunConfig or says what is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from textual import events, on
@@ -151,13 +151,17 @@ class Form(Vertical):
                         yield self._rows["framework"]
                     for title, groups in sections:
                         yield Heading(title)
-                        for field in fields().values():
-                            # The rows of a policy are mounted when it is chosen: half of them never are.
-                            if field.group in groups and field.name in self._rows and field.name != "framework":
-                                yield self._rows[field.name]
+                        yield from self._rows_of(groups)
         with Container(id="form-foot"):
             yield Canvas(id="hint")
             yield Button(plain(START), id="go", compact=True)
+
+    def _rows_of(self, groups: tuple[str, ...]) -> Iterator[FieldRow]:
+        """Give the rows of some groups; those of a policy are mounted when it is chosen: half of them never are."""
+        names = [name for name, field in fields().items() if field.group in groups and name != "framework"]
+        if "policy" in groups:
+            names = ["lr_policy", *policy_fields(self._rows["lr_policy"].editor.value), "warmup"]
+        return (self._rows[name] for name in names)
 
     def on_mount(self) -> None:
         """Show the fields of the policy."""
@@ -167,6 +171,7 @@ class Form(Vertical):
         """Put a configuration into the fields."""
         for name in fields():
             self._put(name, getattr(config, name))
+        self._order_policy(config.lr_policy)
         self._check()
 
     def focus_first(self) -> None:
@@ -309,8 +314,10 @@ class Form(Vertical):
             text, more = "", ""
         width, height = max(canvas.content_size.width, 8), canvas.content_size.height
         rows = [span(part, "label") for part in wrap(text, width)]
-        # Whether a field is locked must be seen: the hint gives way, not the word on that.
+        # Whether a field is locked must be seen; its range is said again when it is wrong.
         closing = [span(part, "muted") for part in wrap(more, width)]
+        if not self._locked and len(rows) + len(closing) > height:
+            closing = []
         room = max(height - len(closing), 1)
         canvas.show([(row,) for row in [*rows[:room], *closing][: max(height, 1)]])
 

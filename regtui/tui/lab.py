@@ -4,19 +4,17 @@ import time
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
-from regtui.charts import SMOOTHING, View, epoch_at
-from regtui.charts.view import Zoom
+from regtui.charts import View
 from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.events import Command, Event, Knob, Pause, Resume, RunEpoch, SetKnob, Stop
@@ -28,7 +26,8 @@ from regtui.tui.dialogs import Question
 from regtui.tui.form import Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
-from regtui.tui.panels import WIDE, Activity, row_of, status_line, verdict_lines
+from regtui.tui.looking import Looking
+from regtui.tui.panels import WIDE, Activity, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
 
@@ -41,21 +40,15 @@ FOLD_EVENTS = 5_000
 HEARTBEAT_SECONDS = 1.0
 """How often the screen looks by itself: a stage without events, a log that another process writes."""
 
-STRIPS = (("loss", "rate"), ("loss", "gap"), ("loss", "norms"))
-STRIPS_TALL = (("loss", "rate"), ("loss", "rate", "gap"), ("loss", "rate", "norms"), ("loss", "gap", "norms"))
-"""What `g` steps through, on a low screen and on a high one."""
-
-TALL_ROWS = 20
-"""Rows of curves from which on three strips can be read."""
-
-ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
+STAGES_OF_TRAINING = {"", "waiting to start", "training", "paused", "ended"}
+"""Stages that are not worth a line in the event log; those before them are: importing, loading, building."""
 
 
 class EventsArrived(Message, bubble=False):
     """A source has news; the next such message comes only after these were taken."""
 
 
-class LabScreen(Screen[None]):
+class LabScreen(Looking):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
@@ -65,18 +58,16 @@ class LabScreen(Screen[None]):
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, start: bool, source: Source | None, ghost: History | None
     ) -> None:
-        super().__init__()
-        self.history = History()
-        """The run on show."""
-        self.view = View(ghost=ghost)
-        """How it is looked at."""
+        super().__init__(View(ghost=ghost))
         self.live: LiveRun | None = None
         """The run that trains, or trained, here."""
+        self.bell_at_end = False
+        """Ring the terminal's bell when a run has ended."""
         self.source = source
         """Where the events of the run on show come from."""
         self.budget = FrameBudget()
         self._config = config
-        self._stage = ""
+        self._stage, self._stage_from = "", 0.0
         self._runs_dir = runs_dir
         self._start_at_once = start
         self._stopping = self._was_paused = False
@@ -187,7 +178,7 @@ class LabScreen(Screen[None]):
         self._next_frame = None
         self._news_waiting = False
         # Asked before the events are taken, so that 'paused' is shown with all that was done until then.
-        self._stage = self.live.stage if self.live else ""
+        self._follow_stage(self.live.stage if self.live else "", now)
         source = self.source
         if source is not None and self.open:
             alive = source.alive
@@ -196,8 +187,17 @@ class LabScreen(Screen[None]):
                 self._schedule_frame()
             elif not alive and isinstance(source, LiveRun):
                 self._finish(source)
-        self._draw()
+        self.draw()
         self.call_after_refresh(self._drew, begun)
+
+    def _follow_stage(self, stage: str, now: float) -> None:
+        """Keep the stage on show, and tell how long the one before took where that is worth knowing."""
+        if stage == self._stage:
+            return
+        if self._stage not in STAGES_OF_TRAINING:
+            took = f" {self._stage} took {now - self._stage_from:.1f} s"
+            self.query_one(RunView).say((span(" " * 10), span(took, "muted")))
+        self._stage, self._stage_from = stage, now
 
     def _take(self, source: Source, now: float) -> bool:
         """Fold events for a while; tells whether more wait."""
@@ -228,13 +228,15 @@ class LabScreen(Screen[None]):
         self._trained_seconds = time.monotonic() - self._trained_from
         self.query_one(Form).hold(False)
         self.refresh_bindings()
+        if self.bell_at_end:
+            self.app.bell()
         if live.problem:
             self.query_one(RunView).say((span(f" {live.problem}", "bad"),))
             self.notify(live.problem, title="The run could not go on", severity="error", markup=False)
 
     # What is drawn
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         """Draw everything that may have changed."""
         form = self.query_one(Form)
         live = self.live
@@ -258,13 +260,13 @@ class LabScreen(Screen[None]):
 
     def on_resize(self) -> None:
         """Draw for the new size."""
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self.draw)
 
     @on(Form.Changed)
     def preview(self) -> None:
         """Draw the rates that the form's policy plans."""
         if self.history.run is None:
-            self._draw()
+            self.draw()
 
     @on(Form.Pressed)
     def press(self) -> None:
@@ -279,33 +281,23 @@ class LabScreen(Screen[None]):
         """Turn a knob of the living run."""
         self.send(SetKnob(knob=cast(Knob, message.knob), value=message.value))
 
-    @on(Plot.Pointed)
-    def point(self, message: Plot.Pointed) -> None:
-        """Set the cursor where the curves were clicked."""
-        plot = self.query_one(Plot)
-        self._set_cursor(epoch_at(self.history, *plot.content_size, message.column, self.view))
-
     # What the keys do
 
     def key_name(self, binding: Binding) -> str:
         """Name a key by what it would do now."""
         return "Resume" if binding.action == "pause" and self._was_paused else binding.description
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys that cannot work now."""
         if action == "start":
             return not self.alive and (self.source is None or isinstance(self.source, LiveRun))
         if action in {"pause", "run_epoch", "stop", "scale_rate"}:
             return self.alive and not self._stopping
-        if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
-            return self.history.run is not None or bool(len(self.history.epochs))
         if action == "leave":
             return self.query_one(Form).has_focus_within or self.view.cursor is not None
         if action == "switch":
             return not self.query_one(Form).has_focus_within
-        if action in {"cursor", "cursor_first", "cursor_last"}:
-            return bool(len(self.history.epochs))
-        return True
+        return super().check_action(action, parameters)
 
     def action_start(self) -> None:
         """Start what the form says, or go to the field that cannot be run."""
@@ -347,58 +339,11 @@ class LabScreen(Screen[None]):
             self._set_cursor(None)
         self._focus_curves()
 
-    def action_strips(self) -> None:
-        """Show the next set of strips."""
-        sets = STRIPS_TALL if self.query_one(Plot).content_size.height >= TALL_ROWS else STRIPS
-        at = sets.index(self.view.strips) if self.view.strips in sets else -1
-        self._look_at(strips=sets[(at + 1) % len(sets)])
-
-    def action_zoom(self) -> None:
-        """Show the next part of the run."""
-        self._look_at(zoom=ZOOMS[(ZOOMS.index(self.view.zoom) + 1) % len(ZOOMS)])
-
-    def action_log_y(self) -> None:
-        """Make the loss axis logarithmic, or linear."""
-        self._look_at(log_y=not self.view.log_y)
-
-    def action_smooth(self) -> None:
-        """Smooth the curves, or not."""
-        self._look_at(smoothing=0.0 if self.view.smoothing else SMOOTHING)
-
-    def action_penalty(self) -> None:
-        """Draw the penalty, or not."""
-        self._look_at(show_penalty=not self.view.show_penalty)
-
-    def action_cursor(self, by: int) -> None:
-        """Move the cursor by one measured epoch."""
-        epochs = self.history.epochs.epoch.values
-        at = row_of(self.history, self.view.cursor) + (by if self.view.cursor is not None else 0)
-        self._set_cursor(int(epochs[min(max(at, 0), len(epochs) - 1)]))
-
-    def action_cursor_first(self) -> None:
-        """Put the cursor on the first epoch."""
-        self._set_cursor(int(self.history.epochs.epoch.values[0]))
-
-    def action_cursor_last(self) -> None:
-        """Put the cursor on the newest epoch."""
-        self._set_cursor(int(self.history.epochs.epoch.values[-1]))
-
     def action_help(self) -> None:
         """Explain keys, curves and words."""
         from regtui.tui.help import HelpScreen
 
         self.app.push_screen(HelpScreen())
-
-    def _set_cursor(self, epoch: int | None) -> None:
-        """Read the run at the measured epoch nearest to this one."""
-        if epoch is not None:
-            epochs = self.history.epochs.epoch.values
-            epoch = int(epochs[int(abs(epochs - epoch).argmin())])
-        self._look_at(cursor=epoch)
-
-    def _look_at(self, **changes: Any) -> None:
-        self.view = replace(self.view, **changes)
-        self._draw()
 
     def _show_form(self, shown: bool) -> None:
         """Choose what a narrow screen shows."""
@@ -411,7 +356,7 @@ class LabScreen(Screen[None]):
     def _focus_curves(self) -> None:
         self._show_form(False)
         self.query_one(Plot).focus()
-        self.call_after_refresh(self._draw)
+        self.call_after_refresh(self.draw)
 
     def frame_stats(self) -> dict[str, float]:
         """Say how many frames were drawn while the last run trained and what they cost, for the benchmark."""

@@ -1,0 +1,98 @@
+"""Looking at a run: cursor, zoom, strips, smoothing. None of it touches the run itself."""
+
+from dataclasses import replace
+from typing import Any
+
+from textual import on
+from textual.screen import Screen
+
+from regtui.charts import SMOOTHING, View, epoch_at
+from regtui.charts.view import Zoom
+from regtui.core.history import History
+from regtui.tui.panels import row_of
+from regtui.tui.plot import Plot
+
+STRIPS = (("loss", "rate"), ("loss", "gap"), ("loss", "norms"))
+STRIPS_TALL = (("loss", "rate"), ("loss", "rate", "gap"), ("loss", "rate", "norms"), ("loss", "gap", "norms"))
+"""What `g` steps through, on a low screen and on a high one."""
+
+TALL_ROWS = 20
+"""Rows of curves from which on three strips can be read."""
+
+ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
+
+
+class Looking(Screen[None]):
+    """A screen with the History of one run on show and a view of it that keys change."""
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.history = History()
+        """The run on show."""
+        self.view = view
+        """How it is looked at."""
+
+    def draw(self) -> None:
+        """Draw everything that may have changed."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
+        """Hide the keys that cannot work now."""
+        if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
+            return self.history.run is not None or bool(len(self.history.epochs))
+        if action in {"cursor", "cursor_first", "cursor_last"}:
+            return bool(len(self.history.epochs))
+        return True
+
+    def action_strips(self) -> None:
+        """Show the next set of strips."""
+        sets = STRIPS_TALL if self.query_one(Plot).content_size.height >= TALL_ROWS else STRIPS
+        at = sets.index(self.view.strips) if self.view.strips in sets else -1
+        self._look_at(strips=sets[(at + 1) % len(sets)])
+
+    def action_zoom(self) -> None:
+        """Show the next part of the run."""
+        self._look_at(zoom=ZOOMS[(ZOOMS.index(self.view.zoom) + 1) % len(ZOOMS)])
+
+    def action_log_y(self) -> None:
+        """Make the loss axis logarithmic, or linear."""
+        self._look_at(log_y=not self.view.log_y)
+
+    def action_smooth(self) -> None:
+        """Smooth the curves, or not."""
+        self._look_at(smoothing=0.0 if self.view.smoothing else SMOOTHING)
+
+    def action_penalty(self) -> None:
+        """Draw the penalty, or not."""
+        self._look_at(show_penalty=not self.view.show_penalty)
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor by one measured epoch."""
+        epochs = self.history.epochs.epoch.values
+        at = row_of(self.history, self.view.cursor) + (by if self.view.cursor is not None else 0)
+        self._set_cursor(int(epochs[min(max(at, 0), len(epochs) - 1)]))
+
+    def action_cursor_first(self) -> None:
+        """Put the cursor on the first epoch."""
+        self._set_cursor(int(self.history.epochs.epoch.values[0]))
+
+    def action_cursor_last(self) -> None:
+        """Put the cursor on the newest epoch."""
+        self._set_cursor(int(self.history.epochs.epoch.values[-1]))
+
+    @on(Plot.Pointed)
+    def point(self, message: Plot.Pointed) -> None:
+        """Set the cursor where the curves were clicked."""
+        plot = self.query_one(Plot)
+        self._set_cursor(epoch_at(self.history, *plot.content_size, message.column, self.view))
+
+    def _set_cursor(self, epoch: int | None) -> None:
+        """Read the run at the measured epoch nearest to this one."""
+        if epoch is not None:
+            epochs = self.history.epochs.epoch.values
+            epoch = int(epochs[int(abs(epochs - epoch).argmin())])
+        self._look_at(cursor=epoch)
+
+    def _look_at(self, **changes: Any) -> None:
+        self.view = replace(self.view, **changes)
+        self.draw()
