@@ -236,6 +236,13 @@ class Form(Vertical):
         for name, value in policy_defaults(policy, per, rule).items():
             if edited == "lr_policy" or name in depends[edited]:
                 self._put(name, value)
+        self._order_policy(policy)
+
+    def _order_policy(self, policy: str) -> None:
+        """Put the rows of a policy in its own order, whichever were there before it."""
+        block = self.query_one("#block-remedies")
+        for name in policy_fields(policy):
+            block.move_child(self._rows[name], before="#row-warmup")
 
     def _value(self, name: str) -> Any:
         """Read one field; gives the ConfigError where it cannot be read."""
