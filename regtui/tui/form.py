@@ -242,7 +242,7 @@ class Form(Vertical):
         """Put the rows of a policy in its own order, whichever were there before it."""
         block = self.query_one("#block-remedies")
         for name in policy_fields(policy):
-            block.move_child(self._rows[name], before="#row-warmup")
+            block.move_child(self._rows[name], before=self._rows["warmup"])
 
     def _value(self, name: str) -> Any:
         """Read one field; gives the ConfigError where it cannot be read."""

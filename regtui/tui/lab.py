@@ -19,7 +19,7 @@ from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.events import Command, Event, Knob, Pause, Resume, RunEpoch, SetKnob, Stop
 from regtui.core.history import History
-from regtui.session import LiveRun, Source
+from regtui.session import LiveRun, LogSource, Source
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, span
 from regtui.tui.dialogs import Question
@@ -214,6 +214,8 @@ class LabScreen(Looking):
             had_run, had_epochs = self.history.run, len(self.history.epochs)
             self.history.apply(events)
             if self.history.run is not had_run:
+                if self.live is None and self.history.config is not None:
+                    self.query_one(Form).fill(self.history.config)
                 self._before, self._trained_from = copy(self.budget), time.monotonic()
             self.query_one(RunView).tell(events)
             if bool(had_epochs) != bool(len(self.history.epochs)):
@@ -244,8 +246,12 @@ class LabScreen(Looking):
         if paused != self._was_paused:
             self._was_paused = paused
             self.refresh_bindings()
+        watched = isinstance(self.source, LogSource) and self.source.growing
         activity = Activity(
-            stage=self._stage, alive=self.alive, stopping=self._stopping, problem=(live.problem or "") if live else ""
+            stage=self._stage,
+            alive=self.alive or watched,
+            stopping=self._stopping,
+            problem=(live.problem or "") if live else "",
         )
         verdict = analysis.verdict(self.history)
         since = verdict.since_epoch if verdict.state == "overfitting" else None

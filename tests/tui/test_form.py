@@ -186,3 +186,21 @@ async def test_before_a_run_the_curves_show_the_rates_that_the_form_plans(drive:
         falling = lab.shown("#plot")
         assert falling != flat
         assert "learning rate" in falling
+
+
+async def test_the_fields_of_a_policy_stand_in_its_own_order_whichever_was_chosen_before(
+    drive: Any, app: RegtuiApp
+) -> None:
+    async with drive(app, (140, 60)) as lab:
+        for policy in ("plateau", "exponential", "cosine", "plateau"):
+            await lab.choose("lr_policy", policy)
+            shown = [row.editor.field for row in app.lab.query(FieldRow) if row.display]
+            assert tuple(name for name in shown if name in policy_only_fields()) == policy_fields(policy)
+
+
+async def test_plateaus_of_the_keras_rule_have_its_defaults(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, (140, 60)) as lab:
+        await lab.choose("lr_policy", "plateau")
+        await lab.choose("plateau_rule", "keras")
+        expected = RunConfig.create(**{**_given(lab.config), "lr_policy": "plateau", "plateau_rule": "keras"})
+        assert lab.config == expected
