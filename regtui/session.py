@@ -4,6 +4,7 @@ Both are a `Source`: something to poll. Whoever drives a live run (a worker thre
 `regtui train`) never touches a screen; whoever polls never waits.
 """
 
+import math
 import queue
 import secrets
 import shutil
@@ -19,9 +20,10 @@ from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import Command, Event, Noted, RunEnded, RunStarted, Stop
 from regtui.loop import Chunks, failure, train
-from regtui.readers import LogError, LogWriter, open_log
+from regtui.readers import LOG_NAME, LogError, LogWriter, is_being_written, open_log
 
-LOG_NAME = "events.jsonl"
+QUIET_SECONDS = 10.0
+"""A log of another machine, whose lock cannot be seen, that brought nothing for so long may have no writer."""
 
 
 class Source(Protocol):
@@ -211,11 +213,18 @@ class LogSource:
         self.path = path
         self._reader = open_log(path, growing=True)
         self._ended = False
+        self._caught_up = False
+        self._news_at = -math.inf
 
     @property
     def alive(self) -> bool:
         """Tell whether more may come: no `end` has been read yet."""
         return not self._ended
+
+    @property
+    def growing(self) -> bool:
+        """Tell whether somebody still writes it, here or, as far as can be seen, on another machine."""
+        return self.alive and (is_being_written(self.path) or time.monotonic() - self._news_at < QUIET_SECONDS)
 
     @property
     def warnings(self) -> list[str]:
@@ -225,6 +234,9 @@ class LogSource:
     def poll(self, limit: int | None = None) -> list[Event]:
         """Take the events that have been appended since the last call."""
         events = self._reader.poll(limit)
+        if events and self._caught_up:
+            self._news_at = time.monotonic()
+        self._caught_up = self._caught_up or not events
         for event in events:
             if isinstance(event, RunEnded | RunStarted):
                 self._ended = isinstance(event, RunEnded)

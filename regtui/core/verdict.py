@@ -165,8 +165,8 @@ def _evidence(history: History, found: Judgement) -> str:
     if found.state == "overfitting":
         above = table.valid_loss.values[found.valid_row] - table.valid_loss.values[found.best]
         return (
-            f"validation loss {valid}, {number(above)} above its best {best} at epoch {best_epoch} ({noise}), "
-            f"while training loss went {number(found.train_at_best)} → {train}"
+            f"validation {valid}, {number(above)} above its best {best} at epoch {best_epoch} ({noise}); "
+            f"training {number(found.train_at_best)} → {train}"
         )
     if found.state == "recovered":
         return f"validation loss {valid}, down again to near its best {best} of epoch {best_epoch} ({noise})"
