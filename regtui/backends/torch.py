@@ -209,7 +209,9 @@ class Backend:
         group["weight_decay"] = self._weight_decay if decoupled else 0.0 if self._l2_in_loss else 2 * self._l2
 
     def _place(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        return torch.from_numpy(rows.features).to(self.device), torch.from_numpy(rows.labels).to(self.device)
+        # The CPU reads the rows where they are; torch warns of arrays that may not be written to.
+        features, labels = (np.require(part, requirements=["C", "W"]) for part in (rows.features, rows.labels))
+        return torch.from_numpy(features).to(self.device), torch.from_numpy(labels).to(self.device)
 
 
 def present_devices() -> list[str]:

@@ -53,25 +53,25 @@ def test_each_optimizer_follows_its_formula_while_the_rate_falls(framework, make
     )
 
 
-@pytest.mark.parametrize(
-    ("knob", "value"), [("l2", 0.05), ("l1", 0.01), ("weight_decay", 2.0), ("l2", 0.0), ("l1", 0.0)]
-)
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam", "adamw"])
 def test_a_knob_turned_shows_in_the_very_next_update_and_keeps_the_optimizers_state(
-    framework, make, digits, numpy_net, optimizer, knob, value
+    framework, make, digits, numpy_net, optimizer
 ):
-    config = config_of(framework, optimizer=optimizer, l2=0.01, l1=0.003)
+    config = config_of(framework, optimizer=optimizer, l1=0.003)
     backend, net = make(config, digits), numpy_net(config, digits)
-    rates = np.full(12, 0.01)
-    backend.train_steps(BATCHES[:6], rates[:6])
-    for batch in BATCHES[:6]:
+    backend.train_steps(BATCHES[:4], np.full(4, 0.01))
+    for batch in BATCHES[:4]:
         net.update(batch, 0.01)
-    backend.set_knob(knob, value)
-    setattr(net, knob, value)
-    for batch in BATCHES[6:8]:
-        losses = backend.train_steps(batch[None], rates[:1])
-        assert (losses.data_loss[0], losses.penalty[0]) == pytest.approx(net.update(batch, 0.01), rel=1e-5)
+    turns = [("l2", 0.05), ("l1", 0.01), ("weight_decay", 2.0), ("l2", 0.0), ("l1", 0.0), ("weight_decay", 0.0)]
+    for (knob, value), batch in zip(turns, BATCHES[4:], strict=False):
+        backend.set_knob(knob, value)
+        setattr(net, knob, value)
+        losses = backend.train_steps(batch[None], np.full(1, 0.01))
+        expected = net.update(batch, 0.01)
+        assert (losses.data_loss[0], losses.penalty[0]) == pytest.approx(expected, rel=1e-5), knob
         assert_same_weights(backend.weights(), net.weights)
+        # Rounding in float32 is not carried from one knob to the next.
+        net.weights = [part.astype(np.float64) for part in backend.weights()]
 
 
 def test_the_dropout_knob_shows_in_the_very_next_update(framework, make, digits, numpy_net):
@@ -167,9 +167,17 @@ def test_ten_runs_in_a_row_do_not_grow_memory(framework, digits):
     def resident_mb() -> float:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
 
-    for _ in range(3):  # the frameworks' own pools fill
+    for _ in range(2):  # the frameworks' own pools fill
         run()
     before = resident_mb()
     for _ in range(10):
         run()
     assert resident_mb() - before < 63
+
+
+def test_rows_that_may_not_be_written_to_are_read_all_the_same(framework, make, digits):
+    frozen = Rows(features=digits.valid.features.copy(), labels=digits.valid.labels.copy())
+    frozen.features.flags.writeable = frozen.labels.flags.writeable = False
+    backend = make(config_of(framework), replace(digits, train=frozen, valid=frozen))
+    backend.train_steps(BATCHES[:2] % 700, np.full(2, 0.1))
+    assert backend.evaluate("valid") == backend.evaluate("train")
