@@ -46,7 +46,7 @@ def test_the_page_tells_what_ran_and_what_came_of_it(run):
     assert second == "adam LR 0.1 · constant · batch 32 · Label noise 0.2 · no regularisation"
     assert "loss" in text
     assert "learning rate" in text
-    assert "Overfitting since epoch 10: validation loss 1.860" in text
+    assert "Overfitting since epoch 10: validation 1.860" in text
     assert "Next: " in text
 
 

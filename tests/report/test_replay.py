@@ -62,11 +62,18 @@ def test_a_log_becomes_the_page_of_its_run(run, log_of):
 
 def test_a_page_in_a_pipe_is_80_wide_unless_the_environment_says_otherwise(run, log_of, monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
-    _, out, _ = replayed(log_of(run()))
-    assert max(map(len, out.splitlines())) == 80
+    log = log_of(run())
+    unsized = replayed(log)[1]
+    at_80, at_70 = (replayed(log, size=(width, 24))[1] for width in (80, 70))
+    assert at_80 != at_70
+    assert curves_of(unsized) == curves_of(at_80)
     monkeypatch.setenv("COLUMNS", "70")
-    _, out, _ = replayed(log_of(run()))
-    assert max(map(len, out.splitlines())) == 70
+    assert curves_of(replayed(log)[1]) == curves_of(at_70)
+
+
+def curves_of(page: str) -> str:
+    """Give the row of the x axis, which spans the width but for the labels whatever the height is."""
+    return next(line for line in page.splitlines() if "└" in line)
 
 
 def test_json_is_the_object_that_the_run_printed(run, log_of):
