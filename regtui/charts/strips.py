@@ -256,7 +256,9 @@ def _future(history: History, config: RunConfig, axis: XAxis, past: Sampled) -> 
         history, last, now, lambda step: float(np.interp(step, *_planned(config, round(per_epoch), 2 * axis.columns)))
     ):
         return Sampled(axis.place(steps), np.full(len(steps), last))
-    factor = last / here if here > 0 else 1.0
+    # Only a hand and a plateau leave the plan. Between its points, and in a thinned log, `last` is not quite `here`.
+    moved = any(change.what == "learning_rate" and change.cause in ("user", "plateau") for change in history.changes)
+    factor = last / here if moved and here > 0 else 1.0
     return Sampled(axis.place(steps), np.append(here, rates[ahead]) * factor)
 
 

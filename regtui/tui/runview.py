@@ -53,7 +53,8 @@ class EventLog(VerticalScroll, can_focus=False):
         rows = [row for line in self._told for row in fold_line(line, width)]
         canvas.styles.height = len(rows)
         canvas.show(rows)
-        self.scroll_end(animate=False)
+        # The canvas has its new height only after the next layout.
+        self.call_after_refresh(self.scroll_end, animate=False)
 
 
 class RunView(Vertical):
