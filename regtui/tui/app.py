@@ -76,7 +76,7 @@ class RegtuiApp(App[None]):
         if screen is self.lab:
             for entry in self.lab.active_bindings.values():
                 binding = entry.binding
-                if binding.tooltip and entry.enabled:
+                if binding.show and entry.enabled:
                     yield SystemCommand(binding.description, binding.tooltip, self._runner(binding.action))
         bell = "off" if self.lab.bell_at_end else "on"
         yield SystemCommand("Bell", f"Turn the bell at a run's end {bell}", self.action_bell_at_end)

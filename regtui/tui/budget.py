@@ -38,9 +38,9 @@ class FrameBudget:
     def begin(self, now: float) -> None:
         """Note that a frame begins; the next one is counted from here, also while this one is still being drawn."""
         self._last = now
+        self.frames += 1
 
     def end(self, cost: float) -> None:
         """Note what a frame took."""
         self._cost = cost if self._cost is None else MEMORY * self._cost + (1 - MEMORY) * cost
-        self.frames += 1
         self.spent_seconds += cost

@@ -104,7 +104,7 @@ class Form(Vertical):
         super().__init__(id="form")
         self.config: RunConfig | None = config
         self.problems: dict[str, str] = {}
-        self._locked = False
+        self._locked = self._read_only = False
         self._rows: dict[str, FieldRow] = {}
         frameworks = [
             Item(
@@ -185,16 +185,18 @@ class Form(Vertical):
                 self._rows[name].editor.focus()
                 return
 
-    def hold(self, locked: bool) -> None:
-        """Hold the fields that cannot change while a run lives, or let them go."""
-        self._locked = locked
+    def hold(self, locked: bool, *, read_only: bool = False) -> None:
+        """Hold the fields that cannot change while a run lives, or all of a run that is only watched."""
+        self._locked, self._read_only = locked, read_only
         for name, row in self._rows.items():
-            live = name in fields() and fields()[name].live
+            live = name in fields() and fields()[name].live and not read_only
             row.editor.locked = locked and not live
             row.mark = "◆" if locked and live else ""
             row.set_class(row.editor.locked, "-locked")
             row.draw()
-        self.query_one("#go", Button).label = plain(STOP if locked else START)
+        button = self.query_one("#go", Button)
+        button.label = plain(STOP if locked else START)
+        button.display = not read_only
         self._show_hint()
 
     @on(Button.Pressed)
@@ -317,6 +319,8 @@ class Form(Vertical):
             more = field.range_text() if field.kind in {"number", "integer"} else ""
             if self._locked:
                 more = "enter turns it now" if field.live else "locked while the run lives"
+            if self._read_only:
+                more = "a recorded run: to be read only"
         else:
             text, more = "", ""
         width, height = max(canvas.content_size.width, 8), canvas.content_size.height

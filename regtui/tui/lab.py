@@ -67,6 +67,7 @@ class LabScreen(Looking):
         """Where the events of the run on show come from."""
         self.budget = FrameBudget()
         self._config = config
+        self._warned = 0
         self._stage, self._stage_from = "", 0.0
         self._runs_dir = runs_dir
         self._start_at_once = start
@@ -120,6 +121,7 @@ class LabScreen(Looking):
         live.listen(self._announce)
         self.live = self.source = live
         self._stopping, self.open = False, True
+        self._trained_seconds = 0.0
         self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
         self.query_one(Form).hold(True)
         self._focus_curves()
@@ -183,7 +185,11 @@ class LabScreen(Looking):
         if source is not None and self.open:
             alive = source.alive
             more = self._take(source, now)
-            if more:
+            self._warn(source)
+            if more and not self.alive:
+                # A long log is read through: nobody's training is in the way.
+                self._next_frame = self.set_timer(0.001, self._frame)
+            elif more:
                 self._schedule_frame()
             elif not alive and isinstance(source, LiveRun):
                 self._finish(source)
@@ -214,12 +220,27 @@ class LabScreen(Looking):
             had_run, had_epochs = self.history.run, len(self.history.epochs)
             self.history.apply(events)
             if self.history.run is not had_run:
-                if self.live is None and self.history.config is not None:
-                    self.query_one(Form).fill(self.history.config)
+                self._show_watched()
                 self._before, self._trained_from = copy(self.budget), time.monotonic()
+            if self.history.end is not None and not self._trained_seconds:
+                self._trained_seconds = time.monotonic() - self._trained_from
             self.query_one(RunView).tell(events)
             if bool(had_epochs) != bool(len(self.history.epochs)):
                 self.refresh_bindings()
+
+    def _show_watched(self) -> None:
+        """Put the configuration of a run that is watched into the form, to be read and not to be changed."""
+        if self.history.config is not None and not isinstance(self.source, LiveRun):
+            form = self.query_one(Form)
+            form.fill(self.history.config)
+            form.hold(True, read_only=True)
+
+    def _warn(self, source: Source) -> None:
+        """Say which lines of a log could not be read, each once."""
+        if isinstance(source, LogSource):
+            for warning in source.warnings[self._warned :]:
+                self.query_one(RunView).say((span(f" {warning}", "warn"),))
+            self._warned = len(source.warnings)
 
     def _drew(self, begun: float) -> None:
         self.budget.end(time.thread_time() - begun)
@@ -227,7 +248,6 @@ class LabScreen(Looking):
     def _finish(self, live: LiveRun) -> None:
         """Let the form go; what could not be set up is said in words."""
         self.open = False
-        self._trained_seconds = time.monotonic() - self._trained_from
         self.query_one(Form).hold(False)
         self.refresh_bindings()
         if self.bell_at_end:

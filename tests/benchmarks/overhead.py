@@ -48,8 +48,8 @@ def speed(runs: Path) -> tuple[float, float]:
     (log,) = runs.glob("*/events.jsonl")
     events = LogSource(log).poll()
     epochs = [event for event in events if isinstance(event, EpochEnded)]
-    if not isinstance(events[-1], RunEnded) or events[-1].status != "finished":
-        raise SystemExit(f"the run in {log} did not finish")
+    if not any(isinstance(event, RunEnded) and event.status == "finished" for event in events):
+        raise SystemExit(f"the run in {log} did not finish: {events[-1]}")
     first, last = epochs[0], epochs[-1]
     seconds = float(last.time or 0) - float(first.time or 0)
     return (last.step - first.step) / seconds, seconds

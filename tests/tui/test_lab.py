@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.message import Message
 
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, RunEnded, RunStarted
@@ -98,18 +99,21 @@ async def test_start_trains_at_once_and_the_log_holds_what_the_screen_shows(
 async def test_one_message_of_news_is_under_way_at_a_time(drive: Any, config: RunConfig, runs_dir: Path) -> None:
     app = long_app(config, runs_dir)
     trail: list[int] = []
+    post = app.lab.post_message
 
-    def note(message: object) -> None:
+    def noted_post(message: Message) -> bool:
         if isinstance(message, EventsArrived):
             trail.append(app.lab.budget.frames)
+        return post(message)
 
-    async with drive(app, message_hook=note) as lab:
+    app.lab.post_message = noted_post  # type: ignore[method-assign]
+    async with drive(app) as lab:
         await lab.press("ctrl+r")
         await lab.until(lambda: len(trail) >= 8)
         app.lab.send_stop("enough")
         await lab.finished()
-    # Between two pieces of news the screen has taken the first in, in a frame.
-    assert all(before < after for before, after in pairwise(trail))
+    # Before the thread that trains posts again, a frame has taken in what was posted before.
+    assert all(before < after for before, after in pairwise(trail)), trail
 
 
 async def test_quitting_asks_while_a_run_lives_and_then_writes_its_end(
@@ -333,6 +337,11 @@ async def test_a_recorded_run_is_watched_read_only(drive: Any, config: RunConfig
         await lab.press("ctrl+r")
         assert watching.lab.live is None
         assert "Start" not in lab.shown("#keys")
+        assert not lab.find("#go").display
+        assert lab.config == config
+        await lab.put("dropout", "0.5")
+        assert lab.config == config
+        assert "read only" in lab.shown("#hint")
 
 
 async def test_a_log_that_grows_is_followed(drive: Any, config: RunConfig, runs_dir: Path, tmp_path: Path) -> None:
@@ -379,3 +388,57 @@ async def test_the_help_explains_keys_curves_words_and_fields(drive: Any, app: R
             assert part in page.text
         await lab.press("escape")
         assert app.screen is app.lab
+
+
+async def test_lines_of_a_log_that_cannot_be_read_are_named_in_the_event_log(
+    drive: Any, config: RunConfig, runs_dir: Path, tmp_path: Path
+) -> None:
+    from regtui.session import LogSource
+
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        assert app.lab.live is not None
+        whole = app.lab.live.log_path.read_bytes().splitlines(keepends=True)
+    torn = tmp_path / "torn.jsonl"
+    torn.write_bytes(b"".join([*whole[:5], b'{"kind":"step", oh no}\n', *whole[5:]]))
+    watching = RegtuiApp(RunConfig.create(), source=LogSource(torn), runs_dir=runs_dir)
+    async with drive(watching) as lab:
+        await lab.until(lambda: len(lab.history.epochs) == 6)
+        await lab.until(lambda: "could not be read and left out: line 6" in lab.shown("#events-text"))
+        assert lab.shown("#events-text").count("could not be read") == 1
+
+
+async def test_a_ghost_from_a_file_stands_behind_the_first_run(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    from regtui.tui.app import read_history
+
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        assert app.lab.live is not None
+        ghost = read_history(app.lab.live.log_path)
+    assert len(ghost.epochs) == 6
+    haunted = RegtuiApp(config, start=True, runs_dir=runs_dir, ghost=ghost)
+    async with drive(haunted) as lab:
+        await lab.finished()
+        assert "previous" in lab.shown("#plot")
+        assert "the same configuration" in lab.shown("#comparison")
+
+
+async def test_what_goes_wrong_in_the_thread_that_trains_is_said_and_the_app_lives_on(
+    drive: Any, config: RunConfig, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_given: object, **_more: object) -> None:
+        raise MemoryError("no memory left")
+
+    app = RegtuiApp(config, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        monkeypatch.setattr("regtui.session.datasets.load", broken)
+        await lab.press("escape", "ctrl+r")
+        await lab.finished()
+        assert "failed" in lab.shown("#status")
+        assert "out of memory" in lab.shown("#verdict")
+        monkeypatch.undo()
+        await lab.press("ctrl+r")
+        await lab.finished()
+        assert "finished" in lab.shown("#status")

@@ -113,6 +113,8 @@ def test_what_a_framework_prints_is_in_the_event_log_and_not_on_the_screen(
     terminal: Callable[..., Terminal], tmp_path: Path
 ) -> None:
     lab = terminal("--framework", "tensorflow", "--start", *SMALL, "--epochs", "2", size=(140, 40))
+    lab.until(lambda: "importing tensorflow …" in lab.screen.display[0])
+    lab.until(lambda: "importing tensorflow took" in lab.text)
     lab.until(lambda: "finished" in lab.screen.display[0])
     events = LogSource(next((tmp_path / "runs").glob("*/events.jsonl"))).poll()
     printed = [event.text for event in events if getattr(event, "level", "") == "output"]
