@@ -17,9 +17,8 @@ from regtui.core.events import Knob, Metrics
 from regtui.core.weights import evaluation_rows, initial_weights, layer_names, layer_widths
 
 # Read once, when torch brings its OpenMP in. Its threads wait for each other by spinning, 300,000 turns as it comes:
-# whenever another program, or the lab's own screen, wants a core, all of them stand still until the scheduler steps
-# in. With one such neighbour on 2 cores an update took 20 times as long; with 10,000 turns, longer than the pauses
-# within an update, 5 times, and on an idle machine a few percent longer than before.
+# whenever another program wants a core, all of them stand still until the scheduler steps in. On 2 cores with busy
+# neighbours 10,000 turns made 2 to 6 times the updates a second; what that costs on an idle machine is within noise.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import torch
