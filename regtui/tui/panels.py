@@ -159,8 +159,8 @@ def _verdict_lines(
     return [clip([*head, span(verdict.evidence)], width), *closing]
 
 
-def number_lines(history: History, width: int, *, epoch: int | None = None) -> list[StyledLine]:
-    """Read every series out, at the cursor's epoch or now: one row on a narrow screen, two of columns on a wide one."""
+def number_lines(history: History, width: int, height: int, *, epoch: int | None = None) -> list[StyledLine]:
+    """Read every series out, at the cursor's epoch or now: on one row what fits, on two all of them."""
     table = history.epochs
     if not len(table):
         early = [("step", f"{history.step:>6}", "text"), ("batch loss", number(history.steps.loss.last), "running")]
@@ -183,7 +183,7 @@ def number_lines(history: History, width: int, *, epoch: int | None = None) -> l
         ("penalty", number(table.penalty.values[at]), "penalty"),
         ("train acc", percent(table.train_accuracy.values[at]), "train"),
     ]
-    if width < WIDE_CURVES:
+    if height < 2:
         return [_pairs(first + second, width)]
     return [_pairs(first, width), _pairs(second, width)]
 

@@ -147,16 +147,16 @@ def test_a_failed_run_gives_its_reason_in_place_of_a_verdict() -> None:
 
 def test_the_numbers_are_those_of_the_newest_epoch_or_of_the_cursor() -> None:
     history = history_of(TURNING, FALLING)
-    assert text_of(number_lines(history, 120)[0]).split()[:8] == [
+    assert text_of(number_lines(history, 120, 2)[0]).split()[:8] == [
         "epoch", "12", "valid", "0.5500", "train", "0.0300", "gap", "+0.5200",
     ]  # fmt: skip
-    assert text_of(number_lines(history, 120, epoch=6)[0]).split()[:4] == ["epoch", "6", "valid", "0.3000"]
-    assert "best 0.3000 @6" in text_of(number_lines(history, 120)[1])
+    assert text_of(number_lines(history, 120, 2, epoch=6)[0]).split()[:4] == ["epoch", "6", "valid", "0.3000"]
+    assert "best 0.3000 @6" in text_of(number_lines(history, 120, 2)[1])
 
 
 @pytest.mark.parametrize("width", range(1, 120, 7))
 def test_numbers_that_do_not_fit_whole_are_left_out(width: int) -> None:
-    for line in map(text_of, number_lines(history_of(TURNING, FALLING), width)):
+    for line in map(text_of, number_lines(history_of(TURNING, FALLING), width, 2)):
         assert len(line.rstrip()) <= width
         assert not line.rstrip().endswith(("0.", "+", "valid", "train"))
 
