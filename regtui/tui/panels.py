@@ -224,7 +224,8 @@ def comparison_line(history: History, ghost: History, width: int) -> StyledLine:
     """Put the same on one line, for a narrow screen: each number of the run before in brackets."""
     line: list[Span] = [span(" (previous)", "ghost")]
     for name, ours, theirs in _compared(history, ghost):
-        line += [span(f"  {name} ", "muted"), span(ours.strip(), "strong"), span(f" ({theirs.strip()})", "ghost")]
+        short = {"epoch": "at ", "time": ""}.get(name, f"{name} ")
+        line += [span(f"  {short}", "muted"), span(ours.strip(), "strong"), span(f" ({theirs.strip()})", "ghost")]
     return clip(line, width)
 
 
@@ -257,7 +258,7 @@ def _best(history: History) -> tuple[int | None, float]:
 
 def _last_gap(history: History) -> str:
     gaps = analysis.gap(history)
-    return f"{gaps[-1]:+.4f}" if len(gaps) and gaps[-1] == gaps[-1] else "—"
+    return f"{gaps[-1]:+.3f}" if len(gaps) and gaps[-1] == gaps[-1] else "—"
 
 
 def run_seconds(history: History) -> float:
