@@ -1,7 +1,8 @@
 """How often the screen may be drawn without slowing the training that it watches."""
 
-SHARE = 0.03
-"""Most of the wall time that drawing may take while a run lives."""
+SHARE = 0.025
+"""The part of the wall time that drawing aims at while a run lives: the first frames of a run, whose cost is not known
+yet, and single slow ones come on top, and together it must not be more than 3 %."""
 
 FASTEST, SLOWEST = 10.0, 1.0
 """Frames a second: more are not seen in a terminal, fewer look as if the run had hung."""

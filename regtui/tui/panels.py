@@ -13,7 +13,7 @@ import msgspec
 
 from regtui.charts import Span, StyledLine
 from regtui.core import analysis
-from regtui.core.config import RunConfig, fields, unparse
+from regtui.core.config import RunConfig, difference, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import clip, span, spread, width_of
@@ -216,7 +216,7 @@ def comparison_lines(history: History, ghost: History, width: int) -> list[Style
         (span(f" {name:<12}", "muted"), span(f"{ours:>10}", "strong"), span(f"{theirs:>10}", "text"))
         for name, ours, theirs in _compared(history, ghost)
     ]
-    lines.append(clip([span(" " + difference(history.config, ghost.config), "text")], width))
+    lines.append(clip([span(" " + (difference(history.config, ghost.config) or "another run"), "text")], width))
     return lines
 
 
@@ -237,18 +237,6 @@ def _compared(history: History, ghost: History) -> list[tuple[str, str, str]]:
         "time": lambda run: _clock(run_seconds(run)),
     }
     return [(name, read(history), read(ghost)) for name, read in rows.items()]
-
-
-def difference(config: RunConfig | None, before: RunConfig | None) -> str:
-    """Say what one configuration has that another has not: 'dropout 0.4 (was 0)'."""
-    if config is None or before is None:
-        return "another run"
-    changed = []
-    for name, field in fields().items():
-        ours, theirs = (unparse(field, getattr(each, name)) or "off" for each in (config, before))
-        if ours != theirs:
-            changed.append(f"{field.label} {ours} (was {theirs})")
-    return ", ".join(changed) or "the same configuration"
 
 
 def _best(history: History) -> tuple[int | None, float]:

@@ -31,10 +31,12 @@ def test_a_cheap_frame_is_drawn_ten_times_a_second() -> None:
     assert len(run(FrameBudget(), cost=0.0001, seconds=10.0)) == pytest.approx(10 * FASTEST, abs=1)
 
 
-@pytest.mark.parametrize("cost", [0.004, 0.008, 0.015, 0.025])
-def test_drawing_takes_three_percent_of_the_time(cost: float) -> None:
+@pytest.mark.parametrize("cost", [0.004, 0.008, 0.015, 0.024])
+def test_drawing_takes_its_share_of_the_time_and_never_three_percent(cost: float) -> None:
     frames = run(FrameBudget(), cost, seconds=100.0)
-    assert len(frames) * cost / 100.0 == pytest.approx(SHARE, rel=0.05)
+    share = len(frames) * cost / 100.0
+    assert share == pytest.approx(SHARE, rel=0.05)
+    assert share < 0.03
 
 
 def test_a_frame_that_costs_too_much_is_still_drawn_once_a_second() -> None:
@@ -65,4 +67,4 @@ def test_news_that_comes_while_a_frame_is_drawn_waits_for_the_next_one() -> None
     budget = FrameBudget()
     draw(budget, 0.0, 0.015)
     budget.begin(1.0)
-    assert budget.wait(1.01) == pytest.approx(0.49)
+    assert budget.wait(1.01) == pytest.approx(0.015 / SHARE - 0.01)
