@@ -225,3 +225,15 @@ def policy_only_fields() -> tuple[str, ...]:
 def policy_defaults(policy: str, plateau_per: str | None = None, plateau_rule: str | None = None) -> dict[str, Any]:
     """Give the defaults of a policy's fields; a plateau's depend on what it watches and by whose rule."""
     return POLICIES[policy].defaults_for(plateau_per=plateau_per, plateau_rule=plateau_rule)
+
+
+def difference(config: RunConfig | None, before: RunConfig | None) -> str:
+    """Say what one configuration has that another has not: 'Dropout 0.4 (was 0)'; empty where one is not known."""
+    if config is None or before is None:
+        return ""
+    changed = []
+    for name, field in fields().items():
+        ours, theirs = (unparse(field, getattr(each, name)) or "off" for each in (config, before))
+        if ours != theirs:
+            changed.append(f"{field.label} {ours} (was {theirs})")
+    return ", ".join(changed) or "the same configuration"

@@ -4,7 +4,7 @@ import math
 
 from regtui.charts.scales import number
 from regtui.core.analysis import best_row, gap
-from regtui.core.config import RunConfig, fields, unparse
+from regtui.core.config import difference
 from regtui.core.history import History
 from regtui.report.result import last_evaluated
 
@@ -12,7 +12,7 @@ from regtui.report.result import last_evaluated
 def comparison(history: History, ghost: History) -> list[str]:
     """Put this run beside an earlier one: what differs in what was asked for, and in what came of it."""
     asked = f"Compared with {ghost.run.run_id if ghost.run else 'the other run'}: "
-    asked += _difference(history.config, ghost.config)
+    asked += difference(history.config, ghost.config) or "what was asked for is not known"
     numbers = [f"{name} {ours} (was {theirs})" for name, ours, theirs in _numbers(history, ghost)]
     return [asked, ", ".join(numbers)]
 
@@ -20,17 +20,6 @@ def comparison(history: History, ghost: History) -> list[str]:
 def _numbers(history: History, ghost: History) -> list[tuple[str, str, str]]:
     rows = {"best validation loss": _best_loss, "at epoch": _best_epoch, "final gap": _final_gap, "time": _seconds}
     return [(name, read(history), read(ghost)) for name, read in rows.items()]
-
-
-def _difference(config: RunConfig | None, before: RunConfig | None) -> str:
-    if config is None or before is None:
-        return "what was asked for is not known"
-    changed = []
-    for name, field in fields().items():
-        ours, theirs = (unparse(field, getattr(each, name)) or "off" for each in (config, before))
-        if ours != theirs:
-            changed.append(f"{field.label} {ours} (was {theirs})")
-    return ", ".join(changed) or "the same configuration"
 
 
 def _best_loss(history: History) -> str:
