@@ -141,10 +141,10 @@ def _verdict_lines(
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
     verdict = analysis.verdict_at(history, epoch) if epoch is not None else analysis.verdict(history)
     sign, role = VERDICTS.get(verdict.state, ("●", "calm"))
-    head = [
-        span(f" at epoch {epoch}: " if epoch is not None else " ", "muted"),
-        span(f"{sign} {verdict.words}   ", role),
-    ]
+    # On a ground of its own where something is wrong: this is the first thing that should be seen.
+    head = [span(f" {sign} {verdict.words} ", f"chip-{role}" if role in {"bad", "warn"} else role), span("  ")]
+    if epoch is not None:
+        head.insert(0, span(f" at epoch {epoch}:", "muted"))
     advice = verdict.advice
     if history.end is not None and history.end.status == "failed":
         head, advice = [span(" ✗ failed ", "chip-bad"), span("  ")], ""

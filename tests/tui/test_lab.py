@@ -378,14 +378,18 @@ async def test_form_and_curves_take_turns_when_narrow_and_stand_side_by_side_whe
         assert (lab.find("#form").display, lab.find("#run").display) == (True, wide)
 
 
-async def test_the_help_explains_keys_curves_words_and_fields(drive: Any, app: RegtuiApp) -> None:
-    async with drive(app) as lab:
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+async def test_the_help_explains_keys_curves_words_and_fields(
+    drive: Any, app: RegtuiApp, size: tuple[int, int]
+) -> None:
+    async with drive(app, size) as lab:
         await lab.press("escape", "question_mark")
         await lab.pilot.pause()
         page = app.screen.query_one("#help-text")
         await lab.until(lambda: "Keys" in page.text)
         for part in ("Halve the learning rate.", "validation loss", "The gap", "2 × l2", "Dropout", "Momentum"):
             assert part in page.text
+        assert max(map(len, page.text.splitlines())) <= page.content_size.width
         await lab.press("escape")
         assert app.screen is app.lab
 
