@@ -190,10 +190,10 @@ def number_lines(history: History, width: int, height: int, *, epoch: int | None
 
 def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
     """Join names and numbers, leaving out at the end what does not fit whole."""
-    line: list[Span] = [span(" ")]
+    line: list[Span] = []
     for name, value, role in parts:
-        piece = [span(f"{name} ", "muted"), span(f"{value}  ", role)]
-        if width_of(line) + width_of(piece) > width + 2:
+        piece = [span(f"{'  ' if line else ' '}{name} ", "muted"), span(value, role)]
+        if width_of(line) + width_of(piece) > width:
             break
         line += piece
     return tuple(line)
