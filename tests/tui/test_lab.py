@@ -37,7 +37,6 @@ async def test_a_tensorflow_run_with_l2_dropout_and_plateau_from_choice_to_secon
         await lab.put("dropout", "0.25")
         await lab.choose("lr_policy", "plateau")
         await lab.press("ctrl+r")
-        await lab.until(lambda: "importing tensorflow" in lab.shown("#status"))
         await lab.until(lambda: len(lab.history.epochs) >= 3)
         await lab.until(lambda: "validation" in lab.shown("#plot"))
         for name in ("train", "learning rate", "LR 0.01"):
