@@ -161,8 +161,11 @@ def _open_lab(options: Mapping[str, Any]) -> None:
 
 
 def _need_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise click.UsageError("The lab needs a terminal; `regtui train` and `regtui --replay LOG` do without.")
+    # Textual reads from standard input, measures standard output and draws on standard error.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise click.UsageError(
+            "The lab needs a terminal on standard input, output and error; `regtui train` and `regtui --replay LOG` do without."
+        )
 
 
 @cli.command("train")

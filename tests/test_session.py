@@ -200,6 +200,24 @@ def test_a_log_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
     assert np.array_equal(history.steps.loss.values, folded(live).steps.loss.values)
 
 
+def test_a_log_is_growing_while_its_run_trains_and_not_afterwards(tmp_path: Path) -> None:
+    live = LiveRun(small(), runs_dir=tmp_path)
+    seen: list[bool] = []
+
+    def look() -> None:
+        if live.stage == "training" and len(live.poll()):
+            source = LogSource(live.log_path)
+            source.poll()
+            seen.append(source.growing)
+
+    live.listen(look)
+    live.drive()
+    source = LogSource(live.log_path)
+    source.poll()
+    assert True in seen
+    assert not source.growing
+
+
 def test_steps_are_counted_from_one(tmp_path: Path) -> None:
     live = LiveRun(small(), runs_dir=tmp_path)
     live.drive()
