@@ -164,7 +164,8 @@ def _need_terminal() -> None:
     # Textual reads from standard input, measures standard output and draws on standard error.
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise click.UsageError(
-            "The lab needs a terminal on standard input, output and error; `regtui train` and `regtui --replay LOG` do without."
+            "The lab needs a terminal on standard input, output and error; "
+            "`regtui train` and `regtui --replay LOG` do without."
         )
 
 
