@@ -1,8 +1,11 @@
 """How often the screen may be drawn without slowing the training that it watches."""
 
-SHARE = 0.025
-"""The part of the wall time that drawing aims at while a run lives: the first frames of a run, whose cost is not known
-yet, and single slow ones come on top, and together it must not be more than 3 %."""
+SHARE = 0.02
+"""The part of the wall time that drawing aims at while a run lives.
+
+It must not take more than 3 %: the first frames of a run, whose cost is not known yet, and single slow ones come on
+top. On two cores a frame holds the thread that trains up for longer than it takes, and 6 % is all that may be lost.
+"""
 
 FASTEST, SLOWEST = 10.0, 1.0
 """Frames a second: more are not seen in a terminal, fewer look as if the run had hung."""

@@ -48,12 +48,19 @@ class EventsArrived(Message, bubble=False):
     """A source has news; the next such message comes only after these were taken."""
 
 
+class Body(Horizontal):
+    """Form and curves, which cover it whole: it is never drawn itself, for each region of each frame."""
+
+    BLANK = True
+
+
 class LabScreen(Looking):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
     AUTO_FOCUS = ""
+    BLANK = True
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, start: bool, source: Source | None, ghost: History | None
@@ -85,7 +92,7 @@ class LabScreen(Looking):
         self.set_class(not (self._start_at_once or self.open), "-form", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
-        with Horizontal(id="body"):
+        with Body(id="body"):
             yield Form(self._config)
             yield RunView()
         yield KeyBar(self.key_name)
