@@ -101,6 +101,9 @@ class RegtuiApp(App[None]):
         """Quit; while a run lives, ask, and end it first."""
         if not self.lab.alive:
             self.exit()
+        elif self.lab.history.end is not None:
+            # Its end is on the screen and in the log; what is left is giving the device back.
+            self.run_worker(self.leave("stopped on quitting"))
         elif not isinstance(self.screen, Question):
             self.push_screen(Question("A run is training. Stop it and quit?", "Stop and quit", "Stay"), self._quit)
 
