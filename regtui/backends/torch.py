@@ -28,10 +28,11 @@ from torch.nn import functional
 from regtui.backends._torch_graph import Recorder
 
 MOMENTUM = 0.9
-ONE_THREAD_FLOP = 1e9
-"""Updates of less arithmetic run in one thread. On 2 cores with a neighbour, threads that wait for each other made
-0.4 times (digits, batch 32), 0.25 times (MNIST, batch 128: 0.14 GFLOP) and 0.4 times (batch 512: 0.55 GFLOP) the
-steps a second of a single one, which in turn leaves the other core to the screen."""
+ONE_THREAD_FLOP = 3e8
+"""Updates of less arithmetic run in one thread, which leaves the other cores to the screen and to neighbours. On 2 idle
+cores a second thread gave nothing (digits, batch 32), 1.2 times (MNIST, batch 128: 0.14 GFLOP) and 1.5 times (batch
+512: 0.55 GFLOP) the steps a second; beside one busy neighbour 0.4, 0.25 and 0.4 times, and the lab's own drawing
+cost 4 to 9 % of them instead of 2 % at the most."""
 
 
 class Backend:
