@@ -12,6 +12,7 @@ from regtui.charts.rules import Rule, rules_of
 from regtui.charts.scales import LABEL, XAxis
 from regtui.charts.strips import EndLabel, Pin, Strip
 from regtui.charts.view import Glyphs, StyledLine, View, glyphs, plain
+from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig
 from regtui.core.history import History
 
@@ -185,14 +186,7 @@ def epoch_at(history: History, width: int, height: int, column: int, view: View 
 
 def _say(grid: Grid, row: int, column: int, width: int, height: int, text: str) -> None:
     """Write a sentence in the middle of a box, over several lines if it must, cut where the box ends."""
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + 1 + len(word) > width:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    lines = [*lines, line][:height]
+    lines = wrap(text, width)[:height]
     for index, line in enumerate(lines):
         line = line[:width]
         grid.put(row + (height - len(lines)) // 2 + index, column + (width - len(line)) // 2, line, "hint")

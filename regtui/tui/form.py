@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.widgets import Button
 
 from regtui import backends, datasets
+from regtui.charts.wrap import wrap
 from regtui.core.config import (
     ConfigError,
     Field,
@@ -25,7 +26,6 @@ from regtui.core.presets import PRESETS
 from regtui.tui.canvas import Canvas, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
 from regtui.tui.texts import l2_notes
-from regtui.tui.wrap import wrap
 
 START, STOP = "▸ Start", "■ Stop"
 """What the button says, before a run and while one lives."""

@@ -6,11 +6,11 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
 from regtui.charts import ROLES, Span, StyledLine
+from regtui.charts.wrap import wrap
 from regtui.core.config import fields
 from regtui.tui.canvas import Canvas, span
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.texts import EXPLANATIONS
-from regtui.tui.wrap import wrap
 
 SIGNS = ("valid", "train", "running", "penalty", "ghost", "rate", "future", "gap", "norm1", "best", "rule", "rule-user")
 """The roles that a person meets as curves and marks; the others are axes and labels."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import msgspec
 
 from regtui.charts import Span, StyledLine
+from regtui.charts.wrap import wrap
 from regtui.core import analysis
 from regtui.core.config import RunConfig, difference, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import clip, span, spread, width_of
-from regtui.tui.wrap import wrap
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
     "finished": ("✓ finished", "good"),
