@@ -33,9 +33,9 @@ from regtui.core.events import (
     Stop,
 )
 from regtui.core.fields import check
-from regtui.core.rates import RateDrop
-from regtui.core.schedules import make_schedule
 from regtui.core.weights import EVALUATED_ROWS
+from regtui.schedules.policies import make_schedule
+from regtui.schedules.rates import RateDrop
 
 CHUNK_SECONDS = 0.05
 """How long one call of the backend should take: a command is obeyed within it, and many steps share its cost."""

@@ -7,16 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 
+from regtui import analysis
 from regtui.charts.canvas import Curve, Kind
 from regtui.charts.sampling import EMPTY, Sampled, evaluated, sample
 from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, number, short
 from regtui.charts.view import View, narrow
-from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.history import History
-from regtui.core.schedules import make_schedule
-from regtui.core.schedules import preview as planned_rates
 from regtui.core.series import Column, FloatArray
+from regtui.schedules.policies import make_schedule
+from regtui.schedules.policies import preview as planned_rates
 
 LINEAR_POLICIES = ("cosine", "linear", "polynomial", "one_cycle")
 """Policies whose shape a log axis would bend, and which mostly end at 0; the others fall by factors."""

@@ -1,4 +1,4 @@
-"""The pure heart: records, their fold into a history, schedules and analysis.
+"""The pure heart: records, their fold into a history, and the configuration.
 
 Nothing here knows a screen, a framework, a clock or a file.
 """

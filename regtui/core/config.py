@@ -6,6 +6,7 @@ fills in the defaults of the policy that was chosen.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Annotated, Any, get_type_hints
 
@@ -16,8 +17,8 @@ from regtui.core.fields import Field as Field
 from regtui.core.fields import check
 from regtui.core.fields import parse as parse
 from regtui.core.fields import unparse as unparse
+from regtui.core.policies import policies
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
-from regtui.core.schedules import POLICIES
 
 OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -62,7 +63,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Dropout", group="regularization", kind="number", at_least=0, below=1, live=True,
         hint="share of the hidden units switched off at random while training")] = 0.0
     lr_policy: Annotated[str, Field(
-        label="LR policy", group="policy", kind="choice", choices=tuple(POLICIES),
+        label="LR policy", group="policy", kind="choice",
         hint="how the learning rate moves during the run")] = "constant"
     lr_decay: Annotated[float | None, Field(
         label="Decay", group="policy", kind="number", above=0, at_most=1e6, optional=True,
@@ -163,7 +164,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
             if name in owned:
                 continue
             if given.get(name) is not None:
-                owners = [owner for owner in POLICIES if name in policy_fields(owner)]
+                owners = [owner for owner in policies() if name in policy_fields(owner)]
                 raise ConfigError(name, f"belongs to --lr-policy {' or '.join(owners)}, not to {policy}")
         for name, value in policy_defaults(policy, values.get("plateau_per"), values.get("plateau_rule")).items():
             if values.get(name) is None:
@@ -205,26 +206,25 @@ def fields() -> dict[str, Field]:
     """Give every field of RunConfig by name, in the order in which people read them."""
     hints = get_type_hints(RunConfig, include_extras=True)
     defaults = {item.name: item.default for item in msgspec.structs.fields(RunConfig)}
-    return {
-        name: Field(**{**hint.__metadata__[0].__dict__, "name": name, "default": defaults[name]})
-        for name, hint in hints.items()
-    }
+    found = {name: replace(hint.__metadata__[0], name=name, default=defaults[name]) for name, hint in hints.items()}
+    found["lr_policy"] = replace(found["lr_policy"], choices=tuple(policies()))
+    return found
 
 
 def policy_fields(policy: str) -> tuple[str, ...]:
     """Name the fields that a policy reads, beside the learning rate and the warm-up."""
-    return tuple(POLICIES[policy].defaults)
+    return tuple(policies()[policy].defaults)
 
 
 @cache
 def policy_only_fields() -> tuple[str, ...]:
     """Name the fields that belong to some policies and not to others."""
-    return tuple(dict.fromkeys(name for policy in POLICIES for name in policy_fields(policy)))
+    return tuple(dict.fromkeys(name for policy in policies() for name in policy_fields(policy)))
 
 
 def policy_defaults(policy: str, plateau_per: str | None = None, plateau_rule: str | None = None) -> dict[str, Any]:
     """Give the defaults of a policy's fields; a plateau's depend on what it watches and by whose rule."""
-    return POLICIES[policy].defaults_for(plateau_per=plateau_per, plateau_rule=plateau_rule)
+    return policies()[policy].defaults_for(plateau_per=plateau_per, plateau_rule=plateau_rule)
 
 
 def difference(config: RunConfig | None, before: RunConfig | None) -> str:

@@ -2,8 +2,8 @@
 
 import math
 
+from regtui.analysis import best_row, gap
 from regtui.charts.scales import number
-from regtui.core.analysis import best_row, gap
 from regtui.core.config import difference
 from regtui.core.history import History
 from regtui.report.result import last_evaluated

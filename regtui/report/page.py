@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 
+from regtui.analysis import drop_effects, forecast, meters, verdict
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count, number
 from regtui.charts.view import plain
-from regtui.core.analysis import drop_effects, forecast, meters, verdict
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History

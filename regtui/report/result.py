@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from regtui.core.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
+from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
 from regtui.core.history import History
 
 FAILED = 1

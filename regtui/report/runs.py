@@ -3,8 +3,8 @@
 import math
 from pathlib import Path
 
+from regtui.analysis import best_row, verdict
 from regtui.charts.scales import number
-from regtui.core.analysis import best_row, verdict
 from regtui.core.history import History
 from regtui.readers import LOG_NAME, LogError, is_being_written
 from regtui.report.replay import load

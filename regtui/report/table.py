@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from regtui.analysis import best_row, gap
 from regtui.charts import glyphs
 from regtui.charts.rules import change_label
 from regtui.charts.scales import number
-from regtui.core.analysis import best_row, gap
 from regtui.core.history import History
 
 FEWEST_ROWS = 4

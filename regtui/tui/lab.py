@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
+from regtui import analysis
 from regtui.charts import View
-from regtui.core import analysis
 from regtui.core.config import RunConfig
 from regtui.core.events import Command, Event, Knob, Pause, Resume, RunEpoch, SetKnob, Stop
 from regtui.core.history import History

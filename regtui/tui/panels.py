@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from regtui import analysis
 from regtui.charts import Span, StyledLine
 from regtui.charts.wrap import wrap
-from regtui.core import analysis
 from regtui.core.config import RunConfig, difference, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History

@@ -18,12 +18,14 @@ from regtui.core.config import (
     unparse,
 )
 from regtui.core.fields import check
+from regtui.core.policies import policies
 from regtui.core.presets import PRESETS
-from regtui.core.schedules import POLICIES
 
 FIELDS = fields()
 NUMBERS = [field for field in FIELDS.values() if field.kind in {"integer", "number"}]
 MNIST = {"dataset": "mnist", "hidden": (200, 100), "label_noise": 0.0, "train_rows": None}
+
+POLICIES = policies()
 
 
 def owner(name):

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regtui import backends
-from regtui.core import analysis
+from regtui import analysis, backends
 from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, Event, SetKnob, StepEnded, decode_lines, encode_lines
 from regtui.core.history import History

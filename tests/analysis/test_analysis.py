@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regtui.core import analysis
+from regtui import analysis
+from regtui.analysis.curve import spread
+from regtui.analysis.judge import guessing_loss, lowest_loss
 from regtui.core.config import RunConfig
-from regtui.core.curve import spread
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
-from regtui.core.judge import guessing_loss, lowest_loss
 
 LN10 = math.log(10)
 FALLING = np.exp(-np.arange(400) / 8)

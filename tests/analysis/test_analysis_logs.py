@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regtui.core import analysis
+from regtui import analysis
 from regtui.core.events import EpochEnded, decode_lines
 from regtui.core.history import History
 

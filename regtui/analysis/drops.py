@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from regtui.core.advice import number, rough
+from regtui.analysis.advice import number, rough
 from regtui.core.events import Changed
 from regtui.core.history import EpochColumns, History
 from regtui.core.series import FloatArray

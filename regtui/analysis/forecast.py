@@ -8,9 +8,9 @@ import numpy as np
 
 from regtui.core.fields import ConfigError
 from regtui.core.history import EpochColumns, History
-from regtui.core.rates import RateDrop, Schedule
-from regtui.core.schedules import make_schedule, preview_drops
 from regtui.core.series import FloatArray
+from regtui.schedules.policies import make_schedule, preview_drops
+from regtui.schedules.rates import RateDrop, Schedule
 
 MOST_STEPS = 1e15
 """Beyond this a float no longer counts every step, and no run has as many."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regtui.core import analysis
+from regtui import analysis
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History

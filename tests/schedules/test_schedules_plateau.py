@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from regtui.core.config import RunConfig
-from regtui.core.plateau import KerasRule, TorchRule
-from regtui.core.schedules import RateDrop, make_schedule
+from regtui.schedules.plateau import KerasRule, TorchRule
+from regtui.schedules.policies import RateDrop, make_schedule
 
 FORMS = [
     # A fall with noise on it, a slope that rises again, a flat line, coin flips between two values.

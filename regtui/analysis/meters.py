@@ -7,12 +7,12 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from regtui.core.advice import number
+from regtui.analysis.advice import number
+from regtui.analysis.forecast import MOST_STEPS
 from regtui.core.fields import ConfigError
-from regtui.core.forecast import MOST_STEPS
 from regtui.core.history import EpochColumns, History
-from regtui.core.rates import PlateauMeter, Schedule
-from regtui.core.schedules import make_schedule
+from regtui.schedules.policies import make_schedule
+from regtui.schedules.rates import PlateauMeter, Schedule
 
 
 class EarlyStopMeter(msgspec.Struct, frozen=True, kw_only=True):

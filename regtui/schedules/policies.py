@@ -7,68 +7,22 @@ formula is torch's and a test compares the two.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regtui.core.fields import ConfigError
-from regtui.core.plateau import KerasRule, Plateau, PlateauRule, TorchRule
-from regtui.core.rates import Decay, FloatArray, OpenLoop, RunShape, Steered, Warmup, count_from
-from regtui.core.rates import PlateauMeter as PlateauMeter
-from regtui.core.rates import RateDrop as RateDrop
-from regtui.core.rates import Schedule as Schedule
+from regtui.core.policies import policies, policy
+from regtui.schedules.plateau import KerasRule, Plateau, PlateauRule, TorchRule
+from regtui.schedules.rates import Decay, FloatArray, OpenLoop, RunShape, Steered, Warmup, count_from
+from regtui.schedules.rates import PlateauMeter as PlateauMeter
+from regtui.schedules.rates import RateDrop as RateDrop
+from regtui.schedules.rates import Schedule as Schedule
 
 if TYPE_CHECKING:
     from regtui.core.config import RunConfig
-
-Build = Callable[..., Schedule]
-"""(start rate, shape of the run, *, the policy's own fields by name) -> schedule."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """What a form offers: a name, the fields it needs and what makes its schedule."""
-
-    name: str
-    """Its name in forms, on the command line and in logs."""
-    hint: str
-    """One line: what the rate does."""
-    defaults: Mapping[str, Any]
-    """The fields it reads beside the learning rate and the warm-up.
-
-    A mapping as default goes by what was chosen for another field: {"step": 200, "epoch": 5}.
-    """
-    build: Build
-    """Makes the schedule, warm-up and hand steering apart."""
-
-    def defaults_for(self, **chosen: Any) -> dict[str, Any]:
-        """Give its fields' defaults, where some depend on what was chosen for others; None is nothing chosen."""
-        plain = {name: value for name, value in self.defaults.items() if not isinstance(value, Mapping)}
-        made = {**plain, **{name: value for name, value in chosen.items() if value is not None}}
-        return {
-            name: next((value[key] for key in made.values() if key in value), None)
-            if isinstance(value, Mapping)
-            else value
-            for name, value in self.defaults.items()
-        }
-
-
-POLICIES: dict[str, Policy] = {}
-"""Every policy by name, in the order in which people read them."""
-
-
-def policy(name: str, hint: str, **defaults: Any) -> Callable[[Build], Build]:
-    """Register the function below as a policy that is given the fields named, with these defaults."""
-
-    def register(build: Build) -> Build:
-        POLICIES[name] = Policy(name=name, hint=hint, defaults=MappingProxyType(defaults), build=build)
-        return build
-
-    return register
 
 
 @policy("constant", "the rate stays as it is")
@@ -217,9 +171,9 @@ def make_schedule(config: "RunConfig", *, steps_per_epoch: int) -> Steered:
     Fields of the policy that are None take their defaults, so that a log written by hand can be previewed. Raises
     ConfigError for a policy that does not exist.
     """
-    if config.lr_policy not in POLICIES:
-        raise ConfigError("lr_policy", f"must be one of {', '.join(POLICIES)}, not {config.lr_policy!r}")
-    chosen = POLICIES[config.lr_policy]
+    if config.lr_policy not in policies():
+        raise ConfigError("lr_policy", f"must be one of {', '.join(policies())}, not {config.lr_policy!r}")
+    chosen = policies()[config.lr_policy]
     fields = chosen.defaults_for(plateau_per=config.plateau_per, plateau_rule=config.plateau_rule)
     fields |= {name: given for name in fields if (given := getattr(config, name)) is not None}
     shape = RunShape(

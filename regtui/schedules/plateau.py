@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from regtui.core.rates import FloatArray, Losses, PlateauMeter, RateDrop, RunShape, Schedule
+from regtui.schedules.rates import FloatArray, Losses, PlateauMeter, RateDrop, RunShape, Schedule
 
 FOREVER = 2**62
 """More losses than any run has."""

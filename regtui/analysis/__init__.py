@@ -9,23 +9,23 @@ import math
 
 import numpy as np
 
-from regtui.core.curve import RECENT, spread
-from regtui.core.drops import DropEffect as DropEffect
-from regtui.core.drops import drop_effects as drop_effects
-from regtui.core.forecast import Forecast as Forecast
-from regtui.core.forecast import forecast as forecast
+from regtui.analysis.curve import RECENT, spread
+from regtui.analysis.drops import DropEffect as DropEffect
+from regtui.analysis.drops import drop_effects as drop_effects
+from regtui.analysis.forecast import Forecast as Forecast
+from regtui.analysis.forecast import forecast as forecast
+from regtui.analysis.judge import State as State
+from regtui.analysis.judge import states as states
+from regtui.analysis.meters import EarlyStopMeter as EarlyStopMeter
+from regtui.analysis.meters import Meters as Meters
+from regtui.analysis.meters import meters as meters
+from regtui.analysis.verdict import Verdict as Verdict
+from regtui.analysis.verdict import epoch_number
+from regtui.analysis.verdict import verdict as verdict
+from regtui.analysis.verdict import verdict_at as verdict_at
 from regtui.core.history import History
-from regtui.core.judge import State as State
-from regtui.core.judge import states as states
-from regtui.core.meters import EarlyStopMeter as EarlyStopMeter
-from regtui.core.meters import Meters as Meters
-from regtui.core.meters import meters as meters
-from regtui.core.rates import PlateauMeter as PlateauMeter
 from regtui.core.series import FloatArray
-from regtui.core.verdict import Verdict as Verdict
-from regtui.core.verdict import epoch_number
-from regtui.core.verdict import verdict as verdict
-from regtui.core.verdict import verdict_at as verdict_at
+from regtui.schedules.rates import PlateauMeter as PlateauMeter
 
 SPEED_RECORDS = 4096
 """Newest step records that the speed is taken from: enough to be steady, few enough to follow a change."""

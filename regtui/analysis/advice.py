@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regtui.analysis.judge import FEWEST, Judgement
 from regtui.core.config import RunConfig
 from regtui.core.history import History
-from regtui.core.judge import FEWEST, Judgement
 
 USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1, "momentum": 0.01}
 """Where each optimizer usually works on nets of this kind: Adam's published default, and the common start of SGD."""

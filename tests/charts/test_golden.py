@@ -18,7 +18,7 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
 
-SCREENS = Path(__file__).parent / "screens"
+SCREENS = Path(__file__).parents[1] / "screens"
 PER_EPOCH = 16
 
 

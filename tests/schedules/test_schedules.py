@@ -14,8 +14,10 @@ from torch.optim import lr_scheduler
 
 from regtui.core.config import RunConfig
 from regtui.core.fields import ConfigError
-from regtui.core.schedules import POLICIES, RateDrop, make_schedule, preview, preview_drops
+from regtui.core.policies import policies
+from regtui.schedules.policies import RateDrop, make_schedule, preview, preview_drops
 
+POLICIES = policies()
 OPEN = [name for name in POLICIES if name != "plateau"]
 
 

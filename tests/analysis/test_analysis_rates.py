@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regtui.core import analysis
+from regtui import analysis
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
-from regtui.core.schedules import make_schedule
+from regtui.schedules.policies import make_schedule
 
 
 def started(**given: Any) -> RunStarted:

@@ -10,9 +10,9 @@ import math
 
 import msgspec
 
-from regtui.core.advice import FEW_ROWS, JUMPY, Settings, advise, number, rough, valid_rows
+from regtui.analysis.advice import FEW_ROWS, JUMPY, Settings, advise, number, rough, valid_rows
+from regtui.analysis.judge import FEWEST, Judgement, State, judgement
 from regtui.core.history import History
-from regtui.core.judge import FEWEST, Judgement, State, judgement
 from regtui.core.series import FloatArray
 
 VISIBLE = 0.005

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from regtui.core.curve import LEVEL, RECENT, Curve
+from regtui.analysis.curve import LEVEL, RECENT, Curve
 from regtui.core.history import EpochColumns, History
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
