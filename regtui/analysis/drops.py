@@ -2,14 +2,13 @@
 
 import math
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
 
 from regtui.analysis.advice import number, rough
 from regtui.core.events import Changed
-from regtui.core.history import EpochColumns, History
+from regtui.core.history import History
 from regtui.core.series import FloatArray
 
 WINDOW = 5
@@ -69,7 +68,10 @@ VISIBLE = 0.02
 MOST_UPSETS = {(3, 3): 0, (3, 4): 0, (3, 5): 1, (4, 4): 1, (4, 5): 2, (5, 5): 4}
 """Mann and Whitney's critical values of U, one-sided at 5 %: by the sizes of the two groups, the smaller first."""
 
-_settled: "WeakKeyDictionary[EpochColumns, list[DropEffect]]" = WeakKeyDictionary()
+
+def _settled(_history: History) -> list[DropEffect]:
+    """Begin the list of effects that do not change any more, which the History carries."""
+    return []
 
 
 def drop_effects(history: History) -> list[DropEffect]:
@@ -82,6 +84,10 @@ def drop_effects(history: History) -> list[DropEffect]:
     more than two standard errors. The error of a least-squares slope is s / sqrt(sum (x - mean x)^2), with s^2 the
     squared residuals over n - 2. Effects whose five epochs after are complete do not change any more and are kept.
     """
+    return history.now(_effects)
+
+
+def _effects(history: History) -> list[DropEffect]:
     drops = [
         change
         for change in history.changes
@@ -91,10 +97,10 @@ def drop_effects(history: History) -> list[DropEffect]:
         and change.new is not None
         and change.new < change.old
     ]
-    known = _settled.setdefault(history.epochs, [])
+    known = history.derived(_settled)
     effects = known[:]
-    steps = history.epochs.step.values
-    valid, numbers = history.epochs.valid_loss.values, history.epochs.epoch.values
+    steps = history.evaluations.step.values
+    valid, numbers = history.evaluations["valid/loss"].values, history.evaluations["epoch"].values
     evaluated = np.flatnonzero(np.isfinite(valid)) if len(drops) > len(known) else np.empty(0, np.intp)
     ends = steps[evaluated]
     for index in range(len(known), len(drops)):

@@ -62,7 +62,7 @@ def test_time_left_is_the_steps_and_evaluations_to_come() -> None:
 
 def test_time_that_has_passed_since_the_last_record_is_taken_off() -> None:
     history = folded(started(), *chunks(10))
-    latest = history.steps.time.last
+    latest = history.steps["time"].last
     assert analysis.eta_seconds(history, now=latest + 0.5) == pytest.approx(1.0)
 
 
