@@ -95,9 +95,20 @@ def advise(history: History, found: Judgement, settings: Settings, *, row: int, 
     return _while_fitting(history, found, settings, over=over)
 
 
+def by_epochs(history: History) -> bool:
+    """Tell whether each evaluation ends an epoch, so that one may speak of epochs."""
+    last = len(history.evaluations) - 1
+    return history.counts_epochs and (last < 0 or history.epoch_of(last) is not None)
+
+
+def from_one_to_the_next(history: History) -> str:
+    """Say between what a loss jumps."""
+    return "from epoch to epoch" if by_epochs(history) else "from one evaluation to the next"
+
+
 def when_judged(history: History, *, over: bool) -> str:
     """Say when a run that is too young is judged."""
-    if not history.counts_epochs:
+    if not by_epochs(history):
         return f"a verdict needs {FEWEST} evaluations"
     return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"
 
@@ -205,7 +216,7 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     start, rate = settings.start_rate, settings.rate
     if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
         lower = f"learning rate {rate / 3:.2g}" if rate is not None else "a lower learning rate"
-        return f"losses jump by ±{rough(found.noise)} from epoch to epoch: try {lower}"
+        return f"losses jump by ±{rough(found.noise)} {from_one_to_the_next(history)}: try {lower}"
     if start is not None and rate is not None and rate < start / 100 and abs(found.slope) < 1e-3 * found.train:
         fallen = f"the learning rate has fallen from {start:g} to {rate:.2g}"
         return f"{fallen} and nothing moves any more: stop, or let it fall more slowly"
@@ -213,7 +224,11 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     if idle < SOON:
         return _still_improving(history, settings, over=over)
     if idle < 2 * SOON:
-        return "try more epochs" if over else f"no better for {idle} {unit}: wait a little longer"
+        return (
+            ("try more epochs" if by_epochs(history) else "train for longer")
+            if over
+            else f"no better for {idle} {unit}: wait a little longer"
+        )
     rows = valid_rows(history)
     if rows is not None and rows < FEW_ROWS and found.noise > JUMPY * found.valid:
         return f"leave more rows for validation than {rows}: its noise hides what changes"
@@ -226,8 +241,8 @@ def _still_improving(history: History, settings: Settings, *, over: bool) -> str
     start, usual = settings.start_rate, settings.usual_rate
     slow = settings.constant_rate and start is not None and usual is not None and start < usual / 3
     faster = f" or learning rate {usual:g} instead of {start:g}" if slow else ""
-    longer = f"more than {history.plan.epochs} epochs" if history.plan.epochs else "to train longer"
-    return f"still improving: try {longer}{faster}"
+    longer = f"try more than {history.plan.epochs} epochs" if history.plan.epochs else "train for longer"
+    return f"still improving: {longer}{faster}"
 
 
 def _gone_stale(history: History, found: Judgement, settings: Settings) -> str:
@@ -245,10 +260,10 @@ def _gone_stale(history: History, found: Judgement, settings: Settings) -> str:
 
 
 def idle_since(history: History, since: int, row: int) -> tuple[int, str]:
-    """Count the epochs from one row of the evaluations to another, or the evaluations where epochs are not known."""
+    """Count the epochs from one row of the evaluations to another, or the evaluations where there are more of them."""
     epochs = history.evaluations["epoch"].values
     passed = epochs[row] - epochs[since]
-    return (int(passed), "epochs") if math.isfinite(passed) else (row - since, "evaluations")
+    return (int(passed), "epochs") if passed >= row - since else (row - since, "evaluations")
 
 
 def valid_rows(history: History) -> int | None:

@@ -25,10 +25,10 @@ def evidence(history: History, found: Judgement) -> str:
     noise = f"noise ±{rough(found.noise)}" if math.isfinite(found.noise) else "noise not known yet"
     if found.state == "overfitting":
         above = number(table["valid/loss"].values[found.valid_row] - table["valid/loss"].values[found.best])
-        return (
-            f"validation {valid}, {above} above its best {best} at {where} ({noise}); "
-            f"training {number(found.train_at_best)} → {number(found.train)}{_accuracy(found)}"
-        )
+        text = f"validation {valid}, {above} above its best {best} at {where} ({noise})"
+        if math.isfinite(found.train):
+            text += f"; training {number(found.train_at_best)} → {number(found.train)}"
+        return text + _accuracy(found)
     if found.state == "recovered":
         return f"validation loss {valid}, down again to near its best {best} of {where} ({noise})"
     text = f"validation loss {valid}, best {best} at {where}"
@@ -45,9 +45,7 @@ def _accuracy(found: Judgement) -> str:
     moved = f"{found.accuracy_at_best:.3f} → {found.accuracy:.3f}"
     if trend == "unclear":
         return f"; accuracy {moved} (noise ±{rough(found.accuracy_noise)})"
-    return (
-        f"; accuracy falls, too ({moved})" if trend == "falls" else f"; overconfident: accuracy does not fall ({moved})"
-    )
+    return f"; accuracy falls, too ({moved})" if trend == "falls" else f"; overconfident: accuracy {trend} ({moved})"
 
 
 def _of_underfitting(history: History, found: Judgement) -> str:
@@ -95,9 +93,16 @@ def _since(history: History, row: int, found: Judgement | None, lost: int | None
     at = f"at step {lost:,}" if lost is not None else ""
     if found is not None and found.state == "diverged":
         return " ".join(part for part in (f"since {history.where(found.since)}", at) if part)
-    if history.counts_epochs and (epoch := (history.epoch_of(row) or 0) + 1):
-        return f"since epoch {epoch} {at}".rstrip()
-    return f"since step {lost:,}" if lost is not None else ""
+    epoch = epoch_under_way(history, row)
+    return " ".join(part for part in (f"since epoch {epoch}" if epoch else "", at) if part)
+
+
+def epoch_under_way(history: History, row: int) -> int | None:
+    """Give the number of the epoch that follows a row of the evaluations, -1 for the first; None where none count."""
+    if 0 <= row < len(history.evaluations):
+        ended = history.evaluations["epoch"].values[row]
+        return int(ended) + 1 if math.isfinite(ended) else None
+    return 1 if history.plan.steps_per_epoch else None
 
 
 def evidence_of_batches(history: History, climb: Climb) -> str:

@@ -81,8 +81,9 @@ class Overfitting:
         if position < FEWEST - 1:
             return
         rise, back = self._rise(position, valid, self._by_heart(train, now))
-        fell = now >= 0 and train.level[now] < self.train_at_best(position, valid, train, now)
-        enter = rise > 1 and position >= self.best[position] + SEVERAL and bool(fell)
+        # Where nobody logged a training loss, the validation loss has to speak for itself.
+        fell = now < 0 or train.level[now] < self.train_at_best(position, valid, train, now)
+        enter = rise > 1 and position >= self.best[position] + SEVERAL and fell
         if self.latch.feed(row, enter=enter, leave=rise < 0.5 or back):
             self.recovered = -1 if self.latch.on else self.latch.since
 

@@ -9,9 +9,20 @@ evaluated). What each is asked for stands in `overfitting.py`, `underfitting.py`
 
 import msgspec
 
-from regtui.analysis.advice import ASK_FOR_VALIDATION, FEW_ROWS, JUMPY, advise, number, rough, valid_rows, when_judged
+from regtui.analysis.advice import (
+    ASK_FOR_VALIDATION,
+    FEW_ROWS,
+    JUMPY,
+    advise,
+    by_epochs,
+    from_one_to_the_next,
+    number,
+    rough,
+    valid_rows,
+    when_judged,
+)
 from regtui.analysis.divergence import Climb, lost_at
-from regtui.analysis.evidence import evidence, evidence_of_batches, evidence_of_divergence, measured
+from regtui.analysis.evidence import epoch_under_way, evidence, evidence_of_batches, evidence_of_divergence, measured
 from regtui.analysis.judge import Judgement, State, judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
@@ -124,8 +135,7 @@ def _diverged(history: History, row: int, found: Judgement | None, lost: int | N
     if found is not None and found.state == "diverged":
         since, since_step = history.epoch_of(found.since), history.step_of(found.since)
     else:
-        since = (history.epoch_of(row) or 0) + 1 if history.counts_epochs else None
-        since_step = lost
+        since, since_step = epoch_under_way(history, row), lost
     return Verdict(
         state="diverged",
         since_epoch=since,
@@ -142,18 +152,20 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
     if not found.evaluated:
         gaps.append("overfitting: the log has no validation loss")
     elif found.evaluated < FEWEST:
-        unit = "epoch{} evaluated" if history.counts_epochs else "evaluation{}"
+        unit = "epoch{} evaluated" if by_epochs(history) else "evaluation{}"
         so_far = f"{found.evaluated} {unit.format('s' if found.evaluated > 1 else '')}"
         gaps.append(f"overfitting: {so_far}, at least {FEWEST} are needed" + (", and the run is over" if over else ""))
     elif found.state == "fitting" and found.noise > max(JUMPY * found.valid, VISIBLE):
         rows = valid_rows(history)
         few = f" ({rows} rows)" if rows is not None and rows < FEW_ROWS else ""
         gaps.append(
-            f"a small rise: the validation loss{few} jumps by ±{rough(found.noise)} from epoch to epoch, "
+            f"a small rise: the validation loss{few} jumps by ±{rough(found.noise)} {from_one_to_the_next(history)}, "
             f"and a rise under {number(found.threshold)} does not stand out"
         )
     if found.train_row < 0:
         gaps.append("underfitting: the log has no training loss")
+        if found.state == "overfitting":
+            gaps[-1] = "whether the training loss falls meanwhile: the log has none"
     elif not measured(history, found):
         gaps.append("gap: the training loss was not measured after the epochs, only while training")
     if not found.guessing > 0 and found.state != "overfitting":
