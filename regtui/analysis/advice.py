@@ -132,7 +132,7 @@ def _more_accurate(history: History, found: Judgement) -> str:
     more = max(MORE_ACCURATE, 2 / rows if rows else 0.0)
     if not accuracy[found.accuracy_best] >= accuracy[found.best] + more * (1 - 1e-9):
         return ""
-    return f"at {history.where(found.accuracy_best)} for right answers (accuracy {accuracy[found.accuracy_best]:.3f})"
+    return f"at {history.where(found.accuracy_best)} for right answers (accuracy {accuracy[found.accuracy_best]:.1%})"
 
 
 def _remedies(settings: Settings) -> str:
@@ -184,7 +184,7 @@ def _held_down(history: History, settings: Settings, row: int) -> str:
     collapsed = settings.ours if share is None else share < COLLAPSED
     if collapsed:
         near_zero = share is None or share < NEAR_ZERO
-        how = "the weights near zero" if near_zero else f"weights at {share:.0%} of their start".replace("%", " %")
+        how = "the weights near zero" if near_zero else f"the weights at {share:.0%} of their start"
         for name, value in settings.knobs.items():
             least = STRONG_L2 if name == "l2" else 0.0
             if name != "dropout" and value > least:
@@ -250,7 +250,7 @@ def _gone_stale(history: History, found: Judgement, settings: Settings) -> str:
     stale = f"{hardly} since {history.where(found.improved)} and not clearly worse"
     right = _more_accurate(history, found)
     if right and accuracy_trend(found) == "rises":
-        rises = f"accuracy rises ({found.accuracy_at_best:.3f} → {found.accuracy:.3f})"
+        rises = f"accuracy rises ({found.accuracy_at_best:.1%} → {found.accuracy:.1%})"
         return f"{stale}, but {rises}: stop at {history.where(found.best)} for probabilities, {right}"
     if found.train < BY_HEART * found.valid and math.isfinite(
         history.evaluations["train/loss"].values[found.train_row]

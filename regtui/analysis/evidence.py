@@ -42,9 +42,9 @@ def _accuracy(found: Judgement) -> str:
     trend = accuracy_trend(found)
     if trend is None:
         return ""
-    moved = f"{found.accuracy_at_best:.3f} → {found.accuracy:.3f}"
+    moved = f"{found.accuracy_at_best:.1%} → {found.accuracy:.1%}"
     if trend == "unclear":
-        return f"; accuracy {moved} (noise ±{rough(found.accuracy_noise)})"
+        return f"; accuracy {moved} (noise ±{found.accuracy_noise:.1%})"
     return f"; accuracy falls, too ({moved})" if trend == "falls" else f"; overconfident: accuracy {trend} ({moved})"
 
 
@@ -58,7 +58,7 @@ def _of_underfitting(history: History, found: Judgement) -> str:
     if found.valid_row < 0:
         return text
     text += f"; validation loss {number(history.evaluations['valid/loss'].values[found.valid_row])}"
-    return f"{text}, accuracy {found.accuracy:.3f}" if math.isfinite(found.accuracy) else text
+    return f"{text}, accuracy {found.accuracy:.1%}" if math.isfinite(found.accuracy) else text
 
 
 def measured(history: History, found: Judgement) -> bool:

@@ -56,7 +56,7 @@ def test_a_training_loss_that_stands_still_high_is_underfitting_though_validatio
 
 def test_the_penalty_is_named_where_it_is_on_and_kernels_have_shrunk() -> None:
     advice = analysis.verdict(run(stuck(), stuck(), norms=SHRUNK, l2=0.05)).advice
-    assert advice == "try l2 0.001 instead of 0.05: the penalty holds weights at 12 % of their start"
+    assert advice == "try l2 0.001 instead of 0.05: the penalty holds the weights at 12% of their start"
 
 
 @pytest.mark.parametrize(("norms", "given"), [(KEPT, {"l2": 0.05}), (SHRUNK, {})])
@@ -100,9 +100,9 @@ RISING = 0.3 + 0.5 * np.exp(-np.arange(40) / 2) + 0.01 * np.arange(40).clip(8)
 @pytest.mark.parametrize(
     ("accuracy", "said"),
     [
-        (np.linspace(0.92, 0.95, 40), "; overconfident: accuracy rises (0.926 → 0.949)"),
-        (np.full(40, 0.92), "; overconfident: accuracy holds (0.920 → 0.920)"),
-        (np.linspace(0.92, 0.8, 40), "; accuracy falls, too (0.895 → 0.803)"),
+        (np.linspace(0.92, 0.95, 40), "; overconfident: accuracy rises (92.6% → 94.9%)"),
+        (np.full(40, 0.92), "; overconfident: accuracy holds (92.0% → 92.0%)"),
+        (np.linspace(0.92, 0.8, 40), "; accuracy falls, too (89.5% → 80.3%)"),
         (None, "training 0.311 → 0.000172"),
     ],
 )
@@ -113,7 +113,7 @@ def test_the_evidence_of_a_rise_says_what_accuracy_does_meanwhile(accuracy: Any,
 def test_the_advice_says_which_epoch_to_keep_for_what_where_loss_and_accuracy_disagree() -> None:
     advice = analysis.verdict(run(RISING, FAST[:40], np.linspace(0.92, 0.95, 40))).advice
     assert "or stop at epoch 9 for probabilities (loss 0.389, now 0.690), at epoch 40 for right answers" in advice
-    assert advice.endswith("(accuracy 0.950)")
+    assert advice.endswith("(accuracy 95.0%)")
 
 
 def test_an_accuracy_that_falls_or_is_one_row_better_is_not_advised() -> None:
@@ -126,7 +126,7 @@ def test_a_loss_that_is_stale_while_accuracy_rises_is_advised_on_for_both() -> N
     flat = 0.3 + 0.5 * np.exp(-np.arange(30) / 2) + 0.0003 * np.arange(30).clip(8)
     advice = analysis.verdict(run(flat, FAST[:30] + 0.1, np.linspace(0.92, 0.95, 30))).advice
     assert "but accuracy rises" in advice
-    assert advice.endswith("for probabilities, at epoch 30 for right answers (accuracy 0.950)")
+    assert advice.endswith("for probabilities, at epoch 30 for right answers (accuracy 95.0%)")
 
 
 def test_a_new_low_within_the_noise_is_no_improvement() -> None:
