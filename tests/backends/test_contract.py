@@ -144,7 +144,7 @@ def test_the_size_of_a_call_changes_nothing(framework, make, digits):
 
 
 def test_a_device_that_is_not_there_is_named_with_those_that_are(framework, digits):
-    present = import_module(f"regtui.backends.{framework}").present_devices()
+    present = import_module(f"regtui.backends.{framework}.backend").present_devices()
     absent = "cuda" if "cuda" not in present else "mps"
     with pytest.raises(ConfigError, match=f"--device {absent} is not here: {framework} sees cpu"):
         backends.find(framework)(config_of(framework, device=absent), digits)

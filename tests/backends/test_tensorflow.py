@@ -14,7 +14,7 @@ from regtui.loop import shuffled
 
 pytest.importorskip("tensorflow")
 
-from regtui.backends import tensorflow as backend_module
+from regtui.backends.tensorflow import backend as backend_module
 from regtui.core.weights import initial_weights
 
 keras, tf = backend_module.keras, backend_module.tf
@@ -105,7 +105,7 @@ TRAINED_ELSEWHERE = """
 import json, sys
 import numpy as np
 {before}
-from regtui.backends import tensorflow as module
+from regtui.backends.tensorflow import backend as module
 from regtui.core.config import RunConfig
 from regtui.core.data import Data, Rows
 rows = Rows(features=np.ones((8, 4), np.float32), labels=np.arange(8) % 2)

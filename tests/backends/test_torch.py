@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - only where torch is
 from torch.nn import functional  # noqa: E402
 
-from regtui.backends._torch_graph import Recorder  # noqa: E402
+from regtui.backends.torch.graph import Recorder  # noqa: E402
 from regtui.core.weights import initial_weights  # noqa: E402
 
 BATCHES = np.random.default_rng(3).integers(0, 1000, (10, 32)).astype(np.int32)
