@@ -337,7 +337,8 @@ def _build_model(config: RunConfig, inputs: int, classes: int, knobs: dict[str, 
 def _build_optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
     match config.optimizer:
         case "sgd" | "momentum":
-            return PlainSGD(config.learning_rate, momentum=OPTIMIZERS[config.optimizer].momentum)
+            # Keras casts a plain float by way of float32; one of numpy's keeps its digits.
+            return PlainSGD(config.learning_rate, momentum=np.float64(OPTIMIZERS[config.optimizer].momentum))
         case "adam" | "adamw":
             # Keras's AdamW is its Adam with a weight_decay by default; ours is always said.
             return FusedAdam(config.learning_rate)
