@@ -25,7 +25,6 @@ from regtui.core.config import (
 from regtui.core.presets import PRESETS
 from regtui.tui.canvas import Canvas, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
-from regtui.tui.texts import l2_notes
 
 START, STOP = "▸ Start", "■ Stop"
 """What the button says, before a run and while one lives."""
@@ -40,7 +39,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 """Block of the form -> its headings and the groups of fields under each."""
 
-KEPT_BY_PRESETS = ("framework", "device", "seed")
+KEPT_BY_PRESETS = ("framework", "device", "seed", "precision")
 """Fields that a preset leaves as they are."""
 
 
@@ -288,7 +287,7 @@ class Form(Vertical):
     def _show_checks(self, draft: RunConfig) -> None:
         for name, row in self._rows.items():
             problem = self.problems.get(name, "")
-            notes = l2_notes(draft.l2, draft.optimizer) if name == "l2" and not problem else []
+            notes = backends.notes(draft) if name == "l2" and not problem else []
             if (problem, notes) != (row.problem, row.notes):
                 row.problem, row.notes = problem, notes
                 row.set_class(bool(problem), "-wrong")
@@ -342,7 +341,7 @@ class Heading(Canvas):
 
 
 def matching_preset(config: RunConfig) -> str:
-    """Name the preset that a configuration is, apart from framework, device and seed."""
+    """Name the preset that a configuration is, apart from those it leaves as they are."""
     kept = {name: getattr(config, name) for name in KEPT_BY_PRESETS}
     for name in PRESETS:
         if RunConfig.create(name, **kept) == config:
