@@ -7,7 +7,6 @@ import math
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -17,6 +16,7 @@ from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, difference, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History
+from regtui.sources import Activity
 from regtui.tui.canvas import clip, span, spread, width_of
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
@@ -50,35 +50,29 @@ LEAST_BAR, MOST_BAR, METER_BAR = 6, 48, 8
 """Cells of the progress bar, and of a patience meter's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Activity:
-    """What the run on show is doing, beside what its History knows."""
-
-    stage: str = ""
-    """A stage of a live run, empty where there is none."""
-    alive: bool = False
-    """It has not ended."""
-    stopping: bool = False
-    """It was told to end."""
-    problem: str = ""
-    """Why it could not be set up."""
-
-
 def state_of(history: History, activity: Activity) -> tuple[str, str]:
     """Say in a sign and a word what the run is doing, and the role of its colour."""
-    if activity.alive and activity.stopping:
+    if activity.growing and activity.stage == "stopping":
         return "■ stopping", "warn"
-    if activity.alive and activity.stage == "paused":
+    if activity.growing and activity.stage == "paused":
         return "‖ paused", "warn"
-    if activity.alive and activity.stage not in {"training", ""}:
+    if activity.growing and activity.stage not in {"training", ""}:
         return f"◌ {activity.stage} …", "calm"
     if history.end is not None:
         return ENDINGS.get(history.end.status, (history.end.status, "calm"))
-    if activity.alive:
+    if activity.growing:
         return "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
     return ("○ ready", "calm") if history.run is None else ("○ no end recorded", "warn")
+
+
+def problem_text(activity: Activity) -> str:
+    """Say what is wrong, by the name that a field has on the screen and not by its option."""
+    refused = activity.refused
+    if refused is None or refused.field not in fields():
+        return activity.problem
+    return f"{fields()[refused.field].label} {refused.problem}"
 
 
 def status_line(history: History, activity: Activity, config: RunConfig | None, width: int, now: float) -> StyledLine:
@@ -90,7 +84,7 @@ def status_line(history: History, activity: Activity, config: RunConfig | None, 
     if config is not None:
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
-    told = history.end is not None or (activity.alive and words[0] in "‖■")
+    told = history.end is not None or (activity.growing and words[0] in "‖■")
     left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
     if config is None or history.run is None:
         return spread(left, [], width)
@@ -100,7 +94,7 @@ def status_line(history: History, activity: Activity, config: RunConfig | None, 
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
     ]
-    eta = analysis.eta_seconds(history, now) if activity.alive else None
+    eta = analysis.eta_seconds(history, now) if activity.growing else None
     clock = f"{_clock(eta)} left" if eta is not None else f"{_clock(run_seconds(history))} taken"
     tail = [*speed, span(f"{clock:>10} ", "text")]
     room = width - width_of(left) - width_of(epoch) - width_of(tail) - 2
@@ -131,10 +125,10 @@ def _verdict_lines(
     if activity.problem and history.run is None:
         return [
             (span(" ✗ " if at == 0 else "   ", "bad"), span(row))
-            for at, row in enumerate(wrap(activity.problem, width - 4))
+            for at, row in enumerate(wrap(problem_text(activity), width - 4))
         ]
     if history.run is None and not len(history.epochs):
-        if activity.alive:
+        if activity.growing:
             return [(span(" ◌ the run is being set up", "calm"),)]
         keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]

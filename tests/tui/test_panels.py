@@ -8,9 +8,9 @@ from regtui.charts import StyledLine
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
 from regtui.tui.panels import (
-    Activity,
     bar,
     comparison_line,
     comparison_lines,
@@ -26,7 +26,7 @@ from regtui.tui.panels import (
     verdict_lines,
 )
 
-TRAINING = Activity(stage="training", alive=True)
+TRAINING = Activity(stage="training", alive=True, growing=True)
 
 
 def text_of(line: StyledLine) -> str:
@@ -82,7 +82,7 @@ def test_numbers_of_the_status_line_keep_their_place_from_epoch_to_epoch() -> No
 
 
 def test_a_stage_before_training_is_shown_in_its_own_words() -> None:
-    words, _ = state_of(History(), Activity(stage="importing tensorflow", alive=True))
+    words, _ = state_of(History(), Activity(stage="importing tensorflow", alive=True, growing=True))
     assert words == "◌ importing tensorflow …"
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import EpochEnded, Event
+from regtui.core.events import Command, EpochEnded, Event
 from regtui.core.history import History
-from regtui.session import LogSource
+from regtui.sources import Activity
+from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas
 
@@ -28,8 +29,8 @@ SIZES = [(80, 24), (120, 36)]
 class Recorded:
     """A log as it stood after one of its epochs."""
 
-    alive = False
-    growing = False
+    activity = Activity()
+    listens: frozenset[type] = frozenset()
 
     def __init__(self, log: str, until: int | None) -> None:
         events = LogSource(LOGS / f"{log}.jsonl").poll()
@@ -39,6 +40,9 @@ class Recorded:
     def poll(self, limit: int | None = None) -> list[Event]:
         taken, self._events = self._events[:limit], self._events[limit:] if limit else []
         return taken
+
+    def send(self, command: Command) -> None:
+        raise AssertionError(f"{command} was sent to a log")
 
 
 def folded(log: str) -> History:
