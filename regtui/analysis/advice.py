@@ -8,6 +8,7 @@ import numpy as np
 from regtui.analysis.judge import FEWEST, Judgement
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.text import number, short
 
 USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1, "momentum": 0.01}
 """Where each optimizer usually works on nets of this kind: Adam's published default, and the common start of SGD."""
@@ -78,16 +79,9 @@ class Settings:
         return f"try learning rate {lower:g} instead of {start:g}"
 
 
-def number(value: float) -> str:
-    """Write a loss for people: three decimals, or three digits where it is small or large."""
-    if not math.isfinite(value):
-        return "—"
-    return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
-
-
 def rough(value: float) -> str:
     """Write a noise for people: no more than two digits of it are known."""
-    return f"{value:.2g}" if math.isfinite(value) else "—"
+    return short(value, 2)
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:

@@ -7,10 +7,10 @@ from weakref import WeakKeyDictionary
 import msgspec
 import numpy as np
 
-from regtui.analysis.advice import number
 from regtui.analysis.forecast import MOST_STEPS
 from regtui.core.fields import ConfigError
 from regtui.core.history import EpochColumns, History
+from regtui.core.text import number
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import PlateauMeter, Schedule
 

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
+from regtui.analysis.comparison import last_evaluated
 from regtui.core.history import History
 
 FAILED = 1
@@ -139,12 +139,6 @@ def completed_epochs(history: History) -> int:
     """Give the number of the last epoch that has ended, 0 before the first."""
     last = history.epochs.epoch.last
     return int(last) if math.isfinite(last) else len(history.epochs)
-
-
-def last_evaluated(history: History) -> int | None:
-    """Give the row of the last epoch that was evaluated, whatever came of it."""
-    rows = np.flatnonzero(history.epochs.measured.values == 1)
-    return int(rows[-1]) if len(rows) else None
 
 
 def _at(values: Any, row: int | None) -> float | None:

@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 
 from regtui.analysis import best_row, verdict
-from regtui.charts.scales import number
 from regtui.core.history import History
+from regtui.core.text import number
 from regtui.readers import LogError, is_being_written, read_history
 from regtui.report.result import completed_epochs, framework
 from regtui.runs import logs, none_yet
