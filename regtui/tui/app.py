@@ -19,7 +19,6 @@ from regtui.core.history import History
 from regtui.output import captured_output
 from regtui.readers import read_history
 from regtui.sources import Source
-from regtui.tui.canvas import Canvas
 from regtui.tui.dialogs import Question
 from regtui.tui.lab import LabScreen
 from regtui.tui.theme import DARK, LIGHT, THEMES
@@ -47,7 +46,8 @@ class RegtuiApp(App[None]):
         ascii_only: bool = False,
     ) -> None:
         super().__init__()
-        Canvas.ascii_only = ascii_only
+        self.ascii_only = ascii_only
+        """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
         self.lab = LabScreen(config, runs_dir=runs_dir, start=start, source=source, ghost=ghost)
         for theme in THEMES:

@@ -154,7 +154,7 @@ class Form(Vertical):
                         yield from self._rows_of(groups)
         with Container(id="form-foot"):
             yield Canvas(id="hint")
-            yield Button(plain(START), id="go", compact=True)
+            yield Button(plain(START, self.app), id="go", compact=True)
 
     def _rows_of(self, groups: tuple[str, ...]) -> Iterator[FieldRow]:
         """Give the rows of some groups; those of a policy are mounted when it is chosen: half of them never are."""
@@ -195,7 +195,7 @@ class Form(Vertical):
             row.set_class(row.editor.locked, "-locked")
             row.draw()
         button = self.query_one("#go", Button)
-        button.label = plain(STOP if locked else START)
+        button.label = plain(STOP if locked else START, self.app)
         button.display = not read_only
         self._show_hint()
 

@@ -21,7 +21,7 @@ from regtui.core.history import History
 from regtui.sources import Nothing, Source, Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.budget import FrameBudget
-from regtui.tui.canvas import Canvas, span
+from regtui.tui.canvas import Canvas, ascii_only, span
 from regtui.tui.form import Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
@@ -261,7 +261,7 @@ class LabScreen(Steering):
             self.refresh_bindings()
         verdict = analysis.verdict(self.history)
         since = verdict.since_epoch if verdict.state == "overfitting" else None
-        view = replace(self.view, overfit_since=since, ascii=Canvas.ascii_only)
+        view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))
         status = self.query_one("#status", Canvas)
         config = self.live.config if self.live else form.config
         status.show([status_line(self.history, activity, config, status.content_size.width, time.time())])

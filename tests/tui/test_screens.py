@@ -19,7 +19,6 @@ from regtui.core.history import History
 from regtui.sources import Activity
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
-from regtui.tui.canvas import Canvas
 
 HERE = Path(__file__).parent.parent
 LOGS, SCREENS = HERE / "logs", HERE / "screens"
@@ -76,17 +75,14 @@ async def test_the_screen_is_as_it_was_looked_at(name, size, drive, monkeypatch)
         ghost=folded(scene["ghost"]) if "ghost" in scene else None,
         ascii_only=scene.get("ascii", False),
     )
-    try:
-        async with drive(app, size) as lab:
-            if "log" in scene:
-                await lab.until(lambda: lab.history.run is not None)
-            # Until nothing moves any more: the log scrolls once its lines have been laid out.
-            text, before = screen_text(app), ""
-            while text != before:
-                await lab.pilot.pause()
-                text, before = screen_text(app), text
-    finally:
-        Canvas.ascii_only = False
+    async with drive(app, size) as lab:
+        if "log" in scene:
+            await lab.until(lambda: lab.history.run is not None)
+        # Until nothing moves any more: the log scrolls once its lines have been laid out.
+        text, before = screen_text(app), ""
+        while text != before:
+            await lab.pilot.pause()
+            text, before = screen_text(app), text
     if name == "ascii":
         assert text.isascii()
     golden = SCREENS / f"lab-{name}-{size[0]}x{size[1]}.txt"
