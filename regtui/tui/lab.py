@@ -16,7 +16,7 @@ from textual.worker import Worker, WorkerState
 
 from regtui import analysis
 from regtui.core.config import RunConfig
-from regtui.core.events import Event, Knob, SetKnob, Stop
+from regtui.core.events import Changed, Event, Knob, SetKnob, Stop
 from regtui.core.history import History
 from regtui.sources import Nothing, Source, Watched
 from regtui.sources.here import LiveRun
@@ -204,9 +204,11 @@ class LabScreen(Steering):
         """Fold events for a while; tells whether more wait."""
         while True:
             had_run, had_epochs = shown.history.run, len(shown.history.epochs)
+            had_changes = len(shown.history.changes)
             events = shown.take(FOLD_EVENTS)
             if events:
-                self._tell(events, had_run is not shown.history.run)
+                began = had_run is not shown.history.run
+                self._tell(events, began, shown.history.changes[0 if began else had_changes :])
             if bool(had_epochs) != bool(len(shown.history.epochs)):
                 self.refresh_bindings()
             if len(events) < FOLD_EVENTS:
@@ -214,7 +216,7 @@ class LabScreen(Steering):
             if time.monotonic() - now > FOLD_SECONDS:
                 return True
 
-    def _tell(self, events: list[Event], began: bool) -> None:
+    def _tell(self, events: list[Event], began: bool, changes: list[Changed]) -> None:
         """Say what has come, and bring the form up to it."""
         if began:
             self._before, self._trained_from = copy(self.budget), time.monotonic()
@@ -222,6 +224,8 @@ class LabScreen(Steering):
                 form = self.query_one(Form)
                 form.fill(self.history.config)
                 form.hold(True, read_only=True)
+        if changes:
+            self.query_one(Form).follow(changes)
         if self.history.end is not None and not self._trained_seconds:
             self._trained_seconds = time.monotonic() - self._trained_from
         self.query_one(RunView).tell(events)
@@ -247,7 +251,21 @@ class LabScreen(Steering):
         problem = problem_text(shown.activity)
         if problem:
             self.query_one(RunView).say((span(f" {problem}", "bad"),))
-            self.notify(problem, title="The run could not go on", severity="error", markup=False)
+            began = shown.history.run is not None
+            title = "The run could not go on" if began else "The run could not start"
+            self.notify(problem, title=title, severity="error", markup=False)
+            if not began:
+                self._go_back(shown)
+
+    def _go_back(self, refused: Watched) -> None:
+        """Take a run that could not be started off the screen, and go to the field that it was refused for."""
+        if self._replaced[0].history.run is not None:
+            self.put_on_show(self._replaced)
+            self.refresh_bindings()
+        field = refused.activity.refused
+        if field is not None:
+            self._show_form(True)
+            self.query_one(Form).refuse(field.field, field.problem)
 
     # What is drawn
 
@@ -264,7 +282,8 @@ class LabScreen(Steering):
         view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))
         status = self.query_one("#status", Canvas)
         config = self.live.config if self.live else form.config
-        status.show([status_line(self.history, activity, config, status.content_size.width, time.time())])
+        width = status.content_size.width
+        status.show([status_line(self.history, activity, config, width, time.time(), only_watched=self.only_watches)])
         canvas = self.query_one("#verdict", Canvas)
         canvas.show(verdict_lines(self.history, activity, *canvas.content_size, epoch=view.cursor))
         preview = form.config if self.history.run is None and not self.alive else None
@@ -321,7 +340,9 @@ class LabScreen(Steering):
         self._focus_form()
 
     def action_leave(self) -> None:
-        """Go to the curves; from the curves, take the cursor away."""
+        """Give a pending field its value back, else go to the curves; from the curves, take the cursor away."""
+        if self.query_one(Form).give_back():
+            return
         if self.focused is self.query_one(Plot):
             self._set_cursor(None)
         self._focus_curves()
@@ -330,7 +351,7 @@ class LabScreen(Steering):
         """Explain keys, curves and words."""
         from regtui.tui.help import HelpScreen
 
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen(HelpScreen(self.usable_keys()))
 
     def _show_form(self, shown: bool) -> None:
         """Choose what a narrow screen shows."""

@@ -81,7 +81,15 @@ def problem_text(activity: Activity) -> str:
     return f"{fields()[refused.field].label} {refused.problem}"
 
 
-def status_line(history: History, activity: Activity, config: RunConfig | None, width: int, now: float) -> StyledLine:
+def status_line(
+    history: History,
+    activity: Activity,
+    config: RunConfig | None,
+    width: int,
+    now: float,
+    *,
+    only_watched: bool = False,
+) -> StyledLine:
     """Draw the one line that says what runs, how far it is and how fast."""
     config = history.config or config
     words, role = state_of(history, activity)
@@ -90,6 +98,9 @@ def status_line(history: History, activity: Activity, config: RunConfig | None, 
     if config is not None:
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
+    if only_watched:
+        # In front, so that it stays where the rest does not fit.
+        names.insert(0, "watching")
     told = history.end is not None or (activity.growing and words[0] in "‖■")
     left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
     if config is None or history.run is None:
