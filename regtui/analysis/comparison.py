@@ -9,6 +9,7 @@ import numpy as np
 from regtui.analysis import best_row, gap
 from regtui.core.config import difference
 from regtui.core.history import History
+from regtui.core.metrics import VALID_LOSS
 from regtui.core.text import MISSING, clock, number, signed
 
 
@@ -24,7 +25,7 @@ def compared(history: History, other: History) -> list[Compared]:
     """Give the numbers that are compared, in the order in which they are told."""
     rows: dict[str, Callable[[History], str]] = {
         "best validation loss": _best_loss,
-        "at epoch": _best_epoch,
+        "at": _best_place,
         "final gap": _final_gap,
         "time": lambda run: clock(run_seconds(run)),
     }
@@ -37,30 +38,30 @@ def asked_differently(history: History, other: History) -> str:
 
 
 def last_evaluated(history: History) -> int | None:
-    """Give the row of the last epoch that was evaluated, whatever came of it."""
-    rows = np.flatnonzero(history.epochs.measured.values == 1)
+    """Give the row of the last evaluation, whatever came of it."""
+    rows = np.flatnonzero(history.evaluations["measured"].values == 1)
     return int(rows[-1]) if len(rows) else None
 
 
 def run_seconds(history: History) -> float:
     """Give the time from a run's start to the last that is known of it; NaN where the log does not say."""
     start = history.run.time if history.run else None
-    ends = [history.end.time if history.end else None, history.epochs.time.last, history.steps.time.last]
+    ends = [history.end.time if history.end else None, history.evaluations["time"].last, history.steps["time"].last]
     known = [end for end in ends if end is not None and math.isfinite(end)]
     return max(known) - start if start is not None and math.isfinite(start) and known else math.nan
 
 
 def _best_loss(history: History) -> str:
     row = best_row(history)
-    return MISSING if row is None else number(history.epochs.valid_loss.values[row])
+    return MISSING if row is None else number(history.evaluations[VALID_LOSS].values[row])
 
 
-def _best_epoch(history: History) -> str:
+def _best_place(history: History) -> str:
     row = best_row(history)
-    return MISSING if row is None else f"{history.epochs.epoch.values[row]:.0f}"
+    return MISSING if row is None else history.where(row)
 
 
 def _final_gap(history: History) -> str:
-    """Write the gap where the run stands; the last epoch may have been left without an evaluation."""
+    """Write the gap where the run stands; the last epoch may have been left unmeasured."""
     row = last_evaluated(history)
     return MISSING if row is None else signed(float(gap(history)[row]))

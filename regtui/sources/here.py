@@ -10,7 +10,7 @@ from pathlib import Path
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.events import Command, Event, Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, SetKnob, Stop
+from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted, Stop
 from regtui.loop import Chunks, failure, train
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, new_run_id
@@ -24,7 +24,7 @@ def nothing() -> None:
 class LiveRun:
     """One run that trains in this process and records itself."""
 
-    listens: frozenset[type] = frozenset({Pause, Resume, RunEpoch, Stop, SetKnob})
+    listens: frozenset[type] = frozenset(COMMANDS.values())
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class LiveRun:
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
             reason = f"{self._stage} failed: {failure(error)}"
-            started = RunStarted(run_id=self.run_id, time=self._clock(), config=self.config)
+            started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
             ended = RunEnded(status="failed", reason=reason, time=self._clock())
             self._deliver(writer, [started, ended])
             return

@@ -113,7 +113,7 @@ class LabScreen(Steering):
         live = self.live = LiveRun(config, runs_dir=self._runs_dir)
         live.listen(self._announce)
         self._replaced = self.watched
-        behind = self.watched if len(self.history.epochs) else self.watched[1:]
+        behind = self.watched if len(self.history.evaluations) else self.watched[1:]
         self.put_on_show([Watched(source=live), *behind[:1]])
         self.shown.ask()
         self._trained_seconds = 0.0
@@ -203,13 +203,13 @@ class LabScreen(Steering):
     def _take(self, shown: Watched, now: float) -> bool:
         """Fold events for a while; tells whether more wait."""
         while True:
-            had_run, had_epochs = shown.history.run, len(shown.history.epochs)
+            had_run, had_epochs = shown.history.run, len(shown.history.evaluations)
             had_changes = len(shown.history.changes)
             events = shown.take(FOLD_EVENTS)
             if events:
                 began = had_run is not shown.history.run
                 self._tell(events, began, shown.history.changes[0 if began else had_changes :])
-            if bool(had_epochs) != bool(len(shown.history.epochs)):
+            if bool(had_epochs) != bool(len(shown.history.evaluations)):
                 self.refresh_bindings()
             if len(events) < FOLD_EVENTS:
                 return False

@@ -91,22 +91,24 @@ def status_line(
     only_watched: bool = False,
 ) -> StyledLine:
     """Draw the one line that says what runs, how far it is and how fast."""
-    config = history.config or config
+    # The form's only before there is a run: what a log does not say is not said.
+    config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
     environment = history.run.environment if history.run else {}
     names: list[str] = []
     if config is not None:
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
+    elif history.run is not None:
+        names = [name for name in (history.trainer, history.run.run_id) if name]
     if only_watched:
         # In front, so that it stays where the rest does not fit.
         names.insert(0, "watching")
     told = history.end is not None or (activity.growing and words[0] in "‖■")
     left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
-    if config is None or history.run is None:
+    if history.run is None:
         return spread(left, [], width)
-    digits = len(str(config.epochs))
-    epoch = [span("epoch ", "muted"), span(f"{len(history.epochs):>{digits}}/{config.epochs} ", "strong")]
+    epoch = _progress(history)
     speed = [
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
@@ -118,6 +120,16 @@ def status_line(
     total = history.total_steps
     share = history.step / total if total and total == total else 0.0
     return spread(left, [*epoch, *bar(share, min(max(room, LEAST_BAR), MOST_BAR)), *tail], width)
+
+
+def _progress(history: History) -> list[Span]:
+    """Say how far the run is, and of how much where that is known: in epochs where they are counted, else in steps."""
+    if history.counts_epochs:
+        planned, done, unit = history.plan.epochs, len(history.evaluations), "epoch"
+    else:
+        planned, done, unit = history.plan.total_steps, history.step, "step"
+    of = f"/{planned}" if planned else ""
+    return [span(f"{unit} ", "muted"), span(f"{done:>{len(str(planned or done))}}{of} ", "strong")]
 
 
 def bar(share: float, width: int) -> list[Span]:
@@ -144,13 +156,13 @@ def _verdict_lines(
             (span(" ✗ " if at == 0 else "   ", "bad"), span(row))
             for at, row in enumerate(wrap(problem_text(activity), width - 4))
         ]
-    if history.run is None and not len(history.epochs):
+    if history.run is None and not len(history.evaluations):
         if activity.growing:
             return [(span(" ◌ the run is being set up", "calm"),)]
         keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
-    verdict = analysis.verdict_at(history, epoch) if epoch is not None else analysis.verdict(history)
+    verdict = analysis.verdict_at(history, row_of(history, epoch)) if epoch is not None else analysis.verdict(history)
     sign, role = VERDICTS.get(verdict.state, ("●", "calm"))
     # On a ground of its own where something is wrong: this is the first thing that should be seen.
     head = [span(f" {sign} {verdict.words} ", f"chip-{role}" if role in {"bad", "warn"} else role), span("  ")]
@@ -172,27 +184,30 @@ def _verdict_lines(
 
 def number_lines(history: History, width: int, height: int, *, epoch: int | None = None) -> list[StyledLine]:
     """Read every series out, at the cursor's epoch or now: on one row what fits, on two all of them."""
-    table = history.epochs
+    table = history.evaluations
     if not len(table):
-        early = [("step", f"{history.step:>6}", "text"), ("batch loss", _loss(history.steps.loss.last), "running")]
+        early = [
+            ("step", f"{history.step:>6}", "text"),
+            ("batch loss", _loss(history.steps["step/loss"].last), "running"),
+        ]
         return [_pairs(early if len(history.steps) else [], width)]
     at = row_of(history, epoch)
     gap = analysis.gap(history)[at]
-    digits = len(str(int(table.epoch.last)))
-    best, lowest = _best(history)
+    unit, _, place = history.where(at).partition(" ")
+    digits = len(history.where(len(table) - 1)) - len(unit) - 1
     first = [
-        ("epoch", f"{int(table.epoch.values[at]):>{digits}}", "strong"),
-        ("valid", _loss(table.valid_loss.values[at]), "valid"),
-        ("train", _loss(table.train_loss.values[at]), "train"),
+        (unit, f"{place:>{digits}}", "strong"),
+        ("valid", _loss(table["valid/loss"].values[at]), "valid"),
+        ("train", _loss(table["train/loss"].values[at]), "train"),
         ("gap", cells(gap, NUMBER_WIDTH + 1, sign=True), "gap"),
-        ("LR", _rate(table.learning_rate.values[at]), "rate"),
-        ("acc", percent(table.valid_accuracy.values[at]), "valid"),
+        ("LR", _rate(table["learning_rate"].values[at]), "rate"),
+        ("acc", percent(table["valid/accuracy"].values[at]), "valid"),
     ]
     second = [
-        ("best", f"{_loss(lowest)} @{best}" if best is not None else MISSING, "valid"),
-        ("running", _loss(table.running_loss.values[at]), "running"),
-        ("penalty", _loss(table.penalty.values[at]), "penalty"),
-        ("train acc", percent(table.train_accuracy.values[at]), "train"),
+        ("best", _best(history), "valid"),
+        ("running", _loss(table["step/loss"].values[at]), "running"),
+        ("penalty", _loss(table["penalty"].values[at]), "penalty"),
+        ("train acc", percent(table["train/accuracy"].values[at]), "train"),
     ]
     if height < 2:
         return [_pairs(first + second, width)]
@@ -203,9 +218,13 @@ def _loss(value: float) -> str:
     return cells(value, NUMBER_WIDTH)
 
 
-def _best(history: History) -> tuple[int | None, float]:
-    best = analysis.best_epoch(history)
-    return best, float(history.epochs.valid_loss.values[row_of(history, best)]) if best is not None else math.nan
+def _best(history: History) -> str:
+    """Write the lowest validation loss and, behind an @, where it was: the epoch's number, else the step's."""
+    row = analysis.best_row(history)
+    if row is None:
+        return MISSING
+    place = history.where(row).removeprefix("epoch ")
+    return f"{_loss(history.evaluations['valid/loss'].values[row])} @{place}"
 
 
 def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
@@ -221,7 +240,7 @@ def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
 
 def row_of(history: History, epoch: int | None) -> int:
     """Find the row of an epoch, the last one where it is not known."""
-    values = history.epochs.epoch.values
+    values = history.evaluations["epoch"].values
     if epoch is None:
         return len(values) - 1
     found = [at for at, value in enumerate(values) if value == epoch]
@@ -243,8 +262,9 @@ def comparison_rows(history: History, ghost: History, width: int) -> list[Styled
     """Put the same on as few rows as it takes, for a narrow screen: the numbers of the run before in brackets."""
     pieces: list[list[Span]] = []
     for name, ours, theirs in compared(history, ghost):
-        title = {"at epoch": "at ", "time": ""}.get(name, f"{SHORTER.get(name, name)} ")
-        pieces.append([span(f"  {title}", "muted"), span(ours, "strong"), span(f" ({theirs})", "ghost")])
+        title = {"at": "at ", "time": ""}.get(name, f"{SHORTER.get(name, name)} ")
+        here, there = (text.removeprefix("epoch ") for text in (ours, theirs))
+        pieces.append([span(f"  {title}", "muted"), span(here, "strong"), span(f" ({there})", "ghost")])
     *others, last = asked_differently(history, ghost).split(", ")
     pieces += [[span(f"  {setting}")] for setting in (*(f"{other}," for other in others), last)]
     rows: list[list[Span]] = [[span(" (previous)", "ghost")]]
@@ -268,7 +288,7 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
     parts: list[list[StyledLine]] = []
     if history.end is None:
         parts += [_meter_rows(line, width) for line in analysis.meters(history).lines()]
-    if ghost is not None and len(history.epochs) and width < WIDE_CURVES:
+    if ghost is not None and len(history.evaluations) and width < WIDE_CURVES:
         parts.append(comparison_rows(history, ghost, width))
     effects = analysis.drop_effects(history)
     if effects:
@@ -310,8 +330,8 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
         return (start, span(event.text, roles.get(event.level, "text")))
     words, role = ENDINGS.get(event.status, (event.status, "calm"))
     reason = f": {event.reason}" if event.reason else ""
-    test = event.test
-    measured = f"; test loss {test.loss:.4f}" if test is not None and test.loss is not None else ""
+    test = (event.test or {}).get("loss")
+    measured = f"; test loss {test:.4f}" if test is not None else ""
     return (start, span(words, role), span(f" at epoch {event.epoch}, step {event.step}{reason}{measured}", "text"))
 
 

@@ -101,7 +101,7 @@ class RunView(Vertical):
         comparison, foot = self.query_one("#comparison", Canvas), self.query_one("#foot")
         # Not its own width, which is not known before it is laid out for the first time.
         whole = self.content_size.width
-        shown = ghost is not None and whole >= WIDE_CURVES and bool(len(history.epochs))
+        shown = ghost is not None and whole >= WIDE_CURVES and bool(len(history.evaluations))
         comparison.display = shown
         if ghost is None or not shown:
             if foot.styles.has_rule("height"):

@@ -145,4 +145,4 @@ def test_dropout_masks_are_each_frameworks_own(log, mnist):
     ours, theirs = both(log, mnist, **{**SHORT, "epochs": 1}, optimizer="sgd", dropout=0.4)
     apart = np.abs(column(ours, "loss") - column(theirs, "loss"))
     assert apart[0] > 1e-3
-    assert epochs(ours)[0].valid.loss == pytest.approx(epochs(theirs)[0].valid.loss, abs=0.1)
+    assert epochs(ours)[0].valid["loss"] == pytest.approx(epochs(theirs)[0].valid["loss"], abs=0.1)

@@ -61,7 +61,7 @@ data = datasets.load(config)
 backend = backends.find(config.framework)(config, data)
 events = [event for chunk in train(config, backend, data, run_id="x") for event in chunk]
 numbers = [[e.loss, e.penalty, e.learning_rate] for e in events if isinstance(e, StepEnded)]
-numbers += [[e.valid.loss, e.train.loss, e.running_loss] for e in events if isinstance(e, EpochEnded)]
+numbers += [[e.valid["loss"], e.train["loss"], e.running_loss] for e in events if isinstance(e, EpochEnded)]
 print(hashlib.sha256(json.dumps(numbers).encode()).hexdigest())
 """
 
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_numbers_in_another_process(framework):
     events = [event for chunk in train(config, backend, data, run_id="x") for event in chunk]
     backend.close()
     numbers = [[e.loss, e.penalty, e.learning_rate] for e in events if isinstance(e, StepEnded)]
-    numbers += [[e.valid.loss, e.train.loss, e.running_loss] for e in events if isinstance(e, EpochEnded)]
+    numbers += [[e.valid["loss"], e.train["loss"], e.running_loss] for e in events if isinstance(e, EpochEnded)]
     done = subprocess.run(
         [sys.executable, "-c", ELSEWHERE, json.dumps(msgspec.to_builtins(config))],
         env=dict(os.environ),
@@ -97,8 +97,8 @@ def test_an_epochs_averages_are_those_of_its_weights_and_batches(framework, make
     net.weights = [part.astype(np.float64) for part in backend.weights()]
     for metrics, rows in ((epoch.train, mnist.train), (epoch.valid, mnist.valid), (events[-1].test, mnist.test)):
         loss, accuracy = net.measure(rows)
-        assert metrics.loss == pytest.approx(loss, rel=1e-5)
-        assert metrics.accuracy == pytest.approx(accuracy, abs=1.5 / len(rows))
+        assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
+        assert metrics["accuracy"] == pytest.approx(accuracy, abs=1.5 / len(rows))
     assert epoch.penalty == pytest.approx(net.penalty(), rel=1e-5)
     assert epoch.weight_norms["output"] == pytest.approx(np.linalg.norm(net.weights[2]), rel=1e-5)
     losses = [event.loss for event in events if isinstance(event, StepEnded) and event.epoch == 2]
@@ -109,7 +109,7 @@ def test_an_epochs_averages_are_those_of_its_weights_and_batches(framework, make
 def test_the_default_lab_shows_overfitting_and_dropout_its_remedy(framework, log, dropout):
     config = RunConfig.create("overfit", framework=framework, dropout=dropout, device="cpu")
     data: Data = datasets.load(config)
-    losses = [event.valid.loss for event in log(config, data) if isinstance(event, EpochEnded)]
+    losses = [event.valid["loss"] for event in log(config, data) if isinstance(event, EpochEnded)]
     assert len(losses) == 60
     risen = losses[-1] / min(losses) - 1
     assert risen <= 0.15 if dropout else risen >= 0.25

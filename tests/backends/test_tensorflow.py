@@ -112,7 +112,7 @@ rows = Rows(features=np.ones((8, 4), np.float32), labels=np.arange(8) % 2)
 data = Data(name="ones", train=rows, valid=rows, test=None, classes=2)
 backend = module.Backend(RunConfig.create("overfit", framework="tensorflow", hidden=(3,), device="cpu"), data)
 backend.train_steps(np.zeros((2, 8), np.int32), np.full(2, 0.1))
-print(json.dumps([module.keras.backend.backend(), str(backend.weights()[0].dtype), backend.evaluate("valid").loss]))
+print(json.dumps([module.keras.backend.backend(), str(backend.weights()[0].dtype), backend.evaluate("valid")["loss"]]))
 """
 
 

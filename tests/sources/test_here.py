@@ -86,8 +86,8 @@ def test_one_epoch_then_pause(tmp_path: Path) -> None:
 
     def notice() -> None:
         history.apply(live.poll())
-        if live.stage == "paused" and (not pauses or pauses[-1] != len(history.epochs)):
-            pauses.append(len(history.epochs))
+        if live.stage == "paused" and (not pauses or pauses[-1] != len(history.evaluations)):
+            pauses.append(len(history.evaluations))
             live.send(RunEpoch() if len(pauses) < 3 else Stop())
 
     live.listen(notice)

@@ -36,7 +36,7 @@ def test_a_log_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
         file.write(whole[1500:])
     history.apply(source.poll())
     assert not source.activity.alive
-    assert np.array_equal(history.steps.loss.values, folded(live).steps.loss.values)
+    assert np.array_equal(history.steps["step/loss"].values, folded(live).steps["step/loss"].values)
 
 
 def test_a_log_is_growing_while_its_run_trains_and_not_afterwards(tmp_path: Path) -> None:

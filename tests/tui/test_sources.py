@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Command, EpochEnded, Event, Metrics, RunStarted, SetKnob, StepEnded
+from regtui.core.events import Changed, Command, EpochEnded, Event, RunStarted, SetKnob, StepEnded
 from regtui.core.history import History
 from regtui.sources import Activity
 from regtui.sources.here import LiveRun
@@ -31,7 +31,7 @@ class Trainer:
         self._told: list[Event] = [
             RunStarted(run_id="elsewhere", config=config, environment={"steps_per_epoch": 1}),
             StepEnded(step=1, epoch=1, loss=1.0, learning_rate=config.learning_rate),
-            EpochEnded(epoch=1, step=1, train=Metrics(loss=1.0), valid=Metrics(loss=1.0)),
+            EpochEnded(epoch=1, step=1, train={"loss": 1.0}, valid={"loss": 1.0}),
         ]
 
     def tell(self, *events: Event) -> None:
@@ -58,7 +58,7 @@ async def test_a_typed_knob_is_pending_until_the_log_says_that_it_was_obeyed(
     app = RegtuiApp(long(config), runs_dir=runs_dir)
     async with drive(app) as lab:
         await lab.press("escape", "ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         assert lab.row("dropout").startswith("◆")
         await lab.put("dropout", "0.4")
         assert lab.row("dropout").startswith("◇")
@@ -82,7 +82,7 @@ async def test_escape_gives_a_pending_field_what_is_in_force_and_then_leaves(
     app = RegtuiApp(long(config), runs_dir=runs_dir)
     async with drive(app) as lab:
         await lab.press("escape", "ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.put("l2", "0.5")
         await lab.press("escape")
         assert (lab.find("#field-l2").value, app.focused) == ("0", lab.find("#field-l2"))
@@ -99,7 +99,7 @@ async def test_a_scaled_rate_is_shown_in_its_field_and_kept_for_the_next_run(
     app = RegtuiApp(long(config), runs_dir=runs_dir)
     async with drive(app) as lab:
         await lab.press("escape", "ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.press("left_square_bracket")
         await lab.until(lambda: lab.find("#field-learning_rate").value == "0.005")
         app.lab.end_own("enough")
@@ -132,7 +132,7 @@ async def test_a_drop_below_the_floor_is_no_problem_of_a_run_that_lives(drive: A
     source = Trainer(config, SetKnob)
     app = RegtuiApp(RunConfig.create(), source=source, runs_dir=runs_dir)
     async with drive(app, (140, 60)) as lab:
-        await lab.until(lambda: len(lab.history.epochs) == 1)
+        await lab.until(lambda: len(lab.history.evaluations) == 1)
         source.tell(Changed(step=1, epoch=1, old=0.1, new=0.001, cause="floor"))
         await lab.until(lambda: lab.find("#field-learning_rate").value == "0.001")
         assert "must" not in lab.row("lr_floor")
@@ -204,7 +204,7 @@ async def test_a_start_while_a_run_trains_says_what_to_do_first(drive: Any, conf
     app = RegtuiApp(long(config), runs_dir=runs_dir)
     async with drive(app) as lab:
         await lab.press("escape", "ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.press("ctrl+r")
         assert told(app) == ["A run is training: x ends it, then ctrl+r starts the next."]
         app.lab.end_own("enough")
@@ -242,7 +242,7 @@ async def test_a_run_elsewhere_that_listens_is_steered_by_the_keys_that_it_obeys
     source = Trainer(config, SetKnob)
     app = RegtuiApp(RunConfig.create(), source=source, runs_dir=runs_dir)
     async with drive(app) as lab:
-        await lab.until(lambda: len(lab.history.epochs) == 1)
+        await lab.until(lambda: len(lab.history.evaluations) == 1)
         await lab.until(lambda: "LR ÷2" in lab.shown("#keys"))
         assert "Pause" not in lab.shown("#keys")
         await lab.press("left_square_bracket", "space")
@@ -257,7 +257,7 @@ async def test_leaving_the_app_does_not_end_a_run_that_is_only_watched(
     source = Trainer(config, Stop)
     app = RegtuiApp(RunConfig.create(), source=source, runs_dir=runs_dir)
     async with drive(app) as lab:
-        await lab.until(lambda: len(lab.history.epochs) == 1)
+        await lab.until(lambda: len(lab.history.evaluations) == 1)
         await lab.press("q")
         await lab.until(lambda: app._exit)
     assert not source.sent
@@ -268,7 +268,7 @@ async def test_a_locked_choice_shows_no_arrow(drive: Any, config: RunConfig, run
     async with drive(app) as lab:
         assert "▾" in lab.shown("#field-framework")
         await lab.press("escape", "ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         assert "▾" not in lab.shown("#field-framework")
         app.lab.end_own("enough")
         await lab.finished()
