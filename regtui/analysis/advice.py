@@ -10,6 +10,7 @@ from regtui.core.config import RunConfig
 from regtui.core.history import History
 from regtui.core.metrics import NORM
 from regtui.core.optimizers import OPTIMIZERS
+from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
 """The tutorial's weight; far above it the penalty outweighs what is to be learned."""
@@ -78,16 +79,9 @@ class Settings:
         return f"try learning rate {lower:g} instead of {start:g}"
 
 
-def number(value: float) -> str:
-    """Write a loss for people: three decimals, or three digits where it is small or large."""
-    if not math.isfinite(value):
-        return "—"
-    return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
-
-
 def rough(value: float) -> str:
     """Write a noise for people: no more than two digits of it are known."""
-    return f"{value:.2g}" if math.isfinite(value) else "—"
+    return short(value, 2)
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
