@@ -13,6 +13,7 @@ from regtui.analysis.judge import Judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
 from regtui.core.history import History
+from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
 """The tutorial's weight; far above it the penalty outweighs what is to be learned."""
@@ -54,16 +55,9 @@ ASK_FOR_VALIDATION = "log a validation loss to see whether the run overfits"
 """What to do about a run that evaluates nothing."""
 
 
-def number(value: float) -> str:
-    """Write a loss for people: three decimals, or three digits where it is small or large."""
-    if not math.isfinite(value):
-        return "—"
-    return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
-
-
 def rough(value: float) -> str:
     """Write a noise for people: no more than two digits of it are known."""
-    return f"{value:.2g}" if math.isfinite(value) else "—"
+    return short(value, 2)
 
 
 Trend = Literal["falls", "holds", "rises", "unclear"]

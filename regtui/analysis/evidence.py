@@ -2,11 +2,12 @@
 
 import math
 
-from regtui.analysis.advice import accuracy_trend, number, rough
+from regtui.analysis.advice import accuracy_trend, rough
 from regtui.analysis.divergence import Climb
 from regtui.analysis.judge import Judgement
 from regtui.analysis.underfitting import PACE, SURE
 from regtui.core.history import History
+from regtui.core.text import number
 
 STILL = 0.0005
 """A training loss that changes by less than this in an epoch, in nats, stands still: 2,000 epochs for one nat."""

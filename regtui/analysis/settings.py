@@ -9,9 +9,7 @@ import numpy as np
 
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE, NORM
-
-USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1, "momentum": 0.01}
-"""Where each optimizer usually works on nets of this kind: Adam's published default, and the common start of SGD."""
+from regtui.core.optimizers import OPTIMIZERS
 
 KNOBS = ("l2", "l1", "weight_decay", "dropout")
 """What holds a net back from learning rows by heart."""
@@ -51,14 +49,14 @@ class Settings:
                 knobs[change.what] = change.new
         now, highest = _rates(history, row)
         start = _positive(said.get("learning_rate")) or highest
-        usual = USUAL_RATES.get(str(said.get("optimizer")), 1e-3) if ours else None
+        known = OPTIMIZERS.get(str(said.get("optimizer"))) if ours else None
         hidden = said.get("hidden", ()) if ours else ()
         return cls(
             ours=ours,
             knobs=knobs,
             start_rate=start,
             rate=now or start,
-            usual_rate=usual,
+            usual_rate=known.usual_rate if known is not None else start if ours else None,
             constant_rate=said.get("lr_policy") == "constant" if ours else False,
             hidden=tuple(hidden),
             few_rows=ours and said.get("train_rows") is not None,

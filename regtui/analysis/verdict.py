@@ -16,7 +16,6 @@ from regtui.analysis.advice import (
     advise,
     by_epochs,
     from_one_to_the_next,
-    number,
     rough,
     valid_rows,
     when_judged,
@@ -27,6 +26,7 @@ from regtui.analysis.judge import Judgement, State, judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
 from regtui.core.history import History
+from regtui.core.text import number
 
 VISIBLE = 0.005
 """A noise under 0.005 nats hides nothing."""
