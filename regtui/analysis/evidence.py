@@ -110,7 +110,7 @@ def evidence_of_batches(history: History, climb: Climb) -> str:
     """Write what the batch losses show of a run that has no other."""
     if not climb.on:
         now = f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}"
-        return f"{now}, {number(climb.start)} at the start"
+        return f"{now}, {number(climb.start)} at the start, lowest {number(climb.lowest)}"
     step = int(history.steps.step.values[climb.since])
     return (
         f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}, far above its lowest "
