@@ -111,8 +111,8 @@ def evidence_of_batches(history: History, climb: Climb) -> str:
     if not climb.on:
         now = f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}"
         return f"{now}, {number(climb.start)} at the start, lowest {number(climb.lowest)}"
-    step = int(history.steps.step.values[climb.since])
+    lowest = f", lowest {number(climb.lowest)}" if climb.lowest < climb.start else ""
     return (
-        f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}, far above its lowest "
-        f"{number(climb.lowest)} and its start {number(climb.start)} since step {step:,}; nothing was evaluated"
+        f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}, "
+        f"{number(climb.start)} at the start{lowest}; nothing was evaluated"
     )
