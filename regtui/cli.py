@@ -208,8 +208,8 @@ def _drive(live: "LiveRun", err: TextIO) -> "History":
             if err.isatty() and live.stage not in {"training", "ended"}:
                 click.echo(f"{live.stage} ...", file=err)
         history.apply(live.poll())
-        if len(history.epochs) != said["epochs"]:
-            said["epochs"] = len(history.epochs)
+        if len(history.evaluations) != said["epochs"]:
+            said["epochs"] = len(history.evaluations)
             click.echo(epoch_line(history), file=err)
 
     live.listen(tell)

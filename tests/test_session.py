@@ -89,8 +89,8 @@ def test_one_epoch_then_pause(tmp_path: Path) -> None:
 
     def notice() -> None:
         history.apply(live.poll())
-        if live.stage == "paused" and (not pauses or pauses[-1] != len(history.epochs)):
-            pauses.append(len(history.epochs))
+        if live.stage == "paused" and (not pauses or pauses[-1] != len(history.evaluations)):
+            pauses.append(len(history.evaluations))
             live.send(RunEpoch() if len(pauses) < 3 else Stop())
 
     live.listen(notice)
@@ -197,7 +197,7 @@ def test_a_log_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
         file.write(whole[1500:])
     history.apply(source.poll())
     assert not source.alive
-    assert np.array_equal(history.steps.loss.values, folded(live).steps.loss.values)
+    assert np.array_equal(history.steps["step/loss"].values, folded(live).steps["step/loss"].values)
 
 
 def test_a_log_is_growing_while_its_run_trains_and_not_afterwards(tmp_path: Path) -> None:

@@ -18,18 +18,18 @@ def comparison(history: History, ghost: History) -> list[str]:
 
 
 def _numbers(history: History, ghost: History) -> list[tuple[str, str, str]]:
-    rows = {"best validation loss": _best_loss, "at epoch": _best_epoch, "final gap": _final_gap, "time": _seconds}
+    rows = {"best validation loss": _best_loss, "at": _best_place, "final gap": _final_gap, "time": _seconds}
     return [(name, read(history), read(ghost)) for name, read in rows.items()]
 
 
 def _best_loss(history: History) -> str:
     row = best_row(history)
-    return "-" if row is None else number(history.epochs.valid_loss.values[row])
+    return "-" if row is None else number(history.evaluations["valid/loss"].values[row])
 
 
-def _best_epoch(history: History) -> str:
+def _best_place(history: History) -> str:
     row = best_row(history)
-    return "-" if row is None else f"{history.epochs.epoch.values[row]:.0f}"
+    return "-" if row is None else history.where(row)
 
 
 def _final_gap(history: History) -> str:
@@ -41,7 +41,7 @@ def _final_gap(history: History) -> str:
 def _seconds(history: History) -> str:
     """Give the time from the run's start to the last that is known of it."""
     start = history.run.time if history.run else None
-    ends = [history.end.time if history.end else None, history.epochs.time.last, history.steps.time.last]
+    ends = [history.end.time if history.end else None, history.evaluations["time"].last, history.steps["time"].last]
     known = [end for end in ends if end is not None and math.isfinite(end)]
     if start is None or not math.isfinite(start) or not known:
         return "-"

@@ -76,7 +76,7 @@ def replay(
         shown = page(history, columns, lines, view=view, warnings=warnings)
         write_picture(svg, as_svg(shown, columns, history.run.run_id if history.run else "regtui"))
     if as_json:
-        print(to_json(result(history, reader.skipped.count)), file=out)
+        print(to_json(result(history, reader.skipped.count, reader.name)), file=out)
     else:
         shown = page(history, columns, lines, view=view, warnings=warnings)
         print(as_text(shown, colour=has_colour(out)), file=out)

@@ -39,13 +39,13 @@ def runs_table(folder: Path | str) -> str:
 def _row(log: Path, history: History) -> tuple[str, ...]:
     config = history.config
     best = best_row(history)
-    lowest = history.epochs.valid_loss.values[best] if best is not None else math.nan
+    lowest = history.evaluations["valid/loss"].values[best] if best is not None else math.nan
     return (
         log.parent.name,
         framework(history) or "-",
         Path(config.dataset).name if config else "-",
-        f"{completed_epochs(history)}/{config.epochs}" if config else str(completed_epochs(history)),
-        f"{number(lowest)} at epoch {history.epochs.epoch.values[best]:.0f}" if best is not None else "-",
+        f"{completed_epochs(history)}/{history.plan.epochs}" if history.plan.epochs else str(completed_epochs(history)),
+        f"{number(lowest)} at {history.where(best)}" if best is not None else "-",
         verdict(history).words,
         _status(log, history),
     )

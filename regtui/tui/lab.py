@@ -120,7 +120,7 @@ class LabScreen(Looking):
 
     def begin(self, config: RunConfig) -> None:
         """Start a run; the one before it stays behind it as a ghost."""
-        if len(self.history.epochs):
+        if len(self.history.evaluations):
             self.view = replace(self.view, ghost=self.history)
         self.history = History()
         self.view = replace(self.view, cursor=None)
@@ -224,7 +224,7 @@ class LabScreen(Looking):
 
     def _apply(self, events: list[Event]) -> None:
         if events:
-            had_run, had_epochs = self.history.run, len(self.history.epochs)
+            had_run, had_epochs = self.history.run, len(self.history.evaluations)
             self.history.apply(events)
             if self.history.run is not had_run:
                 self._show_watched()
@@ -232,7 +232,7 @@ class LabScreen(Looking):
             if self.history.end is not None and not self._trained_seconds:
                 self._trained_seconds = time.monotonic() - self._trained_from
             self.query_one(RunView).tell(events)
-            if bool(had_epochs) != bool(len(self.history.epochs)):
+            if bool(had_epochs) != bool(len(self.history.evaluations)):
                 self.refresh_bindings()
 
     def _show_watched(self) -> None:

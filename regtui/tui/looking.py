@@ -39,9 +39,9 @@ class Looking(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
         """Hide the keys that cannot work now."""
         if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
-            return self.history.run is not None or bool(len(self.history.epochs))
+            return self.history.run is not None or bool(len(self.history.evaluations))
         if action in {"cursor", "cursor_first", "cursor_last"}:
-            return bool(len(self.history.epochs))
+            return bool(len(self.history.evaluations))
         return True
 
     def action_strips(self) -> None:
@@ -68,17 +68,17 @@ class Looking(Screen[None]):
 
     def action_cursor(self, by: int) -> None:
         """Move the cursor by one measured epoch."""
-        epochs = self.history.epochs.epoch.values
+        epochs = self.history.evaluations["epoch"].values
         at = row_of(self.history, self.view.cursor) + (by if self.view.cursor is not None else 0)
         self._set_cursor(int(epochs[min(max(at, 0), len(epochs) - 1)]))
 
     def action_cursor_first(self) -> None:
         """Put the cursor on the first epoch."""
-        self._set_cursor(int(self.history.epochs.epoch.values[0]))
+        self._set_cursor(int(self.history.evaluations["epoch"].values[0]))
 
     def action_cursor_last(self) -> None:
         """Put the cursor on the newest epoch."""
-        self._set_cursor(int(self.history.epochs.epoch.values[-1]))
+        self._set_cursor(int(self.history.evaluations["epoch"].values[-1]))
 
     @on(Plot.Pointed)
     def point(self, message: Plot.Pointed) -> None:
@@ -89,7 +89,7 @@ class Looking(Screen[None]):
     def _set_cursor(self, epoch: int | None) -> None:
         """Read the run at the measured epoch nearest to this one."""
         if epoch is not None:
-            epochs = self.history.epochs.epoch.values
+            epochs = self.history.evaluations["epoch"].values
             epoch = int(epochs[int(abs(epochs - epoch).argmin())])
         self._look_at(cursor=epoch)
 

@@ -83,19 +83,21 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
 
 def status_line(history: History, activity: Activity, config: RunConfig | None, width: int, now: float) -> StyledLine:
     """Draw the one line that says what runs, how far it is and how fast."""
-    config = history.config or config
+    # The form's only before there is a run: what a log does not say is not said.
+    config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
     environment = history.run.environment if history.run else {}
     names: list[str] = []
     if config is not None:
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
+    elif history.run is not None:
+        names = [name for name in (history.trainer, history.run.run_id) if name]
     told = history.end is not None or (activity.alive and words[0] in "‖■")
     left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
-    if config is None or history.run is None:
+    if history.run is None:
         return spread(left, [], width)
-    digits = len(str(config.epochs))
-    epoch = [span("epoch ", "muted"), span(f"{len(history.epochs):>{digits}}/{config.epochs} ", "strong")]
+    epoch = _progress(history)
     speed = [
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
@@ -107,6 +109,16 @@ def status_line(history: History, activity: Activity, config: RunConfig | None, 
     total = history.total_steps
     share = history.step / total if total and total == total else 0.0
     return spread(left, [*epoch, *bar(share, min(max(room, LEAST_BAR), MOST_BAR)), *tail], width)
+
+
+def _progress(history: History) -> list[Span]:
+    """Say how far the run is, and of how much where that is known: in epochs where they are counted, else in steps."""
+    if history.counts_epochs:
+        planned, done, unit = history.plan.epochs, len(history.evaluations), "epoch"
+    else:
+        planned, done, unit = history.plan.total_steps, history.step, "step"
+    of = f"/{planned}" if planned else ""
+    return [span(f"{unit} ", "muted"), span(f"{done:>{len(str(planned or done))}}{of} ", "strong")]
 
 
 def bar(share: float, width: int) -> list[Span]:
@@ -133,13 +145,13 @@ def _verdict_lines(
             (span(" ✗ " if at == 0 else "   ", "bad"), span(row))
             for at, row in enumerate(wrap(activity.problem, width - 4))
         ]
-    if history.run is None and not len(history.epochs):
+    if history.run is None and not len(history.evaluations):
         if activity.alive:
             return [(span(" ◌ the run is being set up", "calm"),)]
         keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
-    verdict = analysis.verdict_at(history, epoch) if epoch is not None else analysis.verdict(history)
+    verdict = analysis.verdict_at(history, row_of(history, epoch)) if epoch is not None else analysis.verdict(history)
     sign, role = VERDICTS.get(verdict.state, ("●", "calm"))
     # On a ground of its own where something is wrong: this is the first thing that should be seen.
     head = [span(f" {sign} {verdict.words} ", f"chip-{role}" if role in {"bad", "warn"} else role), span("  ")]
@@ -161,27 +173,31 @@ def _verdict_lines(
 
 def number_lines(history: History, width: int, height: int, *, epoch: int | None = None) -> list[StyledLine]:
     """Read every series out, at the cursor's epoch or now: on one row what fits, on two all of them."""
-    table = history.epochs
+    table = history.evaluations
     if not len(table):
-        early = [("step", f"{history.step:>6}", "text"), ("batch loss", number(history.steps.loss.last), "running")]
+        early = [
+            ("step", f"{history.step:>6}", "text"),
+            ("batch loss", number(history.steps["step/loss"].last), "running"),
+        ]
         return [_pairs(early if len(history.steps) else [], width)]
     at = row_of(history, epoch)
     gap = analysis.gap(history)[at]
-    digits = len(str(int(table.epoch.last)))
+    unit, _, place = history.where(at).partition(" ")
+    digits = len(history.where(len(table) - 1)) - len(unit) - 1
     best, lowest = _best(history)
     first = [
-        ("epoch", f"{int(table.epoch.values[at]):>{digits}}", "strong"),
-        ("valid", number(table.valid_loss.values[at]), "valid"),
-        ("train", number(table.train_loss.values[at]), "train"),
+        (unit, f"{place:>{digits}}", "strong"),
+        ("valid", number(table["valid/loss"].values[at]), "valid"),
+        ("train", number(table["train/loss"].values[at]), "train"),
         ("gap", f"{gap:+7.4f}" if gap == gap else f"{'—':>7}", "gap"),
-        ("LR", rate(table.learning_rate.values[at]), "rate"),
-        ("acc", percent(table.valid_accuracy.values[at]), "valid"),
+        ("LR", rate(table["learning_rate"].values[at]), "rate"),
+        ("acc", percent(table["valid/accuracy"].values[at]), "valid"),
     ]
     second = [
         ("best", f"{number(lowest)} @{best}" if best is not None else "—", "valid"),
-        ("running", number(table.running_loss.values[at]), "running"),
-        ("penalty", number(table.penalty.values[at]), "penalty"),
-        ("train acc", percent(table.train_accuracy.values[at]), "train"),
+        ("running", number(table["step/loss"].values[at]), "running"),
+        ("penalty", number(table["penalty"].values[at]), "penalty"),
+        ("train acc", percent(table["train/accuracy"].values[at]), "train"),
     ]
     if height < 2:
         return [_pairs(first + second, width)]
@@ -201,7 +217,7 @@ def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
 
 def row_of(history: History, epoch: int | None) -> int:
     """Find the row of an epoch, the last one where it is not known."""
-    values = history.epochs.epoch.values
+    values = history.evaluations["epoch"].values
     if epoch is None:
         return len(values) - 1
     found = [at for at, value in enumerate(values) if value == epoch]
@@ -241,7 +257,9 @@ def _compared(history: History, ghost: History) -> list[tuple[str, str, str]]:
 
 def _best(history: History) -> tuple[int | None, float]:
     best = analysis.best_epoch(history)
-    return best, float(history.epochs.valid_loss.values[row_of(history, best)]) if best is not None else math.nan
+    return best, float(
+        history.evaluations["valid/loss"].values[row_of(history, best)]
+    ) if best is not None else math.nan
 
 
 def _last_gap(history: History) -> str:
@@ -253,7 +271,7 @@ def run_seconds(history: History) -> float:
     """Give the time from a run's start to the last that is known of it; NaN where the log does not say."""
     if history.run is None or history.run.time is None:
         return math.nan
-    ends = [history.end.time if history.end else None, history.epochs.time.last, history.steps.time.last]
+    ends = [history.end.time if history.end else None, history.evaluations["time"].last, history.steps["time"].last]
     last = [end for end in ends if end is not None and end == end]
     return max(last) - history.run.time if last else math.nan
 
@@ -261,7 +279,7 @@ def run_seconds(history: History) -> float:
 def meter_lines(history: History, ghost: History | None, width: int) -> list[StyledLine]:
     """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison."""
     lines: list[StyledLine] = []
-    if ghost is not None and len(history.epochs) and width < WIDE_CURVES:
+    if ghost is not None and len(history.evaluations) and width < WIDE_CURVES:
         lines.append(comparison_line(history, ghost, width))
     if history.end is None:
         lines += [_meter_line(line, width) for line in analysis.meters(history).lines()]
@@ -295,8 +313,8 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
         return (start, span(event.text, roles.get(event.level, "text")))
     words, role = ENDINGS.get(event.status, (event.status, "calm"))
     reason = f": {event.reason}" if event.reason else ""
-    test = event.test
-    measured = f"; test loss {test.loss:.4f}" if test is not None and test.loss is not None else ""
+    test = (event.test or {}).get("loss")
+    measured = f"; test loss {test:.4f}" if test is not None else ""
     return (start, span(words, role), span(f" at epoch {event.epoch}, step {event.step}{reason}{measured}", "text"))
 
 

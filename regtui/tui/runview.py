@@ -90,7 +90,7 @@ class RunView(Vertical):
     def _draw_comparison(self, history: History, ghost: History | None) -> None:
         comparison = self.query_one("#comparison", Canvas)
         wide = self.content_size.width >= WIDE_CURVES
-        comparison.display = ghost is not None and wide and bool(len(history.epochs))
+        comparison.display = ghost is not None and wide and bool(len(history.evaluations))
         if ghost is not None and comparison.display:
             # Not its own width, which is not known before it is laid out for the first time.
             comparison.show(comparison_lines(history, ghost, COMPARISON_WIDTH))

@@ -115,8 +115,8 @@ def test_evaluation_is_without_dropout_and_penalty_and_weighs_rows_alike(framewo
     for split, rows in (("train", pictures.train), ("valid", pictures.valid), ("test", pictures.test)):
         metrics = backend.evaluate(split)
         loss, accuracy = net.measure(rows)
-        assert metrics.loss == pytest.approx(loss, rel=1e-5)
-        assert metrics.accuracy == pytest.approx(accuracy, abs=1.5 / len(rows))
+        assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
+        assert metrics["accuracy"] == pytest.approx(accuracy, abs=1.5 / len(rows))
         assert backend.evaluate(split) == metrics
 
 
@@ -126,8 +126,8 @@ def test_evaluation_in_slices_is_that_of_the_whole(framework, make, digits, monk
     # 24 + 12 + 10 numbers a row: slices of 300 rows, the last one shorter.
     monkeypatch.setattr(_device, "EVALUATION_FLOATS", 46 * 300)
     sliced = make(config, digits).evaluate("valid")
-    assert sliced.loss == pytest.approx(whole.loss, rel=1e-6)
-    assert sliced.accuracy == pytest.approx(whole.accuracy)
+    assert sliced["loss"] == pytest.approx(whole["loss"], rel=1e-6)
+    assert sliced["accuracy"] == pytest.approx(whole["accuracy"])
 
 
 def test_a_large_training_split_is_measured_on_a_fixed_subset(framework, make, digits, numpy_net):
@@ -141,7 +141,7 @@ def test_a_large_training_split_is_measured_on_a_fixed_subset(framework, make, d
     assert np.array_equal(chosen, evaluation_rows(config, 10_500))
     subset = Rows(features=large.features[chosen], labels=large.labels[chosen])
     metrics = make(config, data).evaluate("train")
-    assert metrics.loss == pytest.approx(numpy_net(config, data).measure(subset)[0], rel=1e-5)
+    assert metrics["loss"] == pytest.approx(numpy_net(config, data).measure(subset)[0], rel=1e-5)
 
 
 def test_the_size_of_a_call_changes_nothing(framework, make, digits):

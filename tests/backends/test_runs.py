@@ -75,7 +75,7 @@ def trained_elsewhere(request, tmp_path_factory) -> tuple[str, str, list[Event]]
 def numbers(events: list[Event]) -> list[list[float | None]]:
     """Give all losses, penalties and rates of a log."""
     steps = [[e.loss, e.penalty, e.learning_rate] for e in events if isinstance(e, StepEnded)]
-    return steps + [[e.valid.loss, e.train.loss, e.running_loss] for e in events if isinstance(e, EpochEnded)]
+    return steps + [[e.valid["loss"], e.train["loss"], e.running_loss] for e in events if isinstance(e, EpochEnded)]
 
 
 def test_the_same_seed_gives_the_same_numbers_in_another_process(trained_elsewhere, log):
@@ -106,8 +106,8 @@ def test_an_epochs_averages_are_those_of_its_weights_and_batches(framework, make
         (events[-1].test, pictures.test),
     ):
         loss, accuracy = net.measure(rows)
-        assert metrics.loss == pytest.approx(loss, rel=1e-5)
-        assert metrics.accuracy == pytest.approx(accuracy, abs=1.5 / len(rows))
+        assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
+        assert metrics["accuracy"] == pytest.approx(accuracy, abs=1.5 / len(rows))
     assert epoch.penalty == pytest.approx(net.penalty(), rel=1e-5)
     assert epoch.weight_norms["output"] == pytest.approx(np.linalg.norm(net.weights[2]), rel=1e-5)
     losses = [event.loss for event in events if isinstance(event, StepEnded) and event.epoch == 2]
@@ -118,7 +118,7 @@ def test_an_epochs_averages_are_those_of_its_weights_and_batches(framework, make
 def test_the_default_lab_shows_overfitting_and_dropout_its_remedy(framework, log, dropout):
     config = RunConfig.create("overfit", framework=framework, dropout=dropout, device="cpu")
     data: Data = datasets.load(config)
-    losses = [event.valid.loss for event in log(config, data) if isinstance(event, EpochEnded)]
+    losses = [event.valid["loss"] for event in log(config, data) if isinstance(event, EpochEnded)]
     assert len(losses) == 60
     risen = losses[-1] / min(losses) - 1
     assert risen <= 0.15 if dropout else risen >= 0.25

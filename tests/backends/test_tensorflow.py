@@ -116,7 +116,7 @@ def trained(precision):
     config = RunConfig.create("overfit", framework="tensorflow", hidden=(3,), device="cpu", precision=precision)
     backend = module.Backend(config, data)
     backend.train_steps(np.zeros((2, 8), np.int32), np.full(2, 0.1))
-    return [str(part.dtype) for part in backend.weights()], backend.evaluate("valid").loss
+    return [str(part.dtype) for part in backend.weights()], backend.evaluate("valid")["loss"]
 runs = [trained(precision) for precision in ("float32", "float64")]
 left = [os.environ == before, module.keras.config.floatx(), module.keras.config.dtype_policy().name]
 print(json.dumps([module.keras.backend.backend(), runs, left]))

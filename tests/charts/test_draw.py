@@ -131,7 +131,7 @@ def test_any_data_at_any_size_gives_exactly_the_cells_asked_for(history, width, 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_click_anywhere_names_an_epoch_of_the_run_or_none(history, width, height, column, view):
     found = epoch_at(history, width, height, column, view)
-    assert found is None or found in history.epochs.epoch.values
+    assert found is None or found in history.evaluations["epoch"].values
 
 
 def curve(valid, train=None, **given):
@@ -174,10 +174,7 @@ def test_one_spike_in_a_million_steps_is_on_the_screen_in_its_column(place):
     losses = np.full(steps, 0.5)
     losses[place - 1] = 1e6
     history = History()
-    history.steps.step.extend(np.arange(1.0, steps + 1))
-    history.steps.loss.extend(losses)
-    for column in (history.steps.penalty, history.steps.learning_rate, history.steps.time):
-        column.extend(np.full(steps, 0.1))
+    history.steps.extend(np.arange(1.0, steps + 1), {"step/loss": losses, "learning_rate": np.full(steps, 0.1)})
     plan = layout(100, 30, ("loss", "rate"))
     marks = [
         column - plan.left

@@ -70,7 +70,7 @@ async def test_nothing_is_cut_off_from_the_empty_form_to_the_second_run(
         await lab.put("l2", "0.001")
         assert cut_off(app) == overlapping(app) == []
         await lab.press("ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.pilot.pause()
         assert cut_off(app) == overlapping(app) == []
         await lab.finished()
