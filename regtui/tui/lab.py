@@ -281,13 +281,13 @@ class LabScreen(Looking):
             problem=(live.problem or "") if live else "",
         )
         verdict = analysis.verdict(self.history)
-        since = verdict.since_epoch if verdict.state == "overfitting" else None
+        since = verdict.since_step if verdict.state == "overfitting" else None
         view = replace(self.view, overfit_since=since, ascii=Canvas.ascii_only)
         status = self.query_one("#status", Canvas)
         config = live.config if live else form.config
         status.show([status_line(self.history, activity, config, status.content_size.width, time.time())])
         canvas = self.query_one("#verdict", Canvas)
-        canvas.show(verdict_lines(self.history, activity, *canvas.content_size, epoch=view.cursor))
+        canvas.show(verdict_lines(self.history, activity, *canvas.content_size, row=view.cursor))
         preview = form.config if self.history.run is None and not self.alive else None
         self.query_one(RunView).draw(self.history, view, preview)
 
@@ -369,7 +369,7 @@ class LabScreen(Looking):
     def action_leave(self) -> None:
         """Go to the curves; from the curves, take the cursor away."""
         if self.focused is self.query_one(Plot):
-            self._set_cursor(None)
+            self._look_at(cursor=None)
         self._focus_curves()
 
     def action_help(self) -> None:
