@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from regtui.analysis.curve import RECENT, spread
+from regtui.analysis.curve import RECENT
 from regtui.analysis.drops import DropEffect as DropEffect
 from regtui.analysis.drops import drop_effects as drop_effects
 from regtui.analysis.forecast import Forecast as Forecast
@@ -51,14 +51,6 @@ def best_epoch(history: History) -> int | None:
     """Give the epoch of the lowest validation loss, the first on ties; None where none was measured."""
     row = best_row(history)
     return None if row is None else history.epoch_of(row)
-
-
-@np.errstate(all="ignore")
-def noise(history: History) -> float:
-    """Estimate the standard deviation of the validation loss from one epoch to the next, now; see `curve.spread`."""
-    values = history.evaluations["valid/loss"].values[-8 * RECENT :]
-    values = values[np.isfinite(values)]
-    return spread(np.diff(values[-RECENT - 1 :]))
 
 
 @np.errstate(all="ignore")

@@ -9,9 +9,8 @@ from regtui.analysis.judge import FEWEST, Judgement
 from regtui.core.config import RunConfig
 from regtui.core.history import History
 from regtui.core.metrics import NORM
-
-USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1, "momentum": 0.01}
-"""Where each optimizer usually works on nets of this kind: Adam's published default, and the common start of SGD."""
+from regtui.core.optimizers import OPTIMIZERS
+from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
 """The tutorial's weight; far above it the penalty outweighs what is to be learned."""
@@ -69,8 +68,9 @@ class Settings:
 
     @property
     def usual_rate(self) -> float:
-        """Where this run's optimizer usually works."""
-        return USUAL_RATES.get(self.config.optimizer, 1e-3)
+        """Where this run's optimizer usually works; the rate it has, for one that is not known here."""
+        known = OPTIMIZERS.get(self.config.optimizer)
+        return known.usual_rate if known is not None else self.config.learning_rate
 
     def lower_rate(self) -> str:
         """Advise a lower learning rate: the optimizer's usual one, or a tenth where that is not lower."""
@@ -79,16 +79,9 @@ class Settings:
         return f"try learning rate {lower:g} instead of {start:g}"
 
 
-def number(value: float) -> str:
-    """Write a loss for people: three decimals, or three digits where it is small or large."""
-    if not math.isfinite(value):
-        return "—"
-    return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
-
-
 def rough(value: float) -> str:
     """Write a noise for people: no more than two digits of it are known."""
-    return f"{value:.2g}" if math.isfinite(value) else "—"
+    return short(value, 2)
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:

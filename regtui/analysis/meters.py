@@ -6,10 +6,10 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from regtui.analysis.advice import number
 from regtui.analysis.forecast import MOST_STEPS, steering
 from regtui.core.fields import ConfigError
 from regtui.core.history import History
+from regtui.core.text import number
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import PlateauMeter, Schedule
 
@@ -85,8 +85,8 @@ def _early_stopping(history: History) -> EarlyStopMeter | None:
     if patience <= 0:
         return None
     table = history.evaluations
-    valid, numbers = table["valid/loss"].values, table["epoch"].values
-    newest = int(table["epoch"].last) if len(table) and math.isfinite(table["epoch"].last) else 0
+    valid, numbers = table["valid/loss"].values, history.progress
+    newest = int(numbers[-1]) if len(table) and math.isfinite(numbers[-1]) else 0
     if not np.isfinite(valid).any():
         return EarlyStopMeter(waited=newest, patience=patience, best=math.nan, best_epoch=0)
     row = int(np.nanargmin(valid))

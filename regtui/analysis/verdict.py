@@ -10,10 +10,11 @@ import math
 
 import msgspec
 
-from regtui.analysis.advice import FEW_ROWS, JUMPY, Settings, advise, number, rough, valid_rows
+from regtui.analysis.advice import FEW_ROWS, JUMPY, Settings, advise, rough, valid_rows
 from regtui.analysis.judge import FEWEST, Judgement, State, judgement
 from regtui.core.history import History
 from regtui.core.series import FloatArray
+from regtui.core.text import number
 
 VISIBLE = 0.005
 """A noise under 0.005 nats hides nothing."""

@@ -19,9 +19,6 @@ Number = float | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A count of steps or epochs; every one of them is exact as a float, too."""
 
-Status = Literal["finished", "stopped", "early_stopped", "diverged", "failed"]
-"""How a run can end."""
-
 Knob = Literal["learning_rate", "l2", "l1", "weight_decay", "dropout"]
 """What can be turned while a run lives."""
 
@@ -170,7 +167,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """The run is over."""
 
     status: str
-    """One of `Status`."""
+    """`finished`, `stopped`, `early_stopped`, `diverged` or `failed`."""
     reason: str = ""
     """Why, in one sentence, where the status alone does not say."""
     step: Count = 0

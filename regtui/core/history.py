@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
 from regtui.core.config import RunConfig
 from regtui.core.events import (
@@ -22,6 +23,7 @@ from regtui.core.events import (
 )
 from regtui.core.metrics import LEARNING_RATE, NORM, PENALTY, STEP_LOSS
 from regtui.core.plan import Plan, plan_from
+from regtui.core.series import FloatArray
 from regtui.core.table import Table
 
 T = TypeVar("T")
@@ -125,7 +127,19 @@ class History:
     @property
     def counts_epochs(self) -> bool:
         """Whether the rows of `evaluations` say their epoch, as far as there are any."""
-        return len(self.evaluations) == 0 or math.isfinite(self.evaluations["epoch"].last)
+        return "epoch" in self.evaluations or not len(self.evaluations)
+
+    @property
+    def unit(self) -> str:
+        """What `progress` counts: `epoch` or `evaluation`."""
+        return "epoch" if self.counts_epochs else "evaluation"
+
+    @property
+    def progress(self) -> FloatArray:
+        """Where each row of `evaluations` is, for slopes and distances: its epoch, else its number from 1."""
+        if self.counts_epochs:
+            return self.evaluations["epoch"].values
+        return np.arange(1.0, len(self.evaluations) + 1)
 
     def epoch_of(self, row: int) -> int | None:
         """Give the number of the epoch that a row of `evaluations` ended; None for one within an epoch, or no row."""

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
 from regtui.charts import Span, StyledLine, View, draw
-from regtui.charts.scales import count, number
+from regtui.charts.scales import count
 from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
+from regtui.core.text import number
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells, shown
 from regtui.report.result import completed_epochs, device, environment, framework

@@ -9,6 +9,7 @@ from textual.screen import Screen
 from regtui.charts import SMOOTHING, View, row_at, stacks
 from regtui.charts.view import Zoom
 from regtui.core.history import History
+from regtui.sources import Watched
 from regtui.tui.plot import Plot
 
 TALL_ROWS = 20
@@ -18,14 +19,34 @@ ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
 
 
 class Looking(Screen[None]):
-    """A screen with the History of one run on show and a view of it that keys change."""
+    """A screen with a run on show, others behind it, and a view of it that keys change."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, watched: list[Watched]) -> None:
         super().__init__()
-        self.history = History()
-        """The run on show."""
-        self.view = view
+        self.watched = watched
+        """The run on show, then those behind it."""
+        self.view = View(ghost=self.ghost)
         """How it is looked at."""
+
+    @property
+    def shown(self) -> Watched:
+        """The run on show."""
+        return self.watched[0]
+
+    @property
+    def history(self) -> History:
+        """What is known of the run on show."""
+        return self.shown.history
+
+    @property
+    def ghost(self) -> History | None:
+        """What is known of the run behind it."""
+        return self.watched[1].history if len(self.watched) > 1 else None
+
+    def put_on_show(self, watched: list[Watched]) -> None:
+        """Show another run, or the same one before others."""
+        self.watched = watched
+        self.view = replace(self.view, ghost=self.ghost, cursor=None)
 
     def draw(self) -> None:
         """Draw everything that may have changed."""

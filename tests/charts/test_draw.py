@@ -228,13 +228,17 @@ def test_a_rate_drop_is_a_rule_at_its_step_through_every_strip():
     ("change", "fancy", "simple"),
     [
         (drop(50, 0.01), "÷10 plateau", "/10 plateau"),
-        (drop(50, 0.05, "user"), "×0.5 you", "x0.5 you"),
-        (drop(50, 0.2, "user"), "×2 you", "x2 you"),
+        (drop(50, 0.05, "user"), "×0.5 by hand", "x0.5 by hand"),
+        (drop(50, 0.2, "user"), "×2 by hand", "x2 by hand"),
         (drop(50, 0.03, "step"), "×0.3 step", "x0.3 step"),
         (drop(50, 1e-6, "floor"), "floor", "floor"),
         (drop(50, 0.1, "restart"), "restart", "restart"),
-        (drop(50, 0.4, "user", old=0.0, what="dropout"), "dropout 0.4 you", "dropout 0.4 you"),
-        (drop(50, 1e-3, "user", old=0.0, what="weight_decay"), "weight decay 0.001 you", "weight decay 0.001 you"),
+        (drop(50, 0.4, "user", old=0.0, what="dropout"), "dropout 0.4 by hand", "dropout 0.4 by hand"),
+        (
+            drop(50, 1e-3, "user", old=0.0, what="weight_decay"),
+            "weight decay 0.001 by hand",
+            "weight decay 0.001 by hand",
+        ),
     ],
 )
 def test_a_change_says_what_happened_and_who_did_it(change, fancy, simple):

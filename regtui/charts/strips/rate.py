@@ -91,7 +91,8 @@ def _pin_floor(content: Content, scale: Scale, forecast: analysis.Forecast, now:
     if not math.isfinite(place):
         return
     when = f"epoch {count(round(step / axis.per_epoch, 1))}" if axis.in_epochs else f"step {count(step)}"
-    texts = (f"floor {short(floor)} at {when}", f"floor {short(floor)}", "floor")
+    # Two digits: the exponential policy undershoots its floor by up to one last factor.
+    texts = (f"floor {short(floor, 2)} at {when}", f"floor {short(floor, 2)}", "floor")
     content.pins.append(Pin("future", texts, place, float(scale.place(np.array([floor]))[0]), False))
 
 
