@@ -38,7 +38,8 @@ def draw(
     plan = layout(width, height, view.strips)
     empty = not len(history.steps) and not len(history.evaluations)
     axis = x_axis(history, view, plan.columns, preview if empty else None)
-    plannable = axis is not None and axis.per_epoch > 0 and "rate" in {place.name for place in plan.strips}
+    planned = {place.name for place in plan.strips if STRIPS[place.name].planned}
+    plannable = axis is not None and axis.per_epoch > 0 and planned
     if empty and (not plannable or history.end is not None):
         say(grid, 0, 0, width, height, _nothing_yet(history))
         return _finish(grid, view)
@@ -48,7 +49,7 @@ def draw(
     for place in plan.strips:
         sight = Sight(history, view, axis, place.rows, preview if empty else None)
         content = STRIPS[place.name].draw(sight)
-        if empty and place.name != "rate":
+        if empty and place.name not in planned:
             content.hint = _nothing_yet(history) if place is plan.strips[0] else ""
         _paint(grid, plan, place, content, history, view, signs)
     tint(grid, plan, view, axis, history, signs)

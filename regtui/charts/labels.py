@@ -6,6 +6,7 @@ from regtui.charts.plotter import column_of, row_of
 from regtui.charts.rules import Rule
 from regtui.charts.scales import XAxis
 from regtui.charts.strip import EndLabel, Pin
+from regtui.charts.strips import STRIPS
 from regtui.charts.view import Glyphs, View
 from regtui.charts.wrap import wrap
 from regtui.core.history import History
@@ -105,13 +106,12 @@ def tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History, si
         return
     first = plan.left + (axis.column(max(step, axis.low)) or 0) + 1
     last = plan.left + (axis.column(min(float(history.step), axis.high)) or 0)
-    for place in plan.strips:
-        if place.name not in ("loss", "gap"):
-            continue
+    judged = [place for place in plan.strips if STRIPS[place.name].judged and place.rows]
+    for place in judged:
         for row in range(place.top, place.top + place.rows):
             grid.tint(row, first, last)
-        if place.name == "loss" and place.rows:
-            _name_tint(grid, place.top, first, last, signs)
+    if judged:
+        _name_tint(grid, judged[0].top, first, last, signs)
 
 
 def _name_tint(grid: Grid, row: int, first: int, last: int, signs: Glyphs) -> None:

@@ -100,3 +100,7 @@ class Strip:
     has_data: Callable[[History], bool]
     """Whether a run has what it draws."""
     draw: Callable[[Sight], Content]
+    planned: bool = False
+    """Whether there is something to draw before the first step."""
+    judged: bool = False
+    """Whether its ground is coloured after the best evaluation while a run overfits."""

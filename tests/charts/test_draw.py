@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from regtui.charts import ROLES, STRIPS, STYLES, View, draw, glyphs, row_at
+from regtui.charts.kept import _Kept
 from regtui.charts.layout import TRAIN_ROWS, layout
 from regtui.charts.view import narrow, plain
 from regtui.core.config import RunConfig
@@ -131,6 +132,24 @@ def test_any_data_at_any_size_gives_exactly_the_cells_asked_for(history, width, 
 def test_a_click_anywhere_names_a_row_of_the_table_or_none(history, width, height, column, view):
     found = row_at(history, width, height, column, view)
     assert found is None or 0 <= found < len(history.evaluations)
+
+
+NO_DATA = {"axis", "label", "zero"}
+"""Roles that plotext draws and that are no data."""
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(EVENTS, st.integers(30, 130), st.integers(8, 50), VIEWS)
+def test_nothing_drawn_over_the_plots_hides_data(events, width, height, view):
+    history = folded(started(), *events)
+    lines = draw(history, width, height, view)
+    shown = [[span.role for span in line for _ in span.text] for line in lines]
+    plan = layout(width, height, view.strips)
+    for place in plan.strips:
+        _, made = history.derived(_Kept).made.get(place.name, (None, []))
+        for row, column, _, role in made:
+            if role not in NO_DATA:
+                assert shown[place.top + row][plan.left + column] in {role, "best", "beyond"}
 
 
 def curve(valid, train=None, **given):

@@ -42,4 +42,5 @@ STRIP = Strip(
     share=3,
     has_data=lambda history: logged(history.evaluations, "valid/accuracy", "train/accuracy"),
     draw=draw,
+    judged=True,
 )

@@ -40,4 +40,5 @@ STRIP = Strip(
     share=3,
     has_data=lambda history: math.isfinite(_gap(history).bounds[0]),
     draw=draw,
+    judged=True,
 )

@@ -102,8 +102,10 @@ def _scale(
         lowest = least([lowest, run_low])
     ghost_low, ghost_high = settled([ghost], ghost_start)
     if math.isfinite(ghost_high):
+        # It is there to be compared: it may take two thirds of the height, and always up to twice our own loss.
+        most_high = max(3 * highest - 2 * lowest, 2 * highest) if math.isfinite(highest) else math.inf
+        highest = most([highest, min(ghost_high, most_high)])
         lowest = least([lowest, ghost_low])
-        highest = lifted(highest, lowest, ghost_high, part=True)
     if not math.isfinite(highest):
         return None
     # Zero is where a loss can go at most: near enough, it is a better foot than a number that moves.
@@ -135,4 +137,5 @@ STRIP = Strip(
     share=5,
     has_data=_has_loss,
     draw=draw,
+    judged=True,
 )

@@ -102,4 +102,5 @@ STRIP = Strip(
     share=3,
     has_data=lambda history: any(logged(table, LEARNING_RATE) for table in (history.steps, history.evaluations)),
     draw=draw,
+    planned=True,
 )
