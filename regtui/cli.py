@@ -16,7 +16,7 @@ from regtui.core.presets import PRESETS
 
 if TYPE_CHECKING:
     from regtui.core.history import History
-    from regtui.session import LiveRun
+    from regtui.sources.here import LiveRun
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -132,9 +132,10 @@ def _replay(context: click.Context, options: Mapping[str, Any]) -> int:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{_option_name(context, name)} is for a new run; a replayed log has its own.")
     from regtui.report import replay
+    from regtui.runs import find_run
 
     return replay(
-        options["replay"],
+        find_run(options["replay"], options["runs_dir"]),
         speed=options["speed"],
         size=options["size"],
         until_epoch=options["until_epoch"],
@@ -142,8 +143,15 @@ def _replay(context: click.Context, options: Mapping[str, Any]) -> int:
         svg=options["svg"],
         check=options["check"],
         ascii_only=options["ascii_only"],
-        ghost=options["ghost"],
+        ghost=_find(options["ghost"], options),
     )
+
+
+def _find(run: Path | None, options: Mapping[str, Any]) -> Path | None:
+    """Find a run that may be named beside another; raises LogError."""
+    from regtui.runs import find_run
+
+    return find_run(run, options["runs_dir"]) if run is not None else None
 
 
 def _open_lab(options: Mapping[str, Any]) -> None:
@@ -156,7 +164,7 @@ def _open_lab(options: Mapping[str, Any]) -> None:
         start=options["start"],
         runs_dir=options["runs_dir"],
         ascii_only=options["ascii_only"],
-        ghost=options["ghost"],
+        ghost=_find(options["ghost"], options),
     )
 
 
@@ -180,7 +188,7 @@ def train_command(context: click.Context, /, log: Path | None, as_json: bool, ru
     """Train without a screen: progress on standard error, the result on standard output."""
     config = make_config(options)
     from regtui.output import captured_output
-    from regtui.session import LiveRun
+    from regtui.sources.here import LiveRun
 
     live = LiveRun(config, runs_dir=runs_dir, log=log)
     with captured_output(live.say) as terminal, _stop_on_signals(live):
@@ -245,9 +253,11 @@ def _stop_on_signals(live: "LiveRun") -> Iterator[None]:
 @RUNS_DIR
 def watch(run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None) -> None:
     """Show a log in the app, finished or growing; without an argument the newest run."""
-    from regtui.session import LogSource, find_run
+    from regtui.runs import find_run
+    from regtui.sources.log import LogSource
 
     source = LogSource(find_run(run, runs_dir))
+    ghost = find_run(ghost, runs_dir) if ghost is not None else None
     _need_terminal()
     from regtui.tui.app import run_app
 

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from regtui.analysis.advice import number, rough
+from regtui.analysis.advice import rough
 from regtui.core.events import Changed
 from regtui.core.history import History
 from regtui.core.series import FloatArray
+from regtui.core.text import number, short, who
 
 WINDOW = 5
 """Evaluated epochs looked at on each side: the gain of a drop is made within a few epochs, and later ones tell of
@@ -48,10 +49,9 @@ class DropEffect(msgspec.Struct, frozen=True, kw_only=True):
     def line(self) -> str:
         """Say it in one line: `LR 0.001 → 0.0001 at epoch 12 (plateau): helped; ...`."""
         word = {True: "helped", False: "did not help", None: "can't tell if it helped"}[self.helped]
-        cause = {"user": "you"}.get(self.cause, self.cause)
-        by = f" ({cause})" if cause else ""
+        by = f" ({who(self.cause)})" if self.cause else ""
         place = f"epoch {self.epoch}" if self.epoch else f"step {self.step:,}"
-        return f"LR {self.old:.3g} → {self.new:.3g} at {place}{by}: {word}; {self.reason}"
+        return f"LR {short(self.old)} → {short(self.new)} at {place}{by}: {word}; {self.reason}"
 
 
 class _Line(NamedTuple):

@@ -6,10 +6,10 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from regtui.analysis.advice import number
 from regtui.analysis.forecast import MOST_STEPS, steering
 from regtui.core.fields import ConfigError
 from regtui.core.history import History
+from regtui.core.text import number
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import PlateauMeter, Schedule
 

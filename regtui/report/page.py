@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
 from regtui.charts import Span, StyledLine, View, draw
-from regtui.charts.scales import count, number
+from regtui.charts.scales import count
 from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
+from regtui.core.text import number
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells, shown
 from regtui.report.result import completed_epochs, device, environment, framework
@@ -76,9 +77,9 @@ def _in_ascii(lines: Sequence[StyledLine]) -> list[StyledLine]:
 def with_overfitting(history: History, view: View) -> View:
     """Tint the charts after the best epoch while the run overfits."""
     found = verdict(history)
-    if found.state != "overfitting" or found.since_epoch is None:
-        return view  # the charts' part: since_step
-    return replace(view, overfit_since=found.since_epoch)
+    if found.state != "overfitting" or found.since_step is None:
+        return view
+    return replace(view, overfit_since=found.since_step)
 
 
 def _header(history: History, width: int) -> StyledLine:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
+from regtui.analysis.comparison import last_evaluated
 from regtui.core.history import History
 
 FAILED = 1
@@ -168,12 +169,6 @@ def last_metrics(history: History) -> dict[str, float]:
             if name not in NOT_METRICS and len(known):
                 found[name] = float(table[name].values[known[-1]])
     return found
-
-
-def last_evaluated(history: History) -> int | None:
-    """Give the row of the last epoch that was evaluated, whatever came of it."""
-    rows = np.flatnonzero(history.evaluations["measured"].values == 1)
-    return int(rows[-1]) if len(rows) else None
 
 
 def _at(values: Any, row: int | None) -> float | None:

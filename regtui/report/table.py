@@ -9,8 +9,8 @@ import numpy as np
 from regtui.analysis import best_row, gap
 from regtui.charts import glyphs
 from regtui.charts.rules import change_label
-from regtui.charts.scales import number
 from regtui.core.history import History
+from regtui.core.text import number
 
 FEWEST_ROWS = 4
 """First, best, last and what changed most recently: below this a table says too little."""

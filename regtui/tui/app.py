@@ -15,11 +15,10 @@ from textual.screen import Screen
 from textual.worker import WorkerError
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Stop
 from regtui.core.history import History
 from regtui.output import captured_output
-from regtui.session import LogSource, Source
-from regtui.tui.canvas import Canvas
+from regtui.readers import read_history
+from regtui.sources import Source
 from regtui.tui.dialogs import Question
 from regtui.tui.lab import LabScreen
 from regtui.tui.theme import DARK, LIGHT, THEMES
@@ -47,7 +46,8 @@ class RegtuiApp(App[None]):
         ascii_only: bool = False,
     ) -> None:
         super().__init__()
-        Canvas.ascii_only = ascii_only
+        self.ascii_only = ascii_only
+        """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
         self.lab = LabScreen(config, runs_dir=runs_dir, start=start, source=source, ghost=ghost)
         for theme in THEMES:
@@ -113,7 +113,7 @@ class RegtuiApp(App[None]):
 
     async def leave(self, reason: str) -> None:
         """End the run, wait until its `end` is written, and go."""
-        self.lab.send(Stop(reason=reason))
+        self.lab.end_own(reason)
         for worker in [worker for worker in self.workers if worker.group == "run"]:
             with suppress(WorkerError):
                 await worker.wait()
@@ -124,12 +124,11 @@ class RegtuiApp(App[None]):
 
     def say(self, text: str) -> None:
         """Put a line that a library printed into the event log of the run; from any thread."""
-        if self.lab.live is not None:
-            self.lab.live.say(text)
+        self.lab.say(text)
 
     def on_unmount(self) -> None:
         """Leave no run behind, however the app ends: its thread would hold the process."""
-        self.lab.send(Stop(reason="the app was closed"))
+        self.lab.end_own("the app was closed")
 
 
 def run_app(
@@ -155,14 +154,6 @@ def run_app(
     stats = os.environ.get(FRAME_STATS)
     if stats:
         Path(stats).write_text(json.dumps(app.lab.frame_stats()))
-
-
-def read_history(path: Path) -> History:
-    """Fold a whole log; raises LogError."""
-    history, source = History(), LogSource(path)
-    while events := source.poll(50_000):
-        history.apply(events)
-    return history
 
 
 def can_show_unicode() -> bool:

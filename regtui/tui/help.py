@@ -1,18 +1,34 @@
 """The help screen: made from the bindings, the charts' roles, the form's fields and a few exact explanations."""
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
-from regtui.charts import ROLES, Span, StyledLine
+from regtui.charts import ROLES, STRIPS, Span, StyledLine
 from regtui.charts.wrap import wrap
 from regtui.core.config import fields
 from regtui.tui.canvas import Canvas, span
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.texts import EXPLANATIONS
 
-SIGNS = ("valid", "train", "running", "penalty", "ghost", "rate", "future", "gap", "norm1", "best", "rule", "rule-user")
+SIGNS = (
+    "valid",
+    "train",
+    "running",
+    "penalty",
+    "ghost",
+    "rate",
+    "future",
+    "gap",
+    "norm1",
+    "best",
+    "beyond",
+    "rule",
+    "rule-user",
+)
 """The roles that a person meets as curves and marks; the others are axes and labels."""
 
 
@@ -26,6 +42,11 @@ class HelpScreen(ModalScreen[None]):
         Binding("space,pagedown", "scroll(10)", "Page", show=False),
         Binding("pageup", "scroll(-10)", "Page", show=False),
     ]
+
+    def __init__(self, keys: Sequence[Binding] = LAB_KEYS) -> None:
+        """Explain these keys: those that can work where the help was asked for."""
+        super().__init__()
+        self._keys = keys
 
     def compose(self) -> ComposeResult:
         """Make one long page."""
@@ -42,7 +63,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _write(self) -> None:
         page = self.query_one("#help-text", Canvas)
-        lines = help_lines(max(page.content_size.width, 30))
+        lines = help_lines(max(page.content_size.width, 30), self._keys)
         page.styles.height = len(lines)
         page.show(lines)
 
@@ -51,18 +72,21 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help", VerticalScroll).scroll_relative(y=rows, animate=False)
 
 
-def help_lines(width: int) -> list[StyledLine]:
+def help_lines(width: int, keys: Sequence[Binding] = LAB_KEYS) -> list[StyledLine]:
     """Write the help for a width."""
     lines: list[StyledLine] = [
         (span("regtui  ", "strong"), span("escape closes, arrows and space scroll", "muted")),
         (),
     ]
     lines += _section("Keys")
-    for binding in LAB_KEYS:
+    for binding in keys:
         lines += _entry(binding.key_display or binding.key, binding.tooltip, width, "key")
     lines += [(), *_section("Curves")]
     for role in SIGNS:
         lines += _entry(role, ROLES[role], width, role)
+    lines += [(), *_section("Strips")]
+    for strip in STRIPS.values():
+        lines += _entry(strip.name, strip.title, width, "label")
     lines += [(), *_section("Words")]
     for title, text in EXPLANATIONS.items():
         lines.append((span(title, "strong"),))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from regtui.charts.scales import LABEL, XAxis, count, linear, logarithmic, number, round_step, short
+from regtui.charts.scales import LABEL, XAxis, count, linear, logarithmic, round_step
 
 LOSSES = st.floats(-1e4, 1e4) | st.floats(0, 10) | st.floats(allow_nan=False, allow_infinity=False)
 
@@ -39,7 +39,8 @@ def test_each_number_on_a_log_axis_stands_at_its_own_value(one, other, rows):
     for place, text in scale.ticks:
         assert len(text) <= LABEL
         assert text or len(scale.ticks) == 1
-        assert not text or float(scale.place(np.array([float(text)]))[0]) == pytest.approx(place, abs=0.03)
+        # One value has the axis to itself, and 1.04e16 is written 1e16.
+        assert not text or float(scale.place(np.array([float(text)]))[0]) == pytest.approx(place, abs=0.04)
 
 
 def test_a_log_axis_of_nothing_above_zero_is_none():
@@ -51,26 +52,9 @@ def test_a_rate_that_never_moves_stands_in_the_middle_of_its_axis_with_its_own_n
     assert logarithmic(0.003, 0.003, 10).ticks == ((0.5, "0.003"),)
 
 
-@pytest.mark.parametrize(
-    ("value", "long", "brief"),
-    [
-        (0.2834, "0.283", "0.283"),
-        (0.5, "0.500", "0.5"),
-        (1.0, "1.00", "1"),
-        (17.46, "17.5", "17.5"),
-        (174.6, "175", "175"),
-        (0.00238, "0.002", "0.00238"),
-        (1e-6, "1e-6", "1e-6"),
-        (3.42e-5, "3.4e-5", "3.4e-5"),
-        (2.5e7, "2.5e7", "2.5e7"),
-        (0.0, "0", "0"),
-        (-0.25, "-0.250", "-0.25"),
-        (math.nan, "none", "none"),
-    ],
-)
-def test_numbers_are_written_in_few_characters(value, long, brief):
-    assert number(value) == long
-    assert short(value) == brief
+@pytest.mark.parametrize(("rate", "text"), [(0.00025, "2.5e-4"), (3.42e-5, "3.4e-5"), (0.003, "0.003")])
+def test_a_rate_that_does_not_fit_beside_the_axis_is_written_shorter(rate, text):
+    assert logarithmic(rate, rate, 10).ticks == ((0.5, text),)
 
 
 @pytest.mark.parametrize(

@@ -130,16 +130,13 @@ async def test_the_screen_follows_the_size_of_the_terminal(drive: Any, config: R
 
 async def test_ascii_mode_shows_nothing_but_ascii(drive: Any, config: RunConfig, runs_dir: Path) -> None:
     app = RegtuiApp(config, start=True, runs_dir=runs_dir, ascii_only=True)
-    try:
-        async with drive(app) as lab:
-            await lab.finished()
-            await lab.pilot.pause()
-            for canvas in app.screen.query(Canvas):
-                assert canvas.text.isascii(), canvas.text
-            assert app.screen.query_one("#go").label.plain.isascii()
-            assert all(entry.value.isascii() for entry in app.screen.query(Entry))
-    finally:
-        Canvas.ascii_only = False
+    async with drive(app) as lab:
+        await lab.finished()
+        await lab.pilot.pause()
+        for canvas in app.screen.query(Canvas):
+            assert canvas.text.isascii(), canvas.text
+        assert app.screen.query_one("#go").label.plain.isascii()
+        assert all(entry.value.isascii() for entry in app.screen.query(Entry))
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)

@@ -3,14 +3,11 @@
 import threading
 from pathlib import Path
 
-import numpy as np
-import pytest
-
 from regtui.core.config import RunConfig
 from regtui.core.events import Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, StepEnded, Stop
 from regtui.core.history import History
-from regtui.readers import LogError
-from regtui.session import LiveRun, LogSource, find_run
+from regtui.sources.here import LiveRun
+from regtui.sources.log import LogSource
 
 
 def small(**given: object) -> RunConfig:
@@ -166,56 +163,6 @@ def test_a_full_disk_stops_the_log_but_not_the_run(tmp_path: Path) -> None:
     assert history.status == "finished"
     assert live.problem is not None
     assert "/dev/full" in live.problem
-
-
-def test_the_run_that_is_meant_is_found_by_id_by_folder_and_by_nothing(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        live = LiveRun(small(epochs=1, hidden=(2,)), runs_dir=tmp_path, log=tmp_path / name / "events.jsonl")
-        live.drive()
-    newest = tmp_path / "b" / "events.jsonl"
-    assert find_run("a", tmp_path) == tmp_path / "a" / "events.jsonl"
-    assert find_run(str(newest), tmp_path) == newest
-    assert find_run(str(tmp_path), Path("elsewhere")) == newest
-    assert find_run(None, tmp_path) == newest
-    with pytest.raises(LogError, match="regtui runs"):
-        find_run("c", tmp_path)
-    with pytest.raises(LogError, match="holds no run"):
-        find_run(None, tmp_path / "a")
-
-
-def test_a_log_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
-    live = LiveRun(small(), runs_dir=tmp_path)
-    live.drive()
-    whole = live.log_path.read_bytes()
-    growing = tmp_path / "growing.jsonl"
-    growing.write_bytes(whole[:1500])
-    source = LogSource(growing)
-    history = History()
-    history.apply(source.poll())
-    assert source.alive
-    with growing.open("ab") as file:
-        file.write(whole[1500:])
-    history.apply(source.poll())
-    assert not source.alive
-    assert np.array_equal(history.steps["step/loss"].values, folded(live).steps["step/loss"].values)
-
-
-def test_a_log_is_growing_while_its_run_trains_and_not_afterwards(tmp_path: Path) -> None:
-    live = LiveRun(small(), runs_dir=tmp_path)
-    seen: list[bool] = []
-
-    def look() -> None:
-        if live.stage == "training" and len(live.poll()):
-            source = LogSource(live.log_path)
-            source.poll()
-            seen.append(source.growing)
-
-    live.listen(look)
-    live.drive()
-    source = LogSource(live.log_path)
-    source.poll()
-    assert True in seen
-    assert not source.growing
 
 
 def test_steps_are_counted_from_one(tmp_path: Path) -> None:
