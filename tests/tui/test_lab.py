@@ -315,7 +315,7 @@ async def test_the_run_before_stays_as_a_ghost_and_is_compared(drive: Any, confi
         await lab.press("ctrl+r")
         await lab.finished()
         assert "previous" in lab.shown("#plot")
-        assert f"{best:.4f}" in lab.shown("#comparison")
+        assert f"{best:.3f}" in lab.shown("#comparison")
         assert "Dropout 0.5 (was 0)" in lab.shown("#comparison")
 
 
