@@ -8,7 +8,6 @@ import math
 import queue
 import secrets
 import shutil
-import string
 import threading
 import time
 from collections import deque
@@ -24,6 +23,10 @@ from regtui.readers import LOG_NAME, LogError, LogWriter, is_being_written, open
 
 QUIET_SECONDS = 10.0
 """A log of another machine, whose lock cannot be seen, that brought nothing for so long may have no writer."""
+
+
+TAIL_LETTERS = "cfghjkpqrsvxz"
+"""No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
 
 
 class Source(Protocol):
@@ -244,9 +247,9 @@ class LogSource:
 
 
 def new_run_id(framework: str, now: float) -> str:
-    """Name a run by its local time, its framework and two characters that keep two starts in a second apart."""
+    """Name a run by its local time, its framework and three letters that keep two starts in a second apart."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    tail = secrets.choice(string.ascii_lowercase) + secrets.choice(string.digits)
+    tail = "".join(secrets.choice(TAIL_LETTERS) for _ in range(3))
     return f"{stamp}-{framework}-{tail}"
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regtui.core.config import RunConfig
+from regtui.core.config import RunConfig, fields
 from regtui.core.events import Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, StepEnded, Stop
 from regtui.core.history import History
 from regtui.readers import LogError
-from regtui.session import LiveRun, LogSource, find_run
+from regtui.session import LiveRun, LogSource, find_run, new_run_id
 
 
 def small(**given: object) -> RunConfig:
@@ -223,3 +223,11 @@ def test_steps_are_counted_from_one(tmp_path: Path) -> None:
     live.drive()
     steps = [event.step for event in live.poll() if isinstance(event, StepEnded)]
     assert steps == list(range(1, len(steps) + 1))
+
+
+def test_the_end_of_a_run_id_cannot_be_read_as_a_field_or_a_value() -> None:
+    tails = {new_run_id("torch", 0.0).rpartition("-")[2] for _ in range(2000)}
+    signs = set("".join(tails))
+    words = {word for name, field in fields().items() for word in (*name.split("_"), *field.choices, *name.split())}
+    assert len(tails) > 200
+    assert not any(set(word) <= signs for word in {*words, "lr", "bs", "wd", "mps", "gpu", "fp16", "sgd"})

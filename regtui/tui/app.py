@@ -140,6 +140,7 @@ def run_app(
     runs_dir: Path,
     ascii_only: bool = False,
     ghost: Path | None = None,
+    theme: str | None = None,  # noqa: ARG001
 ) -> None:
     """Open the app and stay until it is left."""
     app = RegtuiApp(
