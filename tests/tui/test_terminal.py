@@ -169,6 +169,17 @@ def test_without_colours_or_with_sixteen_the_lab_still_reads(
     lab.until(lambda: "finished" in lab.screen.display[0] and "validation" in lab.text)
 
 
+@pytest.mark.parametrize("name", ["dumb", "unknown", ""])
+def test_a_terminal_that_cannot_move_its_cursor_is_told_what_to_use_instead(
+    terminal: Callable[..., Terminal], name: str
+) -> None:
+    lab = terminal(TERM=name, size=(200, 24))
+    lab.until(lambda: lab.process.poll() is not None and "--replay" in lab.text)
+    assert lab.process.returncode == 2
+    assert "regtui train" in lab.text
+    assert len(lab.text.strip().splitlines()) == 1
+
+
 def test_the_first_paint_loads_no_framework(tmp_path: Path) -> None:
     """In a fresh interpreter: the form is on the screen, and no module of a framework has been imported."""
     script = """
