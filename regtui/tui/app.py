@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.screen import Screen
 from textual.worker import WorkerError
 
@@ -23,12 +23,13 @@ from regtui.tui.canvas import Canvas
 from regtui.tui.dialogs import Question
 from regtui.tui.lab import LabScreen
 from regtui.tui.theme import DARK, LIGHT, THEMES
+from regtui.tui.turns import KeysInTurn
 
 FRAME_STATS = "REGTUI_FRAME_STATS"
 """Environment: a file that gets the cost of the frames as JSON at the end, for `tests/benchmarks/overhead.py`."""
 
 
-class RegtuiApp(App[None]):
+class RegtuiApp(KeysInTurn):
     """The lab and the monitor."""
 
     TITLE = "regtui"

@@ -1,4 +1,4 @@
-"""The app as textual-serve runs it: a web driver on pipes, spoken to in packets of `D` (screen, keys) and `M` (meta)."""
+"""The app as textual-serve runs it: a web driver on pipes, spoken to in packets: `D` (screen, keys), `M` (meta)."""
 
 import json
 import os

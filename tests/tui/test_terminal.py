@@ -169,6 +169,16 @@ def test_without_colours_or_with_sixteen_the_lab_still_reads(
     lab.until(lambda: "finished" in lab.screen.display[0] and "validation" in lab.text)
 
 
+def test_keys_that_come_in_one_burst_land_in_the_fields_they_were_meant_for(terminal: Callable[..., Terminal]) -> None:
+    lab = terminal("--framework", "torch", *SMALL)
+    lab.until(lambda: "ctrl+r starts a run" in lab.text and "Dropout" in lab.text)
+    # To the label noise; to hidden, and on by enter; down opens a menu; to the batch size, and back to the rate.
+    lab.press("\t\t\t\t0.3\t50\r\x1b[B\x1b[B\r\t0.5\t7\x1b[Z9")
+    lab.until(lambda: "Learning rate   9 " in lab.text)
+    for row in ("Label noise     0.3 ", "Hidden          50 ", "Optimizer       adamw ", "Batch size      7 "):
+        assert row in lab.text
+
+
 @pytest.mark.parametrize("name", ["dumb", "unknown", ""])
 def test_a_terminal_that_cannot_move_its_cursor_is_told_what_to_use_instead(
     terminal: Callable[..., Terminal], name: str
