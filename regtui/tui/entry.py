@@ -188,7 +188,7 @@ class Choice(Canvas, can_focus=True):
         """Show the value."""
         self._draw()
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Keep the arrow at the right edge."""
         self._draw()
 

@@ -1,6 +1,6 @@
 """The configuration form: made from `core.config.fields()`, it gives a checked RunConfig or says what is wrong."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from textual import events, on
@@ -23,7 +23,7 @@ from regtui.core.config import (
     unparse,
 )
 from regtui.core.presets import PRESETS
-from regtui.tui.canvas import Canvas, plain, span
+from regtui.tui.canvas import Canvas, clip, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
 from regtui.tui.texts import l2_notes
 
@@ -32,6 +32,12 @@ START, STOP = "▸ Start", "■ Stop"
 
 CUSTOM = "custom"
 """Shown as preset when the fields are no preset's."""
+
+TWO_COLUMNS = 68
+"""Cells from which two columns of fields stand side by side: 17 for a label and 14 for a value in each, and margins."""
+
+HIGH = 16
+"""Rows from which the fields leave room for a rule and a second row of the hint; there are 7 around them at least."""
 
 SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "what": (("Data and model", ("data", "model")), ("Optimizer", ("optimizer",))),
@@ -63,7 +69,7 @@ class FieldRow(Canvas):
         """Draw the label."""
         self.draw()
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Wrap the notes anew."""
         self.draw()
 
@@ -153,7 +159,7 @@ class Form(Vertical):
                         yield Heading(title)
                         yield from self._rows_of(groups)
         with Container(id="form-foot"):
-            yield Canvas(id="hint")
+            yield Hint(self._show_hint)
             yield Button(plain(START), id="go", compact=True)
 
     def _rows_of(self, groups: tuple[str, ...]) -> Iterator[FieldRow]:
@@ -303,12 +309,8 @@ class Form(Vertical):
         """Explain nothing when no field is being edited."""
         self._show_hint()
 
-    def on_resize(self) -> None:
-        """Wrap the hint anew."""
-        self._show_hint()
-
     def _show_hint(self) -> None:
-        canvas = self.query_one("#hint", Canvas)
+        canvas = self.query_one(Hint)
         focused = self.screen.focused
         name = focused.field if isinstance(focused, Entry | Choice) else ""
         if name == "preset":
@@ -324,13 +326,27 @@ class Form(Vertical):
         else:
             text, more = "", ""
         width, height = max(canvas.content_size.width, 8), canvas.content_size.height
-        rows = [span(part, "label") for part in wrap(text, width)]
+        rows, closing = wrap(text, width), wrap(more, width)
         # Whether a field is locked must be seen; its range is said again when it is wrong.
-        closing = [span(part, "muted") for part in wrap(more, width)]
         if not self._locked and len(rows) + len(closing) > height:
             closing = []
         room = max(height - len(closing), 1)
-        canvas.show([(row,) for row in [*rows[:room], *closing][: max(height, 1)]])
+        if len(rows) > room:
+            rows[room - 1 :] = [" ".join(rows[room - 1 :])]
+        lines = [*([span(row, "label")] for row in rows), *([span(row, "muted")] for row in closing)]
+        canvas.show([clip(line, width) for line in lines[: max(height, 1)]])
+
+
+class Hint(Canvas):
+    """What the field that is being edited means."""
+
+    def __init__(self, explain: Callable[[], None]) -> None:
+        super().__init__(id="hint")
+        self._explain = explain
+
+    def fit(self) -> None:
+        """Wrap the hint anew."""
+        self._explain()
 
 
 class Heading(Canvas):

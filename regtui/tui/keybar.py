@@ -22,7 +22,7 @@ class KeyBar(Canvas):
         """Follow what can be pressed."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Fit the keys anew."""
         self._follow(self.screen)
 

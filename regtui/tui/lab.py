@@ -23,7 +23,7 @@ from regtui.session import LiveRun, LogSource, Source
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, span
 from regtui.tui.dialogs import Question
-from regtui.tui.form import Form
+from regtui.tui.form import HIGH, TWO_COLUMNS, Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.looking import Looking
@@ -59,6 +59,7 @@ class LabScreen(Looking):
 
     BINDINGS = [*LAB_KEYS]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (HIGH, "-high")]
     AUTO_FOCUS = ""
     BLANK = True
 
@@ -89,6 +90,7 @@ class LabScreen(Looking):
         # Set before there are widgets: each class that changes later styles all of them again.
         self.set_class(self.app.size.width < WIDE, "-narrow", update=False)
         self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
+        self.set_class(self.app.size.width < TWO_COLUMNS, "-slim", update=False)
         self.set_class(not (self._start_at_once or self.open), "-form", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
@@ -293,6 +295,7 @@ class LabScreen(Looking):
 
     def on_resize(self) -> None:
         """Draw for the new size."""
+        self.set_class(self.app.size.width < TWO_COLUMNS, "-slim")
         self.call_after_refresh(self.draw)
 
     @on(Form.Changed)

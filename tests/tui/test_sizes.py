@@ -98,13 +98,47 @@ async def test_menus_questions_and_help_lie_on_the_screen(drive: Any, app: Regtu
         assert cut_off(app) == []
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_every_field_can_be_reached_and_seen(drive: Any, app: RegtuiApp, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", [(40, 12), (60, 20), *SIZES])
+async def test_every_field_can_be_reached_and_seen_with_its_value(
+    drive: Any, app: RegtuiApp, size: tuple[int, int]
+) -> None:
     async with drive(app, size) as lab:
         await lab.choose("lr_policy", "plateau")
         for editor in [row.editor for row in app.lab.query("FieldRow") if row.display]:
             editor.focus()
             await lab.until(lambda editor=editor: lab.find("#fields").region.contains_region(editor.region))
+            at = editor.region
+            await lab.until(lambda at=at, editor=editor: editor.value in screen_row(app, at.y)[at.x : at.right])
+
+
+def screen_row(app: RegtuiApp, y: int) -> str:
+    """A row of the screen as a person sees it."""
+    return "".join(segment.text for segment in app.screen._compositor.render_strips()[y])
+
+
+async def test_on_a_screen_of_twelve_rows_the_hint_has_one_and_seven_are_fields(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, (40, 12)) as lab:
+        lab.find("#field-label_noise").focus()
+        await lab.until(lambda: lab.shown("#hint") != "")
+        assert lab.find("#fields").region.height >= 7
+        assert lab.find("#hint").region.height == 1
+        assert lab.shown("#hint").endswith("…")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_the_choices_of_a_form_that_was_hidden_show_their_values(
+    drive: Any, config: RunConfig, runs_dir: Path, size: tuple[int, int]
+) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app, size) as lab:
+        await lab.finished()
+        # What a long line in the event log does: it scrolls, and somebody asks for a region before the layout.
+        app.screen._compositor.reflow_visible(app.screen, app.screen.size)
+        await lab.press("f")
+        await lab.until(lambda: lab.find("#form").region.area > 0)
+        for field in ("preset", "framework", "optimizer", "lr_policy", "device"):
+            choice = lab.find(f"#field-{field}")
+            await lab.until(lambda choice=choice: choice.value in screen_row(app, choice.region.y))
 
 
 async def test_a_screen_far_too_small_does_not_break_the_app(drive: Any, config: RunConfig, runs_dir: Path) -> None:
