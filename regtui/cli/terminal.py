@@ -5,12 +5,11 @@ import sys
 
 import click
 
-THEMES = ("auto", "dark", "light")
-
 THEME = click.option(
     "--theme",
-    type=click.Choice(THEMES),
-    help="Colours for a dark or a light terminal, remembered; auto asks the terminal. [default: the last choice]",
+    type=click.Choice(["auto", "dark", "light"]),
+    help="Colours for a dark or a light terminal; auto goes by COLORFGBG, else dark. "
+    "[default: the last choice, at first auto]",
 )
 
 CANNOT_DRAW = ("", "dumb", "unknown")

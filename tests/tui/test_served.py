@@ -28,6 +28,7 @@ class Served:
         environment = {
             **os.environ, "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver", "TERM_PROGRAM": "textual",
             "TEXTUAL_COLOR_SYSTEM": "truecolor", "COLUMNS": "100", "ROWS": "30", "TERM": term,
+            "XDG_CONFIG_HOME": str(runs_dir),
         }  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-m", "regtui", "--framework", "torch", "--runs-dir", str(runs_dir), *SMALL, *options],

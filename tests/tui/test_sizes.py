@@ -1,20 +1,16 @@
 """Nothing is cut off, at 80x24 and 140x40, before, during and after a run."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.color import Color
 from textual.containers import ScrollableContainer
-from textual.theme import Theme
 from textual.widget import Widget
 
 from regtui.core.config import RunConfig
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas, width_of
 from regtui.tui.entry import Entry
-from regtui.tui.theme import THEMES
 
 SIZES = [(80, 24), (110, 30), (140, 40)]
 
@@ -174,30 +170,3 @@ async def test_ascii_mode_shows_nothing_but_ascii(drive: Any, config: RunConfig,
             assert all(entry.value.isascii() for entry in app.screen.query(Entry))
     finally:
         Canvas.ascii_only = False
-
-
-@pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
-def test_curves_differ_in_lightness_and_stand_out_from_the_ground(theme: Theme) -> None:
-    colours = {**theme.variables, **{name: getattr(theme, name) for name in ("background", "foreground", "error")}}
-    light = sorted(lightness(colours[name]) for name in ("valid", "train", "rate"))
-    assert min(b - a for a, b in pairwise(light)) >= 10
-    for name in ("valid", "train", "rate", "gap", "foreground", "error", "muted", "label"):
-        assert contrast(colours[name], colours["background"]) >= 3.0, name
-
-
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of WCAG 2: 3 is the least for signs."""
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
-
-
-def lightness(colour: str) -> float:
-    """L* of CIELAB, 0 to 100; a difference of 10 is plain to see."""
-    return 116 * luminance(colour) ** (1 / 3) - 16
-
-
-def luminance(colour: str) -> float:
-    parts = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in Color.parse(colour).normalized
-    ]
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
