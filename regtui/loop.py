@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from regtui import __version__
@@ -17,10 +18,13 @@ from regtui.backends import Backend, FloatArray, IntArray, StepLosses
 from regtui.core.config import ConfigError, RunConfig, fields
 from regtui.core.data import Data
 from regtui.core.events import (
+    COMMANDS,
+    FORMAT,
     Changed,
     Command,
     EpochEnded,
     Event,
+    How,
     Metrics,
     Noted,
     Pause,
@@ -33,6 +37,7 @@ from regtui.core.events import (
     Stop,
 )
 from regtui.core.fields import check
+from regtui.core.plan import Plan
 from regtui.core.weights import EVALUATED_ROWS
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import RateDrop
@@ -73,7 +78,16 @@ def train(
     """
     run = _Run(config, backend, data, clock)
     whereabouts = {**describe(config, backend, data), **(environment or {})}
-    started = RunStarted(run_id=run_id, time=clock(), config=config, environment=whereabouts)
+    started = RunStarted(
+        format=FORMAT,
+        run_id=run_id,
+        time=clock(),
+        trainer="regtui",
+        config=config,
+        plan=plan_of(config, data),
+        listens=tuple(COMMANDS),
+        environment=whereabouts,
+    )
     try:
         yield from run.events(started)
     except Exception as error:
@@ -97,6 +111,19 @@ def describe(config: RunConfig, backend: Backend, data: Data) -> dict[str, Any]:
         "parameters": backend.parameters,
         "steps_per_epoch": math.ceil(len(data.train) / config.batch_size),
     }
+
+
+def plan_of(config: RunConfig, data: Data) -> Plan:
+    """Say how long a run is to be and what it learns from."""
+    per_epoch = math.ceil(len(data.train) / config.batch_size)
+    return Plan(
+        epochs=config.epochs,
+        total_steps=per_epoch * config.epochs,
+        steps_per_epoch=per_epoch,
+        classes=data.classes,
+        train_rows=len(data.train),
+        valid_rows=len(data.valid),
+    )
 
 
 def failure(error: Exception) -> str:
@@ -137,6 +164,12 @@ def evaluate_every(config: RunConfig, data: Data) -> int:
 def shuffled(config: RunConfig, rows: int, epoch: int) -> IntArray:
     """Give the order of the training rows in one epoch, the same in every framework."""
     return np.random.default_rng((config.seed, epoch)).permutation(rows).astype(np.int32)
+
+
+def loss_of(metrics: Metrics) -> float:
+    """Give the loss of a split, NaN where there is none."""
+    loss = metrics.get("loss")
+    return math.nan if loss is None else loss
 
 
 class _Pace:
@@ -282,8 +315,7 @@ class _Run:
             began = time.perf_counter()
             train_metrics, valid_metrics = self._backend.evaluate("train"), self._backend.evaluate("valid")
             evaluate_seconds = time.perf_counter() - began
-            assert valid_metrics.loss is not None
-            self._schedule.observe_epoch(valid_metrics.loss)
+            self._schedule.observe_epoch(loss_of(valid_metrics))
             for drop in self._schedule.drops():
                 self._insert(events, drop, self._clock())
         norms: dict[str, float | None] = dict(self._backend.weight_norms())
@@ -311,8 +343,8 @@ class _Run:
 
     def _judge(self, valid: Metrics) -> None:
         """End the run when the validation loss has diverged, or has not improved for too long."""
-        loss = valid.loss
-        if loss is None or not math.isfinite(loss):
+        loss = loss_of(valid)
+        if not math.isfinite(loss):
             if self._config.keep_going:
                 return
             raise _Ended("diverged", f"the validation loss after epoch {self.epoch} is not a finite number")
@@ -356,7 +388,9 @@ class _Run:
             check(field, value)
         except (KeyError, ConfigError) as error:
             return self._note(str(error) if isinstance(error, ConfigError) else f"{knob} is not a knob", "warning")
+        how: How | msgspec.UnsetType = msgspec.UNSET
         if knob == "learning_rate":
+            how = "scale" if command.scale else "hold"
             drop = self._schedule.scale(value) if command.scale else self._schedule.hold(value)
             old, new = drop.old, drop.new
         else:
@@ -364,7 +398,14 @@ class _Run:
             self._backend.set_knob(knob, value)
             self._knobs[knob] = value
         return Changed(
-            step=self.step, epoch=self._epoch_now, what=knob, old=old, new=new, cause="user", time=self._clock()
+            step=self.step,
+            epoch=self._epoch_now,
+            what=knob,
+            old=old,
+            new=new,
+            cause="user",
+            how=how,
+            time=self._clock(),
         )
 
     def _diverged_at(self, losses: StepLosses) -> int | None:

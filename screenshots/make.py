@@ -16,7 +16,8 @@ from textual.pilot import Pilot
 
 from regtui.core.config import RunConfig
 from regtui.report import replay
-from regtui.session import LiveRun, LogSource
+from regtui.sources.here import LiveRun
+from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp, read_history
 
 HERE = Path(__file__).parent

@@ -14,6 +14,8 @@ from regtui.backends import names
 from regtui.cli.options import default_text
 from regtui.core.config import fields
 
+LOGS = Path(__file__).parent / "logs"
+
 TINY = ("--hidden", "8", "--epochs", "2", "--train-rows", "200")
 
 
@@ -130,6 +132,17 @@ def test_a_run_option_beside_a_replay_or_in_front_of_a_command_is_refused() -> N
 @pytest.mark.parametrize("size", ["80", "5x5", "39x30", "80x9", "80x2400"])
 def test_a_size_that_is_none_or_cannot_be_read_says_what_is_needed(size: str) -> None:
     assert_one_sentence(regtui("--replay", "x.jsonl", "--size", size), "--size", "100x30", "at least 40x10", size)
+
+
+def test_a_replay_and_its_ghost_find_a_run_by_its_id_as_watch_does(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        log = tmp_path / name / "events.jsonl"
+        log.parent.mkdir()
+        log.write_text((LOGS / "two-epochs-torch.jsonl").read_text())
+    page = regtui("--replay", "one", "--ghost", "two", "--runs-dir", tmp_path)
+    assert page.returncode == 0, page.stderr
+    assert "Compared with" in page.stdout
+    assert_one_sentence(regtui("--replay", "three", "--runs-dir", tmp_path), "three", "regtui runs")
 
 
 def test_logs_that_are_none_get_one_sentence(tmp_path: Path) -> None:

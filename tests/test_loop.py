@@ -241,10 +241,11 @@ def test_a_rate_held_or_scaled_is_used_from_the_next_update_on(monkeypatch):
     next(chunks)
     next(chunks)
     (change,) = chunks.send(SetKnob("learning_rate", 2.0, scale=True))
-    assert (change.what, change.old, change.new) == ("learning_rate", 0.05, 0.1)
+    assert (change.what, change.old, change.new, change.how) == ("learning_rate", 0.05, 0.1, "scale")
     next(chunks)
     assert backend.rates[1:5] == [0.1, 0.05, 0.025, 0.0125]
-    chunks.send(SetKnob("learning_rate", 0.3))
+    (change,) = chunks.send(SetKnob("learning_rate", 0.3))
+    assert change.how == "hold"
     rest(chunks)
     assert set(backend.rates[5:]) == {0.3}
 

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from regtui.analysis.curve import RECENT, spread
+from regtui.analysis.curve import RECENT
 from regtui.analysis.drops import DropEffect as DropEffect
 from regtui.analysis.drops import drop_effects as drop_effects
 from regtui.analysis.forecast import Forecast as Forecast
@@ -20,7 +20,6 @@ from regtui.analysis.meters import EarlyStopMeter as EarlyStopMeter
 from regtui.analysis.meters import Meters as Meters
 from regtui.analysis.meters import meters as meters
 from regtui.analysis.verdict import Verdict as Verdict
-from regtui.analysis.verdict import epoch_number
 from regtui.analysis.verdict import verdict as verdict
 from regtui.analysis.verdict import verdict_at as verdict_at
 from regtui.core.history import History
@@ -37,12 +36,12 @@ def gap(history: History) -> FloatArray:
 
     Both are measured after the epoch, dropout off and without the penalty: the only pair that may be compared.
     """
-    return history.epochs.valid_loss.values - history.epochs.train_loss.values
+    return history.evaluations["valid/loss"].values - history.evaluations["train/loss"].values
 
 
 def best_row(history: History) -> int | None:
     """Give the row of the lowest validation loss in the table of epochs, the first on ties."""
-    values = history.epochs.valid_loss.values
+    values = history.evaluations["valid/loss"].values
     if not np.isfinite(values).any():
         return None
     return int(np.nanargmin(values))
@@ -51,15 +50,7 @@ def best_row(history: History) -> int | None:
 def best_epoch(history: History) -> int | None:
     """Give the epoch of the lowest validation loss, the first on ties; None where none was measured."""
     row = best_row(history)
-    return None if row is None else epoch_number(history, row)
-
-
-@np.errstate(all="ignore")
-def noise(history: History) -> float:
-    """Estimate the standard deviation of the validation loss from one epoch to the next, now; see `curve.spread`."""
-    values = history.epochs.valid_loss.values[-8 * RECENT :]
-    values = values[np.isfinite(values)]
-    return spread(np.diff(values[-RECENT - 1 :]))
+    return None if row is None else history.epoch_of(row)
 
 
 @np.errstate(all="ignore")
@@ -71,7 +62,7 @@ def steps_per_second(history: History) -> float | None:
     one chunk look slow and does not move the median. Without times of steps, the epochs' own training seconds are
     taken, the first left out where there are others.
     """
-    steps, times = history.steps.step.values[-SPEED_RECORDS:], history.steps.time.values[-SPEED_RECORDS:]
+    steps, times = history.steps.step.values[-SPEED_RECORDS:], history.steps["time"].values[-SPEED_RECORDS:]
     known = np.isfinite(times) & np.isfinite(steps)
     steps, times = steps[known], times[known]
     ends = np.flatnonzero(np.diff(times) > 0)
@@ -81,7 +72,7 @@ def steps_per_second(history: History) -> float | None:
         useful = (made > 0) & (passed > 0)
         if useful.any():
             return _weighted_median(made[useful] / passed[useful], made[useful])
-    seconds, ended = history.epochs.seconds.values, history.epochs.step.values
+    seconds, ended = history.evaluations["seconds"].values, history.evaluations.step.values
     made = np.diff(ended, prepend=0.0)
     useful = np.isfinite(seconds) & (seconds > 0) & (made > 0)
     if useful.sum() > 1:
@@ -106,19 +97,20 @@ def eta_seconds(history: History, now: float) -> float | None:
     record (`now`, in seconds since the epoch of Unix, on the clock of the machine that trains); but no more than a
     second or an evaluation of it, since a run that says nothing for longer is paused or stuck.
     """
-    if history.status != "running" or history.config is None:
+    if history.status != "running":
         return None
     speed, total = steps_per_second(history), history.total_steps
     if speed is None or not math.isfinite(total):
         return None
     left = max(0.0, total - history.step)
-    evaluations = history.epochs.evaluate_seconds.values[-RECENT:]
+    evaluations = history.evaluations["evaluate_seconds"].values[-RECENT:]
     evaluations = evaluations[np.isfinite(evaluations)]
     evaluation = float(np.median(evaluations)) if len(evaluations) else 0.0
-    epochs_left = max(0.0, history.config.epochs - len(history.epochs))
+    epochs_left = max(0, (history.plan.epochs or 0) - len(history.evaluations))
     seconds = left / speed + evaluation * epochs_left
     latest = max(
-        (time for time in (history.steps.time.last, history.epochs.time.last) if math.isfinite(time)), default=now
+        (time for time in (history.steps["time"].last, history.evaluations["time"].last) if math.isfinite(time)),
+        default=now,
     )
     passed = min(max(0.0, now - latest), max(1.0, evaluation))
     return max(0.0, seconds - passed)

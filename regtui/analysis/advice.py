@@ -8,9 +8,9 @@ import numpy as np
 from regtui.analysis.judge import FEWEST, Judgement
 from regtui.core.config import RunConfig
 from regtui.core.history import History
-
-USUAL_RATES = {"adam": 1e-3, "adamw": 1e-3, "sgd": 0.1, "momentum": 0.01}
-"""Where each optimizer usually works on nets of this kind: Adam's published default, and the common start of SGD."""
+from regtui.core.metrics import NORM
+from regtui.core.optimizers import OPTIMIZERS
+from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
 """The tutorial's weight; far above it the penalty outweighs what is to be learned."""
@@ -57,19 +57,20 @@ class Settings:
         """Read the configuration and the knobs turned up to the end of an epoch."""
         config = history.config or RunConfig()
         knobs = {name: getattr(config, name) for name in ("l2", "l1", "weight_decay", "dropout")}
-        table = history.epochs
+        table = history.evaluations
         # A knob turned between two epochs belongs to the later one, whose number it carries.
-        last = table.epoch.values[row] if 0 <= row < len(table) - 1 else math.inf
+        last = table["epoch"].values[row] if 0 <= row < len(table) - 1 else math.inf
         for change in history.changes:
             if change.what in knobs and change.new is not None and change.epoch <= last:
                 knobs[change.what] = change.new
-        rate = table.learning_rate.values[row] if 0 <= row < len(table) else math.nan
+        rate = table["learning_rate"].values[row] if 0 <= row < len(table) else math.nan
         return cls(config=config, learning_rate=float(rate) if rate > 0 else config.learning_rate, **knobs)
 
     @property
     def usual_rate(self) -> float:
-        """Where this run's optimizer usually works."""
-        return USUAL_RATES.get(self.config.optimizer, 1e-3)
+        """Where this run's optimizer usually works; the rate it has, for one that is not known here."""
+        known = OPTIMIZERS.get(self.config.optimizer)
+        return known.usual_rate if known is not None else self.config.learning_rate
 
     def lower_rate(self) -> str:
         """Advise a lower learning rate: the optimizer's usual one, or a tenth where that is not lower."""
@@ -78,16 +79,9 @@ class Settings:
         return f"try learning rate {lower:g} instead of {start:g}"
 
 
-def number(value: float) -> str:
-    """Write a loss for people: three decimals, or three digits where it is small or large."""
-    if not math.isfinite(value):
-        return "—"
-    return f"{value:.3f}" if 0.1 <= abs(value) < 1000 else f"{value:.3g}"
-
-
 def rough(value: float) -> str:
     """Write a noise for people: no more than two digits of it are known."""
-    return f"{value:.2g}" if math.isfinite(value) else "—"
+    return short(value, 2)
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
@@ -104,7 +98,7 @@ def advise(history: History, found: Judgement, settings: Settings, *, row: int, 
 
 
 def _against_overfitting(history: History, found: Judgement, settings: Settings) -> str:
-    valid, epochs = history.epochs.valid_loss.values, history.epochs.epoch.values
+    valid, epochs = history.evaluations["valid/loss"].values, history.evaluations["epoch"].values
     best = f"stop at epoch {epochs[found.best]:g}"
     there = f"validation {number(valid[found.best])} there, {number(valid[found.valid_row])} now"
     return f"try {_remedies(settings)}, or {best}: {there}"
@@ -133,8 +127,8 @@ def _against_underfitting(history: History, found: Judgement, settings: Settings
     held = _held_down(history, settings, row)
     if held:
         return held
-    table = history.epochs
-    running = table.running_loss.values[: row + 1]
+    table = history.evaluations
+    running = table["step/loss"].values[: row + 1]
     highest = float(np.nanmax(running)) if np.isfinite(running).any() else math.nan
     jumps = found.train_noise > 0.01 * found.guessing
     usual = settings.usual_rate
@@ -172,16 +166,17 @@ def _has_collapsed(history: History, settings: Settings, row: int) -> bool:
 
     Kernels start He uniform, with variance 2 / inputs, so a kernel (inputs, outputs) starts with norm sqrt(2 outputs).
     """
-    norms = [column.values[row] for column in history.epochs.weight_norms.values()]
+    table = history.evaluations
+    norms = [table[name].values[row] for name in table.names if name.startswith(NORM)]
     starts = [math.sqrt(2 * width) for width in settings.config.hidden]
     known = [now / start for now, start in zip(norms, starts, strict=False) if math.isfinite(now)]
     return min(known) < COLLAPSED if known else True
 
 
 def _after_recovery(history: History, found: Judgement) -> str:
-    steps, epochs = history.epochs.step.values, history.epochs.epoch.values
+    steps, epochs = history.evaluations.step.values, history.evaluations["epoch"].values
     turned = [change for change in history.changes if change.step <= steps[found.since] and change.new is not None]
-    best = f"best so far {number(history.epochs.valid_loss.values[found.best])} at epoch {epochs[found.best]:g}"
+    best = f"best so far {number(history.evaluations['valid/loss'].values[found.best])} at epoch {epochs[found.best]:g}"
     if not turned:
         return f"go on; {best}"
     last = [change for change in turned if change.step == turned[-1].step]
@@ -193,7 +188,7 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     config = settings.config
     if found.valid_row < 0:
         return "log a validation loss to see whether the run overfits"
-    epochs = history.epochs.epoch.values
+    epochs = history.evaluations["epoch"].values
     idle = int(epochs[found.valid_row] - epochs[found.best])
     rate = settings.learning_rate
     if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
@@ -220,5 +215,4 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
 
 def valid_rows(history: History) -> int | None:
     """Give the number of validation rows, where the log says it."""
-    rows = history.run.environment.get("valid_rows") if history.run else None
-    return rows if isinstance(rows, int) and rows > 0 else None
+    return history.plan.valid_rows

@@ -2,15 +2,15 @@
 
 import math
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
 
-from regtui.analysis.advice import number, rough
+from regtui.analysis.advice import rough
 from regtui.core.events import Changed
-from regtui.core.history import EpochColumns, History
+from regtui.core.history import History
 from regtui.core.series import FloatArray
+from regtui.core.text import number, short, who
 
 WINDOW = 5
 """Evaluated epochs looked at on each side: the gain of a drop is made within a few epochs, and later ones tell of
@@ -29,7 +29,7 @@ class DropEffect(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     """Updates completed when the rate dropped."""
     epoch: int
-    """The epoch it belongs to."""
+    """The epoch it belongs to; 0 where epochs are not counted."""
     old: float
     """The rate before."""
     new: float
@@ -49,9 +49,9 @@ class DropEffect(msgspec.Struct, frozen=True, kw_only=True):
     def line(self) -> str:
         """Say it in one line: `LR 0.001 → 0.0001 at epoch 12 (plateau): helped; ...`."""
         word = {True: "helped", False: "did not help", None: "can't tell if it helped"}[self.helped]
-        cause = {"user": "you"}.get(self.cause, self.cause)
-        by = f" ({cause})" if cause else ""
-        return f"LR {self.old:.3g} → {self.new:.3g} at epoch {self.epoch}{by}: {word}; {self.reason}"
+        by = f" ({who(self.cause)})" if self.cause else ""
+        place = f"epoch {self.epoch}" if self.epoch else f"step {self.step:,}"
+        return f"LR {short(self.old)} → {short(self.new)} at {place}{by}: {word}; {self.reason}"
 
 
 class _Line(NamedTuple):
@@ -69,7 +69,10 @@ VISIBLE = 0.02
 MOST_UPSETS = {(3, 3): 0, (3, 4): 0, (3, 5): 1, (4, 4): 1, (4, 5): 2, (5, 5): 4}
 """Mann and Whitney's critical values of U, one-sided at 5 %: by the sizes of the two groups, the smaller first."""
 
-_settled: "WeakKeyDictionary[EpochColumns, list[DropEffect]]" = WeakKeyDictionary()
+
+def _settled(_history: History) -> list[DropEffect]:
+    """Begin the list of effects that do not change any more, which the History carries."""
+    return []
 
 
 def drop_effects(history: History) -> list[DropEffect]:
@@ -82,6 +85,10 @@ def drop_effects(history: History) -> list[DropEffect]:
     more than two standard errors. The error of a least-squares slope is s / sqrt(sum (x - mean x)^2), with s^2 the
     squared residuals over n - 2. Effects whose five epochs after are complete do not change any more and are kept.
     """
+    return history.now(_effects)
+
+
+def _effects(history: History) -> list[DropEffect]:
     drops = [
         change
         for change in history.changes
@@ -91,10 +98,10 @@ def drop_effects(history: History) -> list[DropEffect]:
         and change.new is not None
         and change.new < change.old
     ]
-    known = _settled.setdefault(history.epochs, [])
+    known = history.derived(_settled)
     effects = known[:]
-    steps = history.epochs.step.values
-    valid, numbers = history.epochs.valid_loss.values, history.epochs.epoch.values
+    steps = history.evaluations.step.values
+    valid, numbers = history.evaluations["valid/loss"].values, history.progress
     evaluated = np.flatnonzero(np.isfinite(valid)) if len(drops) > len(known) else np.empty(0, np.intp)
     ends = steps[evaluated]
     for index in range(len(known), len(drops)):
@@ -106,7 +113,8 @@ def drop_effects(history: History) -> list[DropEffect]:
         stop = min(int(np.searchsorted(ends, last, side="right")), at + WINDOW)
         before, after = evaluated[begin:at], evaluated[max(begin, at - 1) : stop]
         with np.errstate(all="ignore"):
-            effect = _weigh(drop, numbers[before], valid[before], numbers[after], valid[after])
+            sides = numbers[before], valid[before], numbers[after], valid[after]
+            effect = _weigh(drop, *sides, unit=history.unit)
         effects.append(effect)
         complete = stop - at >= WINDOW or (len(ends) > 0 and ends[-1] > last)
         if complete and len(known) == index:
@@ -115,7 +123,13 @@ def drop_effects(history: History) -> list[DropEffect]:
 
 
 def _weigh(
-    drop: Changed, epochs_before: FloatArray, before: FloatArray, epochs_after: FloatArray, after: FloatArray
+    drop: Changed,
+    epochs_before: FloatArray,
+    before: FloatArray,
+    epochs_after: FloatArray,
+    after: FloatArray,
+    *,
+    unit: str,
 ) -> DropEffect:
     """Compare the validation losses on both sides; `after` begins with the last one before, where there is one."""
     anchored = len(before) > 0
@@ -125,9 +139,9 @@ def _weigh(
     slope_after = _line(epochs_after, after).slope if since >= FEWEST_SIDE else math.nan
     helped: bool | None = None
     if first is None:
-        reason = f"only {_epochs(len(before))} evaluated before it"
+        reason = f"only {_counted(len(before), unit)} before it"
     elif then is None:
-        reason = f"only {_epochs(since)} evaluated since"
+        reason = f"only {_counted(since, unit)} since"
     else:
         error = math.hypot(first.error, then.error)
         change = slope_after - first.slope
@@ -140,7 +154,8 @@ def _weigh(
         elif change > SURE * error and visible:
             helped = False
         reason = (
-            f"validation loss {_pace(first.slope)} before, {_pace(slope_after)} after; {number(old)} → {number(new)}"
+            f"validation loss {_pace(first.slope, unit)} before, {_pace(slope_after, unit)} after; "
+            f"{number(old)} → {number(new)}"
         )
         if helped is None:
             reason += ", no more than its noise"
@@ -174,9 +189,11 @@ def _line(epochs: FloatArray, values: FloatArray) -> _Line:
     return _Line(slope, noise / math.sqrt(across))
 
 
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'' if count == 1 else 's'}"
+def _counted(count: int, unit: str) -> str:
+    if unit == "epoch":
+        return f"{count} epoch{'' if count == 1 else 's'} evaluated"
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _pace(slope: float) -> str:
-    return f"{'fell' if slope < 0 else 'rose'} by {rough(abs(slope))} an epoch"
+def _pace(slope: float, unit: str) -> str:
+    return f"{'fell' if slope < 0 else 'rose'} by {rough(abs(slope))} {'an' if unit[0] in 'aeiou' else 'a'} {unit}"

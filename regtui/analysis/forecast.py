@@ -1,16 +1,18 @@
 """What is still to come: the rates a policy will give, and when it reaches its floor."""
 
 import math
-from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
 
+from regtui.core.config import RunConfig
+from regtui.core.events import Changed
 from regtui.core.fields import ConfigError
-from regtui.core.history import EpochColumns, History
+from regtui.core.history import History
+from regtui.core.metrics import LEARNING_RATE
 from regtui.core.series import FloatArray
-from regtui.schedules.policies import make_schedule, preview_drops
-from regtui.schedules.rates import RateDrop, Schedule
+from regtui.schedules.policies import make_schedule
+from regtui.schedules.rates import Schedule
 
 MOST_STEPS = 1e15
 """Beyond this a float no longer counts every step, and no run has as many."""
@@ -40,90 +42,170 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         return f"LR {'reached' if self.floor_step <= step else 'reaches'} its floor {self.floor:.3g} {when}"
 
 
-class _Plan:
+class Steering(msgspec.Struct, frozen=True, kw_only=True):
+    """What hands have made of the rate: one function says it, for forecast, chart, meters and JSON."""
+
+    held: float | None = None
+    """The rate held, whatever the policy says."""
+    factor: float = 1.0
+    """What the policy's rates are multiplied by while none is held."""
+
+
+class _Policy:
     """A run's policy as it would go if nobody turned the rate."""
 
-    def __init__(self, schedule: Schedule, drops: list[RateDrop]) -> None:
-        self.schedule = schedule
-        self.floor = next((drop for drop in drops if drop.cause == "floor"), None)
+    def __init__(self, config: RunConfig, steps_per_epoch: int) -> None:
+        """Raises ConfigError and what arithmetic raises for a configuration that cannot be followed."""
+        self.schedule = make_schedule(config, steps_per_epoch=steps_per_epoch)
+        self.total = steps_per_epoch * config.epochs
+        self.floor_step = _floor_step(config, self.schedule, self.total)
+        self.floor = self.rate(self.floor_step) if self.floor_step is not None else None
 
     def rate(self, step: int) -> float:
         """Give the rate of the update after `step` completed ones."""
         return float(self.schedule.plan(max(0, step), 1)[0])
 
 
-_plans: "WeakKeyDictionary[EpochColumns, _Plan]" = WeakKeyDictionary()
+def _floor_step(config: RunConfig, schedule: Schedule, total: int) -> int | None:
+    """Give the number of updates before the first that uses the policy's floor; None where the run ends above it.
+
+    Between restarts a rate leaves its floor again: there is no one step to name.
+    """
+    reached = config.lr_floor or 0.0
+    low, high = config.warmup, total - 1
+    falls_for_good = schedule.open_loop and bool(config.lr_floor) and not config.restart_every
+    if not falls_for_good or low > high or float(schedule.plan(high, 1)[0]) > reached:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if float(schedule.plan(middle, 1)[0]) <= reached else (middle + 1, high)
+    return low
+
+
+UNFOLLOWABLE = (ConfigError, ValueError, ArithmeticError, MemoryError)
+"""What a configuration that no policy can run ends in: then nothing is forecast."""
+
+
+class _Followed:
+    """The policy of one run, made once its length is known."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._made: _Policy | None = None
+        self._tried_with = 0
+
+    def policy(self) -> _Policy | None:
+        """Give the policy; None while the run's length is not known, and for one that cannot be followed."""
+        history = self._history
+        config, per_epoch = history.config, history.steps_per_epoch
+        if config is None or not 1 <= history.total_steps <= MOST_STEPS:
+            return None
+        steps = max(1, round(per_epoch))
+        if steps != self._tried_with:
+            self._tried_with = steps
+            try:
+                self._made = _Policy(config, steps)
+            except UNFOLLOWABLE:
+                self._made = None
+        return self._made
 
 
 def forecast(history: History, points: int = 200) -> Forecast | None:
     """Foresee the rates of the rest of the run at about `points` steps, from the next update to the last.
 
-    None while the log does not say what is planned. A rate that was turned by hand is taken on: held where it has
-    not moved since although the policy would have moved, else as a factor on what the policy does. A plateau is
-    drawn at its present rate, since nobody knows when it will fire.
+    None while the log does not say what is planned. A plateau is drawn at its present rate, since nobody knows when
+    it will fire.
     """
-    config, per_epoch, total = history.config, history.steps_per_epoch, history.total_steps
-    if config is None or not 1 <= total <= MOST_STEPS:
+    policy = history.derived(_Followed).policy()
+    if policy is None or history.config is None:
         return None
-    plan = _plans.get(history.epochs)
-    if plan is None:
-        try:
-            schedule = make_schedule(config, steps_per_epoch=max(1, round(per_epoch)))
-            drops = preview_drops(config, max(1, round(per_epoch)))
-        except (ConfigError, ValueError, OverflowError, ZeroDivisionError):
-            return None
-        plan = _plans[history.epochs] = _Plan(schedule, drops)
-    step, last = history.step, round(total)
+    per_epoch, step, last = history.steps_per_epoch, history.step, round(history.total_steps)
     over = history.end is not None or step >= last
     count = 0 if over else min(max(points, 2), last - step)
     done = np.unique(np.linspace(step, last - 1, count).round()) if count else np.empty(0)
-    now = _rate_now(history)
-    if not plan.schedule.open_loop:
-        held: float | None = now if now is not None else config.learning_rate
-        factor = 1.0
+    steered = steering(history)
+    if policy.schedule.open_loop:
+        held, factor = steered.held, steered.factor
     else:
-        held, factor = _turned(history, plan)
+        now = _rate_now(history)
+        held, factor = now if now is not None else history.config.learning_rate, 1.0
     rates = (
         np.full(len(done), held)
         if held is not None
-        else np.array([factor * plan.rate(int(each)) for each in done], dtype=np.float64)
+        else np.array([factor * policy.rate(int(each)) for each in done], dtype=np.float64)
     )
-    floor = plan.floor if held is None else None
+    floor = policy.floor if held is None else None
     return Forecast(
         steps=done + 1,
         rates=rates,
-        certain=plan.schedule.open_loop,
-        floor=floor.new * factor if floor else None,
-        floor_step=floor.step if floor else None,
-        floor_epoch=floor.step / per_epoch if floor else None,
+        certain=policy.schedule.open_loop,
+        floor=floor * factor if floor is not None else None,
+        floor_step=policy.floor_step if floor is not None else None,
+        floor_epoch=policy.floor_step / per_epoch if floor is not None and policy.floor_step is not None else None,
+    )
+
+
+def planned(config: RunConfig, steps_per_epoch: int, points: int = 200) -> Forecast | None:
+    """Foresee the rates of a run that has not begun; None for a configuration that cannot be followed."""
+    try:
+        policy = _Policy(config, steps_per_epoch)
+        done = np.unique(np.linspace(0, policy.total - 1, min(max(points, 2), policy.total)).round())
+        rates = np.array([policy.rate(int(each)) for each in done], dtype=np.float64)
+    except UNFOLLOWABLE:
+        return None
+    step = policy.floor_step
+    return Forecast(
+        steps=done + 1,
+        rates=rates,
+        certain=policy.schedule.open_loop,
+        floor=policy.floor,
+        floor_step=step,
+        floor_epoch=None if step is None else step / steps_per_epoch,
     )
 
 
 def _rate_now(history: History) -> float | None:
     """Give the rate of the next update: the newest record or change of it, whichever is later."""
     best, rate = -1.0, None
-    for table in (history.steps, history.epochs):
-        step, value = table.step.last, table.learning_rate.last
+    for table in (history.steps, history.evaluations):
+        step, value = table.step.last, table[LEARNING_RATE].last
         if math.isfinite(value) and step > best:
             best, rate = step, value
     for change in reversed(history.changes):
-        if change.what == "learning_rate" and change.new is not None:
+        if change.what == LEARNING_RATE and change.new is not None:
             return change.new if change.step >= best else rate
     return rate
 
 
-def _turned(history: History, plan: _Plan) -> tuple[float | None, float]:
-    """Give the rate held by hand, or None and the factor by which the policy's rates are multiplied."""
-    turns = [change for change in history.changes if change.what == "learning_rate" and change.cause == "user"]
-    if not turns or turns[-1].new is None:
-        return None, 1.0
-    turn, new = turns[-1], turns[-1].new
-    planned = plan.rate(turn.step)
-    factor = new / planned if planned > 0 else 1.0
-    rate, step = history.steps.learning_rate.last, history.steps.step.last
-    if step > turn.step and math.isfinite(rate):
-        later = plan.rate(int(step) - 1)
-        moved = abs(later - planned) > 1e-3 * planned
-        if moved and abs(rate - new) <= 1e-6 * new:
-            return new, 1.0
-    return None, factor
+def steering(history: History) -> Steering:
+    """Say what the hands on the rate have come to so far, from what each change says of itself (`how`).
+
+    Logs of version 1 do not say it; there a rate that stayed although the policy moved was held, and any other was
+    scaled.
+    """
+    turns = [c for c in history.changes if c.what == LEARNING_RATE and c.cause == "user" and c.new is not None]
+    held, factor = None, 1.0
+    for turn in turns:
+        assert turn.new is not None
+        how = turn.how or _seen_to_be(history, turn)
+        if how == "hold" or held is not None:
+            held = turn.new
+        else:
+            factor *= turn.new / turn.old if turn.old else 1.0
+    return Steering(held=held, factor=factor)
+
+
+def _seen_to_be(history: History, turn: Changed) -> str:
+    """Tell `hold` from `scale` by the rates after a change that does not say which it was."""
+    policy = history.derived(_Followed).policy()
+    if policy is None or not policy.schedule.open_loop:
+        return "scale"
+    new, rates, steps = turn.new or 0.0, history.steps[LEARNING_RATE].values, history.steps.step.values
+    later = [c.step for c in history.changes if c.what == LEARNING_RATE and c.step > turn.step]
+    until = np.searchsorted(steps, min(later), side="right") if later else len(steps)
+    known = np.flatnonzero(np.isfinite(rates[:until]) & (steps[:until] > turn.step))
+    if not len(known):
+        return "scale"
+    rate, before = float(rates[known[-1]]), policy.rate(turn.step)
+    moved = abs(policy.rate(int(steps[known[-1]]) - 1) - before) > 1e-3 * before
+    return "hold" if moved and abs(rate - new) <= 1e-6 * new else "scale"

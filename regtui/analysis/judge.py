@@ -6,12 +6,11 @@ ten. What the screen says at epoch 20 is what the cursor says of epoch 20 an hou
 
 import math
 from typing import Literal, NamedTuple
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from regtui.analysis.curve import LEVEL, RECENT, Curve
-from regtui.core.history import EpochColumns, History
+from regtui.core.history import History
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
 """What can be said of a run; each is explained in `verdict.py`."""
@@ -93,13 +92,9 @@ class Judgement(NamedTuple):
     """Training loss when the validation loss was best, in nats."""
 
 
-# Keyed by the table of epochs, which a new run record replaces; the table itself only ever grows.
-_judges: "WeakKeyDictionary[EpochColumns, _Judge]" = WeakKeyDictionary()
-
-
 def judgement(history: History, row: int = -1) -> Judgement | None:
     """Judge a run at one of its epochs, by row; None where there is no such epoch."""
-    count = len(history.epochs)
+    count = len(history.evaluations)
     row = row + count if row < 0 else row
     if not 0 <= row < count:
         return None
@@ -113,9 +108,7 @@ def states(history: History) -> list[State]:
 
 
 def _judge(history: History) -> "_Judge":
-    judge = _judges.get(history.epochs)
-    if judge is None:
-        judge = _judges[history.epochs] = _Judge(history)
+    judge = history.derived(_Judge)
     with np.errstate(all="ignore"):  # a loss near the largest float overflows to infinity, which compares as it should
         judge.follow(history)
     return judge
@@ -127,10 +120,9 @@ def guessing_loss(history: History) -> float:
     Where a log does not say how many classes there are, the first loss stands for it: a net that has learned
     nothing guesses, give or take what its random start adds. NaN where there is no loss at all.
     """
-    classes = history.run.environment.get("classes") if history.run else None
-    if isinstance(classes, int | float) and 1 < classes < math.inf:
-        return math.log(classes)
-    for column in (history.steps.loss, history.epochs.running_loss, history.epochs.train_loss):
+    if history.plan.classes and history.plan.classes > 1:
+        return math.log(history.plan.classes)
+    for column in (history.steps["step/loss"], history.evaluations["step/loss"], history.evaluations["train/loss"]):
         first = column.values[:10]
         finite = first[np.isfinite(first)]
         if len(finite) and finite[0] > 0:
@@ -146,8 +138,8 @@ def lowest_loss(history: History) -> float:
     """
     config = history.config
     noise = config.label_noise if config else 0.0
-    classes = history.run.environment.get("classes", 10) if history.run else 10
-    if not 0 < noise < 1 or not isinstance(classes, int | float) or not 2 <= classes < math.inf:
+    classes = history.plan.classes or 10
+    if not 0 < noise < 1 or classes < 2:
         return 0.0
     wrong = noise * (classes - 1) / classes
     return -(1 - wrong) * math.log(1 - wrong) - wrong * math.log(wrong / (classes - 1))
@@ -187,7 +179,7 @@ class _Judge:
         self._since: list[int] = []
         self._guessing = guessing_loss(history)
         self._lowest = lowest_loss(history)
-        self._epochs = history.config.epochs if history.config else None
+        self._epochs = history.plan.epochs
         self._valid = Curve()
         self._measured = Curve()
         self._running = Curve()
@@ -230,17 +222,17 @@ class _Judge:
 
     def follow(self, history: History) -> None:
         """Judge the epochs that came since the last call."""
-        table = history.epochs
+        table = history.evaluations
         start, stop = len(self.states), len(table)
         if start == stop:
             return
         if not math.isfinite(self._guessing):
             self._guessing = guessing_loss(history)
-        self._number, self._evaluated = table.epoch.values, table.measured.values
+        self._number, self._evaluated = table["epoch"].values, table["measured"].values
         for curve, column in (
-            (self._valid, table.valid_loss),
-            (self._measured, table.train_loss),
-            (self._running, table.running_loss),
+            (self._valid, table["valid/loss"]),
+            (self._measured, table["train/loss"]),
+            (self._running, table["step/loss"]),
         ):
             curve.extend(column.values[start:stop].tolist())
         for row in range(start, stop):

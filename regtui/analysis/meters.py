@@ -2,15 +2,14 @@
 
 import math
 from dataclasses import replace
-from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
 
-from regtui.analysis.advice import number
-from regtui.analysis.forecast import MOST_STEPS
+from regtui.analysis.forecast import MOST_STEPS, steering
 from regtui.core.fields import ConfigError
-from regtui.core.history import EpochColumns, History
+from regtui.core.history import History
+from regtui.core.text import number
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import PlateauMeter, Schedule
 
@@ -66,13 +65,17 @@ def _plateau_line(meter: PlateauMeter) -> str:
     return line
 
 
-@np.errstate(all="ignore")
 def meters(history: History) -> Meters:
     """Work out how far patience is used up at the newest record.
 
     The plateau's is not logged: the schedule's own rule is fed with the logged losses again, each once, as they
     come. A run of more than 20,000 steps writes only some of them, so there its count per step is not known.
     """
+    return history.now(_meters)
+
+
+@np.errstate(all="ignore")
+def _meters(history: History) -> Meters:
     plateau, problem = _plateau(history)
     return Meters(plateau=plateau, early_stopping=_early_stopping(history), cannot_judge=(problem,) if problem else ())
 
@@ -81,9 +84,9 @@ def _early_stopping(history: History) -> EarlyStopMeter | None:
     patience = history.config.early_stopping if history.config else 0
     if patience <= 0:
         return None
-    table = history.epochs
-    valid, numbers = table.valid_loss.values, table.epoch.values
-    newest = int(table.epoch.last) if len(table) and math.isfinite(table.epoch.last) else 0
+    table = history.evaluations
+    valid, numbers = table["valid/loss"].values, history.progress
+    newest = int(numbers[-1]) if len(table) and math.isfinite(numbers[-1]) else 0
     if not np.isfinite(valid).any():
         return EarlyStopMeter(waited=newest, patience=patience, best=math.nan, best_epoch=0)
     row = int(np.nanargmin(valid))
@@ -105,13 +108,13 @@ class _Replay:
     def follow(self, history: History) -> bool:
         """Feed what came since the last call; tell whether every loss the rule looks at was logged."""
         if self._per == "epoch":
-            table = history.epochs
-            ends, valid = table.step.values, table.valid_loss.values
+            table = history.evaluations
+            ends, valid = table.step.values, table["valid/loss"].values
             for row in range(self._epochs, len(table)):
                 made = int(ends[row]) - self._steps if math.isfinite(ends[row]) else 0
                 self.schedule.observe(range(max(0, made)))
                 self._steps += max(0, made)
-                if table.measured.values[row]:
+                if table["measured"].values[row]:
                     self.schedule.observe_epoch(float(valid[row]))
             self._epochs = len(table)
             return True
@@ -119,20 +122,25 @@ class _Replay:
         # Steps count from 1 and never fall: as many records as the newest says means that none is missing.
         if len(steps) != steps.step.last:
             return False
-        self.schedule.observe(steps.loss.values[self._steps :])
+        self.schedule.observe(steps["step/loss"].values[self._steps :])
         self._steps = len(steps)
         return True
 
 
-_replays: "WeakKeyDictionary[EpochColumns, _Replay]" = WeakKeyDictionary()
+class _Patience:
+    """The plateau's rule of one run, begun once the length of an epoch is known."""
+
+    def __init__(self, _history: History) -> None:
+        self.replay: _Replay | None = None
 
 
 def _plateau(history: History) -> tuple[PlateauMeter | None, str]:
     config = history.config
     if config is None or config.lr_policy != "plateau":
         return None, ""
-    replay = _replays.get(history.epochs)
-    if replay is None:
+    per = config.plateau_per or "step"
+    patience = history.derived(_Patience)
+    if patience.replay is None:
         per_epoch = history.steps_per_epoch
         if not 0 < per_epoch <= MOST_STEPS:
             return None, ""
@@ -140,21 +148,20 @@ def _plateau(history: History) -> tuple[PlateauMeter | None, str]:
             schedule = make_schedule(config, steps_per_epoch=max(1, round(per_epoch)))
         except (ConfigError, ValueError, OverflowError):
             return None, "plateau: the configuration in the log cannot be followed"
-        replay = _replays[history.epochs] = _Replay(schedule, config.plateau_per or "step")
-    per = config.plateau_per or "step"
+        patience.replay = _Replay(schedule, per)
     if per == "step" and not len(history.steps):
-        return None, "" if not len(history.epochs) else "plateau: the log has no step records to count"
-    if not replay.follow(history):
+        return None, "" if not len(history.evaluations) else "plateau: the log has no step records to count"
+    if not patience.replay.follow(history):
         return None, "plateau: the log keeps only some of the steps, so bad ones cannot be counted"
-    meter = replay.schedule.meter()
+    meter = patience.replay.schedule.meter()
     return (_as_used(meter, history) if meter else None), ""
 
 
 def _as_used(meter: PlateauMeter, history: History) -> PlateauMeter:
     """Show the rates that are used where a person has turned the rate: the rule itself does not know of that."""
-    turned = [change for change in history.changes if change.what == "learning_rate" and change.new]
-    if not any(change.cause == "user" for change in turned):
+    steered = steering(history)
+    if steered.held is not None:
+        return replace(meter, rate=steered.held, next_rate=steered.held)
+    if steered.factor == 1:
         return meter
-    now = turned[-1].new
-    assert now is not None
-    return replace(meter, rate=now, next_rate=now * meter.next_rate / meter.rate if meter.rate > 0 else now)
+    return replace(meter, rate=meter.rate * steered.factor, next_rate=meter.next_rate * steered.factor)

@@ -10,10 +10,11 @@ import math
 
 import msgspec
 
-from regtui.analysis.advice import FEW_ROWS, JUMPY, Settings, advise, number, rough, valid_rows
+from regtui.analysis.advice import FEW_ROWS, JUMPY, Settings, advise, rough, valid_rows
 from regtui.analysis.judge import FEWEST, Judgement, State, judgement
 from regtui.core.history import History
 from regtui.core.series import FloatArray
+from regtui.core.text import number
 
 VISIBLE = 0.005
 """A noise under 0.005 nats hides nothing."""
@@ -29,7 +30,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     """One of `warming_up`, `underfitting`, `fitting`, `overfitting`, `recovered`, `diverged`."""
     since_epoch: int | None
-    """Epoch since which it holds; for overfitting that of the best validation loss. None before the first epoch."""
+    """Epoch since which it holds; for overfitting that of the best validation loss. None before the first epoch, and
+    for a run that does not count epochs."""
+    since_step: int | None = None
+    """The same as updates completed; None before the first evaluation."""
     evidence: str
     """The numbers it rests on, for a person; losses in nats."""
     advice: str
@@ -43,27 +47,25 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """The state as one says it: `warming up`, `overfitting since epoch 24`."""
         text = self.state.replace("_", " ")
-        if self.since_epoch is not None and self.state in ("overfitting", "recovered", "diverged"):
-            text += f" since epoch {self.since_epoch}"
-        return text
+        if self.state not in ("overfitting", "recovered", "diverged"):
+            return text
+        if self.since_epoch is not None:
+            return f"{text} since epoch {self.since_epoch}"
+        return text if self.since_step is None else f"{text} since step {self.since_step:,}"
 
 
 def verdict(history: History) -> Verdict:
     """Say what the run's curves show now."""
-    return _verdict(history, len(history.epochs) - 1, latest=True)
+    return history.now(_newest)
 
 
-def verdict_at(history: History, epoch: int) -> Verdict:
-    """Say what was known at the end of an epoch, from it and those before it alone.
+def _newest(history: History) -> Verdict:
+    return _verdict(history, len(history.evaluations) - 1, latest=True)
 
-    Where epochs restart within a log, the last of that number counts; before the first epoch there is no evidence.
-    """
-    numbers = history.epochs.epoch.values
-    rows = (numbers == epoch).nonzero()[0]
-    if not len(rows):
-        rows = (numbers <= epoch).nonzero()[0]
-    row = int(rows[-1]) if len(rows) else -1
-    return _verdict(history, row, latest=row == len(numbers) - 1 and row >= 0)
+
+def verdict_at(history: History, row: int) -> Verdict:
+    """Say what was known at a row of the evaluations, from it and those before it alone; -1 is before the first."""
+    return _verdict(history, row, latest=row == len(history.evaluations) - 1 and row >= 0)
 
 
 def _verdict(history: History, row: int, *, latest: bool) -> Verdict:
@@ -83,18 +85,13 @@ def _verdict(history: History, row: int, *, latest: bool) -> Verdict:
     over = latest and history.end is not None
     return Verdict(
         state=found.state,
-        since_epoch=epoch_number(history, found.since),
+        since_epoch=history.epoch_of(found.since),
+        since_step=history.step_of(found.since),
         evidence=_evidence(history, found),
         advice=advise(history, found, settings, row=row, over=over),
         cannot_judge=tuple(_gaps(history, found, over=over)),
         overfitting_judged=found.evaluated >= FEWEST,
     )
-
-
-def epoch_number(history: History, row: int) -> int | None:
-    """Give the number of the epoch in a row of the table; None for no row."""
-    values = history.epochs.epoch.values
-    return int(values[row]) if 0 <= row < len(values) and math.isfinite(values[row]) else None
 
 
 def _lost_at(history: History) -> int | None:
@@ -104,7 +101,7 @@ def _lost_at(history: History) -> int | None:
     """
     if history.end is not None and history.end.status == "diverged":
         return history.step
-    loss, steps = history.steps.loss.values, history.steps.step.values
+    loss, steps = history.steps["step/loss"].values, history.steps.step.values
     if not len(loss) or math.isfinite(loss[-1]) or not history.steps.step.last > _last_step(history):
         return None
     # Backwards in blocks, so that a frame late in a long run does not look at all of it.
@@ -120,23 +117,24 @@ def _lost_at(history: History) -> int | None:
 
 
 def _last_step(history: History) -> float:
-    return history.epochs.step.last if len(history.epochs) else -math.inf
+    return history.evaluations.step.last if len(history.evaluations) else -math.inf
 
 
 def _diverged(history: History, row: int, found: Judgement | None, lost: int | None) -> Verdict:
     settings = Settings.at(history, row)
     in_table = found is not None and found.state == "diverged"
     if in_table and found is not None:
-        since = epoch_number(history, found.since)
+        since, since_step = history.epoch_of(found.since), history.step_of(found.since)
     else:
-        since = (epoch_number(history, row) or 0) + 1
+        since = (history.epoch_of(row) or 0) + 1 if history.counts_epochs else None
+        since_step = lost
     parts = []
-    running, train = history.epochs.running_loss.values, history.epochs.train_loss.values
+    running, train = history.evaluations["step/loss"].values, history.evaluations["train/loss"].values
     here = train[row] if row >= 0 and math.isfinite(train[row]) else (running[row] if row >= 0 else math.nan)
     guessing = found.guessing if found else math.nan
     if in_table and math.isfinite(here):
         parts.append(
-            f"training loss {number(here)} in epoch {epoch_number(history, row)}, guessing costs {number(guessing)}"
+            f"training loss {number(here)} in epoch {history.epoch_of(row)}, guessing costs {number(guessing)}"
         )
     elif history.end is not None and history.end.reason and lost is not None:
         parts.append(history.end.reason)
@@ -144,11 +142,12 @@ def _diverged(history: History, row: int, found: Judgement | None, lost: int | N
         at = f" at step {lost:,}" if lost is not None else ""
         parts.append(f"the loss is not a finite number since epoch {since}{at}")
     if found and found.best >= 0:
-        value = number(history.epochs.valid_loss.values[found.best])
-        parts.append(f"best validation loss {value} at epoch {epoch_number(history, found.best)}")
+        value = number(history.evaluations["valid/loss"].values[found.best])
+        parts.append(f"best validation loss {value} at epoch {history.epoch_of(found.best)}")
     return Verdict(
         state="diverged",
         since_epoch=since,
+        since_step=since_step,
         evidence="; ".join(parts),
         advice=settings.lower_rate(),
         overfitting_judged=True,
@@ -156,14 +155,14 @@ def _diverged(history: History, row: int, found: Judgement | None, lost: int | N
 
 
 def _evidence(history: History, found: Judgement) -> str:
-    table = history.epochs
-    valid = number(table.valid_loss.values[found.valid_row]) if found.valid_row >= 0 else ""
-    best = number(table.valid_loss.values[found.best]) if found.best >= 0 else ""
-    best_epoch = epoch_number(history, found.best)
+    table = history.evaluations
+    valid = number(table["valid/loss"].values[found.valid_row]) if found.valid_row >= 0 else ""
+    best = number(table["valid/loss"].values[found.best]) if found.best >= 0 else ""
+    best_epoch = history.epoch_of(found.best)
     train = number(found.train)
     noise = f"noise ±{rough(found.noise)}" if math.isfinite(found.noise) else "noise not known yet"
     if found.state == "overfitting":
-        above = table.valid_loss.values[found.valid_row] - table.valid_loss.values[found.best]
+        above = table["valid/loss"].values[found.valid_row] - table["valid/loss"].values[found.best]
         return (
             f"validation {valid}, {number(above)} above its best {best} at epoch {best_epoch} ({noise}); "
             f"training {number(found.train_at_best)} → {train}"
@@ -180,13 +179,15 @@ def _evidence(history: History, found: Judgement) -> str:
     text = f"validation loss {valid}, best {best} at epoch {best_epoch}"
     if math.isfinite(found.train):
         text += (
-            f"; training loss {number(table.train_loss.values[found.train_row])}" if _measured(history, found) else ""
+            f"; training loss {number(table['train/loss'].values[found.train_row])}"
+            if _measured(history, found)
+            else ""
         )
     return f"{text}; {noise}"
 
 
 def _measured(history: History, found: Judgement) -> bool:
-    return found.train_row >= 0 and math.isfinite(history.epochs.train_loss.values[found.train_row])
+    return found.train_row >= 0 and math.isfinite(history.evaluations["train/loss"].values[found.train_row])
 
 
 def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:

@@ -84,7 +84,7 @@ def draw(
     signs = glyphs(view.ascii)
     grid = Grid(width, height)
     plan = layout(width, height, view.strips)
-    empty = not len(history.steps) and not len(history.epochs)
+    empty = not len(history.steps) and not len(history.evaluations)
     axis = x_axis(history, view, plan.columns, preview if empty else None)
     plannable = axis is not None and axis.per_epoch > 0 and "rate" in {name for name, *_ in plan.strips}
     if empty and (not plannable or history.end is not None):
@@ -147,7 +147,7 @@ def x_axis(history: History, view: View, columns: int, preview: RunConfig | None
         per_epoch = float(planned_steps_per_epoch(preview))
         planned = per_epoch * preview.epochs
     if view.zoom == "all":
-        low = min(0.0, *(float(c.values[0]) for c in (history.steps.step, history.epochs.step) if len(c)), 0.0)
+        low = min(0.0, *(float(c.values[0]) for c in (history.steps.step, history.evaluations.step) if len(c)), 0.0)
         high = last if history.end is not None and last > 0 else max(last, planned if math.isfinite(planned) else 0.0)
     else:
         low, high = last * (0.5 if view.zoom == "half" else 0.9), last
@@ -159,7 +159,7 @@ def x_axis(history: History, view: View, columns: int, preview: RunConfig | None
 
 def steps_per_epoch(history: History) -> float:
     """Give the steps of one epoch, NaN where epochs do not follow each other, as in logs of several fits."""
-    per_epoch, epochs = history.steps_per_epoch, history.epochs.epoch
+    per_epoch, epochs = history.steps_per_epoch, history.evaluations["epoch"]
     if len(epochs) and (epochs.last < epochs.bounds[1] or len(epochs) > epochs.last - epochs.values[0] + 1):
         return math.nan
     return per_epoch if per_epoch > 0 else math.nan
@@ -176,12 +176,12 @@ def epoch_at(history: History, width: int, height: int, column: int, view: View 
     view = view or View()
     plan = layout(max(width, 1), max(height, 1), view.strips)
     axis = x_axis(history, view, plan.columns)
-    if axis is None or not len(history.epochs):
+    if axis is None or not len(history.evaluations):
         return None
     share = min(max((column - plan.left + 0.5) / plan.columns, 0.0), 1.0)
-    steps = history.epochs.step.values
+    steps = history.evaluations.step.values
     nearest = int(np.abs(steps - (axis.low + share * (axis.high - axis.low))).argmin())
-    return int(history.epochs.epoch.values[nearest])
+    return int(history.evaluations["epoch"].values[nearest])
 
 
 def _say(grid: Grid, row: int, column: int, width: int, height: int, text: str) -> None:
@@ -308,8 +308,8 @@ def _tint(grid: Grid, plan: Layout, view: View, axis: XAxis, history: History, s
 
 def _step_of(history: History, axis: XAxis, epoch: float) -> float | None:
     """Give the step at which an epoch ended, the newest of that number."""
-    epochs = history.epochs
-    found = np.flatnonzero(epochs.epoch.values == epoch)
+    epochs = history.evaluations
+    found = np.flatnonzero(epochs["epoch"].values == epoch)
     if len(found):
         return float(epochs.step.values[found[-1]])
     return epoch * axis.per_epoch if axis.per_epoch > 0 else None

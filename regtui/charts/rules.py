@@ -8,6 +8,7 @@ from regtui.charts.scales import XAxis, short
 from regtui.charts.view import Glyphs, View, narrow
 from regtui.core.events import Changed
 from regtui.core.history import History
+from regtui.core.text import who
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def _others(history: History, view: View, axis: XAxis) -> Iterable[tuple[str, fl
 
 
 def change_label(change: Changed, signs: Glyphs) -> str:
-    """Say what changed in a few characters: `÷10 plateau`, `×0.5 you`, `floor`, `dropout 0.4 you`."""
-    by = "you" if change.cause == "user" else change.cause
+    """Say what changed in a few characters: `÷10 plateau`, `×0.5 by hand`, `floor`, `dropout 0.4 by hand`."""
+    by = who(change.cause)
     if change.cause in ("floor", "restart"):
         return by
     old, new = change.old, change.new

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from regtui.charts.scales import FAR, XAxis
-from regtui.core.history import EpochColumns
 from regtui.core.series import Column, FloatArray, thin
+from regtui.core.table import Table
 
 TAIL = 256
 """Values looked through for the last number; behind a longer run of gaps the newest thinned point stands for it."""
@@ -67,10 +67,10 @@ def sample(column: Column, steps: Column, axis: XAxis, *, stretch: float = 1.0, 
     )
 
 
-def evaluated(column: Column, epochs: EpochColumns, axis: XAxis, *, stretch: float = 1.0) -> Sampled:
+def evaluated(column: Column, epochs: Table, axis: XAxis, *, stretch: float = 1.0) -> Sampled:
     """Sample what evaluations measured: a line spans epochs without one, but a loss that is not finite is a gap."""
     shown = sample(column, epochs.step, axis, stretch=stretch, joined=True)
-    made = sample(epochs.measured, epochs.step, axis, stretch=stretch, joined=True)
+    made = sample(epochs["measured"], epochs.step, axis, stretch=stretch, joined=True)
     if len(made.y) != len(shown.y):
         return shown
     kept = (made.y > 0) | np.isfinite(shown.y)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from regtui.core.series import FloatArray
+from regtui.core.text import number as number
+from regtui.core.text import short as short
 
 FAR = 1e300
 """Numbers beyond this are drawn as this, so that differences of two never overflow."""
@@ -26,25 +28,6 @@ def round_step(span: float, parts: float) -> float:
         if factor * power >= rough * (1 - 1e-9):
             return factor * power
     return 10.0 * power
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Write a number in few characters: 0.283, 12.5, 3.4e5, 1e-6, 'none' for NaN."""
-    if not math.isfinite(value):
-        return "none"
-    size = abs(value)
-    if size != 0 and not 1e-3 <= size < 1e5:
-        mantissa, exponent = f"{value:.{max(digits - 2, 0)}e}".split("e")
-        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
-        return f"{mantissa}e{int(exponent)}"
-    if size < 1:
-        return f"{value:.{digits}f}" if size else "0"
-    return f"{value:.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
-
-
-def short(value: float) -> str:
-    """Write a number with its three leading digits and no zeros at its end: 0.4, 0.00238, 1e-6."""
-    return f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e3 else number(value)
 
 
 def count(value: float) -> str:
@@ -111,11 +94,20 @@ def _tick_text(value: float, step: float, decimals: int) -> str:
     if len(fixed) <= LABEL:
         return fixed
     for digits in range(3):
-        mantissa, exponent = f"{value:.{digits}e}".split("e")
-        text = f"{mantissa}e{int(exponent)}"
+        text = "{}e{}".format(*_scientific(value, digits))
         if len(text) <= LABEL and abs(float(text) - value) <= 1e-3 * step:
             return text
     return ""
+
+
+def _scientific(value: float, digits: int) -> tuple[str, int]:
+    mantissa, power = f"{value:.{digits}e}".split("e")
+    return mantissa, int(power)
+
+
+def _decade(value: float) -> str:
+    """Write a round number of a log axis: decades below 0.001 by their power, which is what they are compared by."""
+    return short(value) if value >= 1e-3 * (1 - 1e-9) else "{}e{}".format(*_scientific(value, 0))
 
 
 def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
@@ -127,8 +119,8 @@ def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
     lowest = max(min(lowest, highest), highest * 1e-12, 1e-295) if lowest > 0 else highest * 1e-3
     if highest <= lowest * (1 + 1e-9):
         # One value, such as a constant rate: it stands in the middle, and its own number is the axis.
-        text = short(lowest)
-        return Scale(lowest / 2, lowest * 2, True, ((0.5, text if len(text) <= LABEL else ""),))
+        brief = short(lowest), "{}e{}".format(*_scientific(lowest, 1))
+        return Scale(lowest / 2, lowest * 2, True, ((0.5, next((text for text in brief if len(text) <= LABEL), "")),))
     low, high = _round_down(lowest * (1 + 1e-9)), _round_up(highest * (1 - 1e-9))
     bottom, top = math.log10(low), math.log10(high)
     room = max(rows // 2, 1)
@@ -144,7 +136,7 @@ def logarithmic(lowest: float, highest: float, rows: int) -> Scale | None:
             for factor in (1, 2, 5)
             if low * 0.999 <= factor * 10.0**power <= high * 1.001
         ]
-    ticks = tuple(((math.log10(value) - bottom) / (top - bottom), short(value)) for value in values)
+    ticks = tuple(((math.log10(value) - bottom) / (top - bottom), _decade(value)) for value in values)
     return Scale(low, high, True, ticks)
 
 

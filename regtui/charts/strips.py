@@ -14,6 +14,7 @@ from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, numbe
 from regtui.charts.view import View, narrow
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.metrics import NORM
 from regtui.core.series import Column, FloatArray
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.policies import preview as planned_rates
@@ -90,16 +91,16 @@ class Strip:
 
 def loss(history: History, view: View, axis: XAxis, rows: int) -> Strip:
     """Make the loss strip: validation, training, running loss, and on demand penalty and ghost."""
-    steps, epochs, weight = history.steps, history.epochs, view.weight
+    steps, epochs, weight = history.steps, history.evaluations, view.weight
     strip = Strip("loss", "loss, nats" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
-    running_column, running_steps = _finest(steps.loss, steps.step, epochs.running_loss, epochs.step)
+    running_column, running_steps = _finest(steps["step/loss"], steps.step, epochs["step/loss"], epochs.step)
     running = sample(running_column, running_steps, axis)
-    valid = evaluated(epochs.valid_loss, epochs, axis)
-    train = evaluated(epochs.train_loss, epochs, axis)
+    valid = evaluated(epochs["valid/loss"], epochs, axis)
+    train = evaluated(epochs["train/loss"], epochs, axis)
     ghost = _ghost(view, axis)
     penalty = EMPTY
     if view.show_penalty:
-        penalty = sample(*_finest(steps.penalty, steps.step, epochs.penalty, epochs.step), axis, joined=True)
+        penalty = sample(*_finest(steps["penalty"], steps.step, epochs["penalty"], epochs.step), axis, joined=True)
     scale = _loss_scale(view, rows, running, [valid, train, penalty], ghost)
     if scale is None:
         anything = any(math.isfinite(shown.bounds[0]) for shown in (running, valid, train, ghost))
@@ -109,11 +110,11 @@ def loss(history: History, view: View, axis: XAxis, rows: int) -> Strip:
     smooth_valid, smooth_train, smooth_running = valid, train, running
     if weight:
         slow = min(weight, EPOCH_SMOOTHING)
-        smooth_valid = evaluated(epochs.valid_loss.smoothed(slow), epochs, axis)
-        smooth_train = evaluated(epochs.train_loss.smoothed(slow), epochs, axis)
+        smooth_valid = evaluated(epochs["valid/loss"].smoothed(slow), epochs, axis)
+        smooth_train = evaluated(epochs["train/loss"].smoothed(slow), epochs, axis)
         smooth_running = sample(running_column.smoothed(weight), running_steps, axis)
     # One batch says little: beside the name stands the mean of the last whole epoch, where there is one.
-    usual = number(epochs.running_loss.last) if math.isfinite(epochs.running_loss.last) else None
+    usual = number(epochs["step/loss"].last) if math.isfinite(epochs["step/loss"].last) else None
     strip.draw(smooth_valid, "valid", "bold", "#", "validation", _end_text(valid))
     strip.draw(smooth_train, "train", "line", "o", "train", _end_text(train))
     if weight:
@@ -145,10 +146,10 @@ def _ghost(view: View, axis: XAxis) -> Sampled:
     """Sample the earlier run's validation loss at the same epochs, also where its epochs are of another length."""
     if view.ghost is None:
         return EMPTY
-    past = view.ghost.epochs
+    past = view.ghost.evaluations
     theirs, ours = view.ghost.steps_per_epoch, axis.per_epoch
     stretch = ours / theirs if theirs > 0 and ours > 0 else 1.0
-    return evaluated(past.valid_loss, past, axis, stretch=stretch)
+    return evaluated(past["valid/loss"], past, axis, stretch=stretch)
 
 
 def _loss_scale(view: View, rows: int, running: Sampled, main: Sequence[Sampled], ghost: Sampled) -> Scale | None:
@@ -192,12 +193,12 @@ def _pin_best(strip: Strip, history: History, axis: XAxis) -> None:
     index = analysis.best_row(history)
     if index is None:
         return
-    epochs = history.epochs
+    epochs = history.evaluations
     place = float(axis.place(epochs.step.values[index : index + 1])[0])
     if not math.isfinite(place):
         return
-    value = float(epochs.valid_loss.values[index])
-    epoch = count(float(epochs.epoch.values[index]))
+    value = float(epochs["valid/loss"].values[index])
+    epoch = count(float(epochs["epoch"].values[index]))
     texts: tuple[str, ...] = (f"best {number(value)} at epoch {epoch}", f"best {number(value)}", number(value))
     if index == len(epochs) - 1:
         # At the end of the curve its own label says the value: the point is enough.
@@ -207,8 +208,8 @@ def _pin_best(strip: Strip, history: History, axis: XAxis) -> None:
 
 def rate(history: History, axis: XAxis, rows: int, preview: RunConfig | None) -> Strip:
     """Make the learning-rate strip: the rates used, and those that the policy plans."""
-    steps, epochs = history.steps, history.epochs
-    past = sample(*_finest(steps.learning_rate, steps.step, epochs.learning_rate, epochs.step), axis, joined=True)
+    steps, epochs = history.steps, history.evaluations
+    past = sample(*_finest(steps["learning_rate"], steps.step, epochs["learning_rate"], epochs.step), axis, joined=True)
     config = history.config or preview
     future = EMPTY if history.end is not None or config is None else _future(history, config, axis, past)
     values = np.concatenate([past.y, future.y])
@@ -312,7 +313,7 @@ def _pin_floor(strip: Strip, config: RunConfig | None, future: Sampled, axis: XA
 
 def gap(history: History, axis: XAxis, rows: int) -> Strip:
     """Make the gap strip: validation minus training loss after each epoch, around a zero line."""
-    epochs = history.epochs
+    epochs = history.evaluations
     strip = Strip("gap", "gap, nats: validation − train")
     difference = Column()
     with np.errstate(over="ignore"):
@@ -331,8 +332,12 @@ def gap(history: History, axis: XAxis, rows: int) -> Strip:
 def norms(history: History, axis: XAxis, rows: int) -> Strip:
     """Make the weight-norm strip: one curve a layer, named at its end."""
     strip = Strip("norms", "weight norms")
-    epochs = history.epochs
-    layers = {name: sample(column, epochs.step, axis, joined=True) for name, column in epochs.weight_norms.items()}
+    epochs = history.evaluations
+    layers = {
+        name.removeprefix(NORM): sample(epochs[name], epochs.step, axis, joined=True)
+        for name in epochs.names
+        if name.startswith(NORM)
+    }
     highest = _most([shown.bounds[1] for shown in layers.values()])
     if not math.isfinite(highest):
         strip.hint = "no weight norms in this log"

@@ -83,6 +83,13 @@ def make_config(options: Mapping[str, Any]) -> RunConfig:
     return RunConfig.create(options.get("preset"), **given)
 
 
+def find_ghost(options: Mapping[str, Any]) -> Path | None:
+    """Find the run that is to be shown behind another; raises LogError."""
+    from regtui.runs import find_run
+
+    return find_run(options["ghost"], options["runs_dir"]) if options["ghost"] is not None else None
+
+
 def given_options(context: click.Context) -> Iterator[str]:
     """Name the parameters that stand on the command line itself."""
     for name in context.params:

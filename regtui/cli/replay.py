@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from regtui.cli.options import given_options, option_name
+from regtui.cli.options import find_ghost, given_options, option_name
 from regtui.core.config import fields
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,8 +74,9 @@ def replay(context: click.Context, options: Mapping[str, Any]) -> int:
         if name in NEW_RUN:
             raise click.UsageError(f"{option_name(context, name)} is for a new run; a replayed log has its own.")
     from regtui import report
+    from regtui.runs import find_run
 
     return report.replay(
-        options["replay"], ascii_only=options["ascii_only"], ghost=options["ghost"],
+        find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"], ghost=find_ghost(options),
         **{name: options[name] for name in NEEDS_REPLAY},
     )  # fmt: skip

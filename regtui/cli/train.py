@@ -12,7 +12,7 @@ from regtui.cli.options import make_config, run_options
 
 if TYPE_CHECKING:
     from regtui.core.history import History
-    from regtui.session import LiveRun
+    from regtui.sources.here import LiveRun
 
 
 @click.command("train")
@@ -26,7 +26,7 @@ def train(context: click.Context, /, log: Path | None, as_json: bool, runs_dir: 
     """Train without a screen: progress on standard error, the result on standard output."""
     config = make_config(options)
     from regtui.output import captured_output
-    from regtui.session import LiveRun
+    from regtui.sources.here import LiveRun
 
     live = LiveRun(config, runs_dir=runs_dir, log=log)
     with captured_output(live.say) as terminal, _stop_on_signals(live):
@@ -54,8 +54,8 @@ def _drive(live: "LiveRun", err: TextIO) -> "History":
             if err.isatty() and live.stage not in {"training", "ended"}:
                 click.echo(f"{live.stage} ...", file=err)
         history.apply(live.poll())
-        if len(history.epochs) != said["epochs"]:
-            said["epochs"] = len(history.epochs)
+        if len(history.evaluations) != said["epochs"]:
+            said["epochs"] = len(history.evaluations)
             click.echo(epoch_line(history), file=err)
 
     live.listen(tell)

@@ -17,9 +17,11 @@ from regtui.core.config import RunConfig
 @RUNS_DIR
 def watch(run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None) -> None:
     """Show a log in the app, finished or growing; without an argument the newest run."""
-    from regtui.session import LogSource, find_run
+    from regtui.runs import find_run
+    from regtui.sources.log import LogSource
 
     source = LogSource(find_run(run, runs_dir))
+    ghost = find_run(ghost, runs_dir) if ghost is not None else None
     need_terminal()
     from regtui.tui.app import run_app
 

@@ -1,8 +1,8 @@
 """The records a run leaves behind, the commands it obeys, and their one-line JSON form.
 
-A run's order is promised: `run (step* change* epoch)* end`, with notes anywhere between. `end` comes on
-every path, also after an exception or a signal. Numbers that are not finite are written as `null` and read
-as None; the fold (`core/history.py`) turns them into NaN. A key that is absent was not measured.
+A run's order is promised: `run (step* change* (epoch | evaluation))* end`, with notes and samples anywhere between.
+`end` comes on every path, also after an exception or a signal. Numbers that are not finite are written as `null` and
+read as None; the fold (`core/history.py`) turns them into NaN. A key that is absent was not measured.
 """
 
 from collections.abc import Iterable
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from regtui.core.config import RunConfig
+from regtui.core.plan import Plan
 
 Number = float | None
 """A float that may have been written as null because it was not finite."""
@@ -18,23 +19,22 @@ Number = float | None
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """A count of steps or epochs; every one of them is exact as a float, too."""
 
-Status = Literal["finished", "stopped", "early_stopped", "diverged", "failed"]
-"""How a run can end."""
-
 Knob = Literal["learning_rate", "l2", "l1", "weight_decay", "dropout"]
 """What can be turned while a run lives."""
 
-FORMAT = 1
-"""Version of the log format; readers of a newer one still skip what they do not know."""
+How = Literal["hold", "scale"]
+"""How a rate is steered: held at one value, or the policy's rates multiplied."""
 
+FORMAT = 2
+"""Version of the log format; readers of a newer one still skip what they do not know.
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one split measures after an epoch: dropout off, no penalty, every row weighing the same."""
+Version 2 added to version 1: `trainer`, `settings`, `plan` and `listens` of a run, `how` of a change, free `metrics`,
+and the kinds `evaluation` and `system`.
+"""
 
-    loss: Number = None
-    """Mean cross entropy in nats."""
-    accuracy: Number = None
-    """Share of the rows whose largest logit is the label's, 0 to 1."""
+Metrics = dict[str, Number]
+"""What one split measures, by quantity: `loss` (mean, of regtui's own runs a cross entropy in nats), `accuracy` (share
+of the rows whose largest logit is the label's, 0 to 1) and whatever else a trainer knows."""
 
 
 class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="kind"):
@@ -46,10 +46,18 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
     """Name of the run and of its folder."""
     time: Number = None
     """Seconds since the epoch of Unix, on the machine that trains; so in every record."""
-    config: RunConfig
-    """Every field of the configuration."""
+    trainer: str = ""
+    """Who trains: `regtui`, `keras`, `lightning`, `own loop`, ...; empty where the log does not say."""
+    config: RunConfig | None = None
+    """Every field of the configuration, for a run that regtui itself trains and for no other."""
+    settings: dict[str, Any] = {}
+    """What was set, by the trainer's own names, for any run."""
+    plan: Plan | None = None
+    """How long the run is to be, as far as its trainer knows."""
+    listens: tuple[str, ...] = ()
+    """Names of the commands that the trainer obeys; see `COMMANDS`."""
     environment: dict[str, Any] = {}
-    """Versions, device, `train_rows`, `valid_rows`, `parameters`, `steps_per_epoch`."""
+    """Versions, device, parameters."""
 
 
 class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step", tag_field="kind"):
@@ -65,6 +73,8 @@ class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step",
     """The L2 and L1 terms alone, at the weights the batch was computed with."""
     learning_rate: Number = None
     """The rate used for this update."""
+    metrics: Metrics | msgspec.UnsetType = msgspec.UNSET
+    """What else was measured at this update, such as `grad_norm`; absent in most logs."""
     time: Number = None
     """When it finished; the steps of one chunk may share it."""
 
@@ -86,14 +96,35 @@ class EpochEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     """The L2 and L1 terms at the end of the epoch."""
     learning_rate: Number = None
     """The rate used for the epoch's last update."""
-    weight_norms: dict[str, Number] = {}
+    weight_norms: Metrics = {}
     """L2 norm of each kernel, by layer name."""
+    metrics: Metrics = {}
+    """What else was measured, by name."""
     seconds: Number = None
     """Training time of the epoch, evaluation apart."""
     evaluate_seconds: Number = None
     """Time of the evaluation after it."""
     time: Number = None
     """When it ended."""
+
+
+class Evaluated(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="evaluation", tag_field="kind"):
+    """Metrics were measured at a step that ends no epoch."""
+
+    step: Count
+    """Updates completed."""
+    epoch: Number = None
+    """Passes over the training rows so far, with a fraction; absent where the trainer does not count them."""
+    train: Metrics | None = None
+    """The training split, or the training loss as the trainer knows it."""
+    valid: Metrics | None = None
+    """The split that the trainer validates on."""
+    metrics: Metrics = {}
+    """What else was measured, by name."""
+    learning_rate: Number = None
+    """The rate used for the newest update."""
+    time: Number = None
+    """When it was measured."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="change", tag_field="kind"):
@@ -111,6 +142,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, tag="change", tag_field
     """Its value from now on."""
     cause: str = ""
     """`plateau`, `step`, `restart`, `floor` or `user`."""
+    how: How | msgspec.UnsetType = msgspec.UNSET
+    """How a person steers the rate from now on; absent for all else, and in logs of version 1."""
     time: Number = None
     """When it changed."""
 
@@ -134,7 +167,7 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """The run is over."""
 
     status: str
-    """One of `Status`."""
+    """`finished`, `stopped`, `early_stopped`, `diverged` or `failed`."""
     reason: str = ""
     """Why, in one sentence, where the status alone does not say."""
     step: Count = 0
@@ -147,29 +180,40 @@ class RunEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """When it ended."""
 
 
-Event = RunStarted | StepEnded | EpochEnded | Changed | Noted | RunEnded
+class SystemSampled(msgspec.Struct, frozen=True, kw_only=True, tag="system", tag_field="kind"):
+    """The machine that trains was looked at."""
+
+    time: Number = None
+    """When."""
+    step: Count = 0
+    """Updates completed."""
+    metrics: Metrics = {}
+    """`gpu0/utilization` (0 to 1), `gpu0/memory` and `rss` (bytes), `cpu`, ..."""
 
 
-class Pause(msgspec.Struct, frozen=True):
+Event = RunStarted | StepEnded | EpochEnded | Evaluated | Changed | Noted | SystemSampled | RunEnded
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause", tag_field="command"):
     """Wait after the chunk in hand."""
 
 
-class Resume(msgspec.Struct, frozen=True):
+class Resume(msgspec.Struct, frozen=True, tag="resume", tag_field="command"):
     """Go on."""
 
 
-class RunEpoch(msgspec.Struct, frozen=True):
+class RunEpoch(msgspec.Struct, frozen=True, tag="epoch", tag_field="command"):
     """Go on to the end of the epoch, then pause."""
 
 
-class Stop(msgspec.Struct, frozen=True):
+class Stop(msgspec.Struct, frozen=True, tag="stop", tag_field="command"):
     """End the run after the chunk in hand."""
 
     reason: str = ""
     """What asked for it, such as the name of a signal."""
 
 
-class SetKnob(msgspec.Struct, frozen=True):
+class SetKnob(msgspec.Struct, frozen=True, tag="knob", tag_field="command"):
     """Turn a knob from the next chunk on."""
 
     knob: Knob
@@ -181,6 +225,11 @@ class SetKnob(msgspec.Struct, frozen=True):
 
 
 Command = Pause | Resume | RunEpoch | Stop | SetKnob
+
+COMMANDS: dict[str, type[Command]] = {
+    str(kind.__struct_config__.tag): kind for kind in (Pause, Resume, RunEpoch, Stop, SetKnob)
+}
+"""Name in a log -> command."""
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

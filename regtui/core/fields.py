@@ -148,5 +148,7 @@ def _shown(value: Any, typed: str) -> str:
         return repr(value)
     if 0 < len(typed) <= LONGEST_QUOTE:
         return typed
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
     # Python refuses to write out an integer of thousands of digits.
     return "a number of that size" if isinstance(value, int) and abs(value) > 10**LONGEST_QUOTE else str(value)

@@ -1,55 +1,34 @@
 """History: the pure fold from events to what the screen and the report show."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
+import msgspec
 import numpy as np
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded
-from regtui.core.series import Column
+from regtui.core.events import (
+    Changed,
+    EpochEnded,
+    Evaluated,
+    Event,
+    Metrics,
+    Noted,
+    Number,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    SystemSampled,
+)
+from regtui.core.metrics import LEARNING_RATE, NORM, PENALTY, STEP_LOSS
+from regtui.core.plan import Plan, plan_from
+from regtui.core.series import FloatArray
+from regtui.core.table import Table
 
-NOT_MEASURED = Metrics()
+T = TypeVar("T")
 
-
-class StepColumns:
-    """What each recorded optimizer update left, one column a quantity, all of one length."""
-
-    def __init__(self) -> None:
-        self.step = Column()
-        """Updates completed; never falls, also in a log whose steps do."""
-        self.loss = Column()
-        self.penalty = Column()
-        self.learning_rate = Column()
-        self.time = Column()
-
-    def __len__(self) -> int:
-        return len(self.step)
-
-
-class EpochColumns:
-    """What each epoch left, one column a quantity, all of one length."""
-
-    def __init__(self) -> None:
-        self.epoch = Column()
-        self.step = Column()
-        """Updates completed at its end; never falls."""
-        self.train_loss = Column()
-        self.train_accuracy = Column()
-        self.valid_loss = Column()
-        self.valid_accuracy = Column()
-        self.running_loss = Column()
-        self.penalty = Column()
-        self.learning_rate = Column()
-        self.seconds = Column()
-        self.evaluate_seconds = Column()
-        self.time = Column()
-        self.measured = Column()
-        """1 where the epoch was evaluated, whatever came of it; 0 where it was not."""
-        self.weight_norms: dict[str, Column] = {}
-        """L2 norm of each kernel by layer, in the order of the layers."""
-
-    def __len__(self) -> int:
-        return len(self.epoch)
+Columns = dict[str, list[Number]]
 
 
 class History:
@@ -63,48 +42,130 @@ class History:
     def _reset(self, run: RunStarted | None) -> None:
         self.run = run
         self.end: RunEnded | None = None
-        self.steps = StepColumns()
-        self.epochs = EpochColumns()
+        self.steps = Table()
+        """A row a recorded update: `step/loss`, `penalty`, `learning_rate`, `time`, and what else was logged."""
+        self.evaluations = Table()
+        """A row an epoch's end, or any step at which metrics were measured: `epoch`, `measured` (1 where a split was
+        measured, whatever came of it), `train/loss`, `valid/loss`, `train/accuracy`, ..., `step/loss` (mean of the
+        batches), `penalty`, `learning_rate`, `norm/<layer>`, `seconds`, `evaluate_seconds`, `time`, and what else was
+        logged."""
+        self.system = Table()
+        """A row a sample of the machine that trains, by `time`."""
         self.changes: list[Changed] = []
         self.notes: list[Noted] = []
+        self.plan: Plan = plan_from(run.plan, run.config, run.environment) if run else Plan()
+        """What the run intends, as far as it was said."""
+        self._derived: dict[Callable[[History], Any], Any] = {}
+        self._now: dict[Callable[[History], Any], Any] = {}
+
+    def derived(self, make: "Callable[[History], T]") -> T:
+        """Give what `make` made of this run, the same one until a new run begins.
+
+        Here lives whatever follows the run as it grows, such as the judge of its epochs, so that it goes with the
+        run.
+        """
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        made: T = self._derived[make]
+        return made
+
+    def now(self, make: "Callable[[History], T]") -> T:
+        """Give what `make` makes of this run as it stands: worked out once, however often it is asked for."""
+        if make not in self._now:
+            self._now[make] = make(self)
+        made: T = self._now[make]
+        return made
 
     @property
     def config(self) -> RunConfig | None:
-        """What was asked for; None for a log that does not say."""
+        """What was asked for; None for a run that regtui did not train, and for a log that does not say."""
         return self.run.config if self.run else None
+
+    @property
+    def trainer(self) -> str | None:
+        """Who trained; a log of version 1 says it by its configuration. None where nobody said."""
+        if self.run is None:
+            return None
+        return self.run.trainer or ("regtui" if self.run.config is not None else None)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What was set, by name: of regtui's own runs the fields of the configuration that have a value."""
+        if self.config is None:
+            return self.run.settings if self.run else {}
+        values = msgspec.structs.asdict(self.config)
+        return {name: value for name, value in values.items() if value is not None}
 
     @property
     def status(self) -> str:
         """`empty`, `running` (no end seen) or the status of the end."""
         if self.end is not None:
             return self.end.status
-        return "running" if self.run or len(self.steps) or len(self.epochs) else "empty"
+        return "running" if self.run or len(self.steps) or len(self.evaluations) else "empty"
 
     @property
     def step(self) -> int:
         """Updates completed, as far as is known."""
-        last = [self.steps.step.last, self.epochs.step.last, float(self.end.step) if self.end else 0.0]
+        last = [self.steps.step.last, self.evaluations.step.last, float(self.end.step) if self.end else 0.0]
         return int(max((value for value in last if value == value), default=0))
 
     @property
     def steps_per_epoch(self) -> float:
         """Updates in one epoch: as the run said, else as its epochs show; NaN while unknown."""
-        said = self.run.environment.get("steps_per_epoch") if self.run else None
-        if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said < float("inf"):
-            return float(said)
-        if len(self.epochs) and self.epochs.epoch.last > 0:
-            return self.epochs.step.last / self.epochs.epoch.last
-        return float("nan")
+        if self.plan.steps_per_epoch:
+            return self.plan.steps_per_epoch
+        epoch = self.evaluations["epoch"].last
+        return self.evaluations.step.last / epoch if epoch > 0 else math.nan
 
     @property
     def total_steps(self) -> float:
         """Updates of the whole run as planned; NaN while unknown."""
-        return self.steps_per_epoch * self.config.epochs if self.config else float("nan")
+        if self.plan.total_steps:
+            return float(self.plan.total_steps)
+        return self.steps_per_epoch * self.plan.epochs if self.plan.epochs else math.nan
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether the rows of `evaluations` say their epoch, as far as there are any."""
+        return "epoch" in self.evaluations or not len(self.evaluations)
+
+    @property
+    def unit(self) -> str:
+        """What `progress` counts: `epoch` or `evaluation`."""
+        return "epoch" if self.counts_epochs else "evaluation"
+
+    @property
+    def progress(self) -> FloatArray:
+        """Where each row of `evaluations` is, for slopes and distances: its epoch, else its number from 1."""
+        if self.counts_epochs:
+            return self.evaluations["epoch"].values
+        return np.arange(1.0, len(self.evaluations) + 1)
+
+    def epoch_of(self, row: int) -> int | None:
+        """Give the number of the epoch that a row of `evaluations` ended; None for one within an epoch, or no row."""
+        values = self.evaluations["epoch"].values
+        known = 0 <= row < len(values) and math.isfinite(values[row]) and values[row] == int(values[row])
+        return int(values[row]) if known else None
+
+    def step_of(self, row: int) -> int | None:
+        """Give the updates completed at a row of `evaluations`; None for no row."""
+        values = self.evaluations.step.values
+        return int(values[row]) if 0 <= row < len(values) and math.isfinite(values[row]) else None
+
+    def where(self, row: int) -> str:
+        """Say where a row of `evaluations` is: `epoch 16`, `epoch 2.4`, `step 4,000`; empty for no row."""
+        if not 0 <= row < len(self.evaluations):
+            return ""
+        epoch = self.evaluations["epoch"].values[row]
+        if math.isfinite(epoch):
+            return f"epoch {self.epoch_of(row) if self.epoch_of(row) is not None else format(epoch, '.3g')}"
+        return f"step {self.step_of(row) or 0:,}"
 
     def apply(self, events: Iterable[Event]) -> None:
         """Fold events in; a second `run` record starts afresh, so that the newest run of a log is shown."""
         steps: list[StepEnded] = []
-        epochs: list[EpochEnded] = []
+        evaluations: list[EpochEnded | Evaluated] = []
+        samples: list[SystemSampled] = []
         count = 0
         for event in events:
             count += 1
@@ -112,59 +173,89 @@ class History:
             kind = type(event)
             if kind is StepEnded:
                 steps.append(event)  # type: ignore[arg-type] # a type that was compared is not narrowed
-            elif isinstance(event, EpochEnded):
-                epochs.append(event)
+            elif isinstance(event, EpochEnded | Evaluated):
+                evaluations.append(event)
             elif isinstance(event, RunStarted):
                 steps.clear()
-                epochs.clear()
+                evaluations.clear()
+                samples.clear()
                 self._reset(event)
             elif isinstance(event, Changed):
                 self.changes.append(event)
             elif isinstance(event, Noted):
                 self.notes.append(event)
+            elif isinstance(event, SystemSampled):
+                samples.append(event)
             elif isinstance(event, RunEnded):
                 self.end = event
         if steps:
-            self._add_steps(steps)
-        if epochs:
-            self._add_epochs(epochs)
-        self.version += bool(count)
-
-    def _add_steps(self, steps: list[StepEnded]) -> None:
-        table = self.steps
-        _extend_rising(table.step, [event.step for event in steps])
-        table.loss.extend([event.loss for event in steps])
-        table.penalty.extend([event.penalty for event in steps])
-        table.learning_rate.extend([event.learning_rate for event in steps])
-        table.time.extend([event.time for event in steps])
-
-    def _add_epochs(self, epochs: list[EpochEnded]) -> None:
-        table = self.epochs
-        before = len(table)
-        train = [event.train or NOT_MEASURED for event in epochs]
-        valid = [event.valid or NOT_MEASURED for event in epochs]
-        table.epoch.extend([event.epoch for event in epochs])
-        _extend_rising(table.step, [event.step for event in epochs])
-        table.train_loss.extend([metrics.loss for metrics in train])
-        table.train_accuracy.extend([metrics.accuracy for metrics in train])
-        table.valid_loss.extend([metrics.loss for metrics in valid])
-        table.valid_accuracy.extend([metrics.accuracy for metrics in valid])
-        table.running_loss.extend([event.running_loss for event in epochs])
-        table.penalty.extend([event.penalty for event in epochs])
-        table.learning_rate.extend([event.learning_rate for event in epochs])
-        table.seconds.extend([event.seconds for event in epochs])
-        table.evaluate_seconds.extend([event.evaluate_seconds for event in epochs])
-        table.time.extend([event.time for event in epochs])
-        table.measured.extend([float(event.train is not None or event.valid is not None) for event in epochs])
-        for layer in dict.fromkeys(layer for event in epochs for layer in event.weight_norms):
-            table.weight_norms.setdefault(layer, Column([None] * before))
-        for layer, column in table.weight_norms.items():
-            column.extend([event.weight_norms.get(layer) for event in epochs])
+            self.steps.extend([event.step for event in steps], _of_steps(steps))
+        if evaluations:
+            self.evaluations.extend([event.step for event in evaluations], _of_evaluations(evaluations))
+        if samples:
+            self.system.extend([event.step for event in samples], _of_samples(samples))
+        if count:
+            self.version += 1
+            self._now.clear()
 
 
-def _extend_rising(column: Column, values: list[int]) -> None:
-    """Add steps so that the column never falls: charts look positions up in it by bisection."""
-    before = len(column)
-    column.extend(values)
-    added = column.values[max(0, before - 1) :]
-    np.fmax.accumulate(added, out=added)
+def _of_steps(steps: list[StepEnded]) -> Columns:
+    columns = _known(
+        {
+            STEP_LOSS: [event.loss for event in steps],
+            PENALTY: [event.penalty for event in steps],
+            LEARNING_RATE: [event.learning_rate for event in steps],
+            "time": [event.time for event in steps],
+        }
+    )
+    for row, event in enumerate(steps):
+        if event.metrics is not msgspec.UNSET:
+            _put(columns, event.metrics, row, len(steps))
+    return columns
+
+
+def _of_evaluations(evaluations: list[EpochEnded | Evaluated]) -> Columns:
+    columns = _known(
+        {
+            "epoch": [event.epoch for event in evaluations],
+            "measured": [float(event.train is not None or event.valid is not None) for event in evaluations],
+            LEARNING_RATE: [event.learning_rate for event in evaluations],
+            "time": [event.time for event in evaluations],
+        }
+    )
+    size = len(evaluations)
+    for row, event in enumerate(evaluations):
+        _put(columns, event.metrics, row, size)
+        for split, metrics in (("train", event.train), ("valid", event.valid)):
+            _put(columns, metrics or {}, row, size, f"{split}/")
+        if isinstance(event, EpochEnded):
+            _put(columns, event.weight_norms, row, size, NORM)
+            said = {
+                STEP_LOSS: event.running_loss,
+                PENALTY: event.penalty,
+                "seconds": event.seconds,
+                "evaluate_seconds": event.evaluate_seconds,
+            }
+            _put(columns, {name: value for name, value in said.items() if value is not None}, row, size)
+    return columns
+
+
+def _of_samples(samples: list[SystemSampled]) -> Columns:
+    columns = _known({"time": [event.time for event in samples]})
+    for row, event in enumerate(samples):
+        _put(columns, event.metrics, row, len(samples))
+    return columns
+
+
+def _known(columns: Columns) -> Columns:
+    """Leave out what no record of these says: a field that is absent is no name of the log."""
+    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def _put(columns: Columns, metrics: Metrics, row: int, size: int, before: str = "") -> None:
+    """Lay the metrics of one row into their columns, making those that are new."""
+    for name, value in metrics.items():
+        column = columns.get(before + name)
+        if column is None:
+            column = columns[before + name] = [None] * size
+        column[row] = value

@@ -8,6 +8,7 @@ import pkgutil
 from importlib import import_module
 from pathlib import Path
 
+from regtui.readers.folding import read_history as read_history
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
 from regtui.readers.jsonl import LogWriter as LogWriter
 from regtui.readers.jsonl import is_being_written as is_being_written

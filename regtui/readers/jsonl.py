@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regtui.core.events import Event, RunStarted, decode, decode_lines, encode_lines
-from regtui.readers.leniency import KINDS, UNREADABLE, event_from, with_sound_config
+from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
 from regtui.readers.protocol import LogError, SkippedLines
 
 LOG_NAME = "events.jsonl"
@@ -147,6 +147,8 @@ def is_being_written(path: Path) -> bool:
 class JsonlReader:
     """Reads a log as far as it has been written; the file is opened anew for each look, never held open."""
 
+    name = "regtui"
+
     def __init__(self, path: Path) -> None:
         """Name the log; nothing is read before the first poll."""
         self.path = Path(path)
@@ -271,7 +273,8 @@ class JsonlReader:
         else:
             for index, event in enumerate(events):
                 if type(event) is RunStarted:
-                    events[index] = self._checked(event, self._line + 1 + index)
+                    line = [some for some in lines.split(b"\n") if some.strip()][index]
+                    events[index] = self._checked(event, self._line + 1 + index, line)
             self._ready += events
         self._line += lines.count(b"\n") + 1
 
@@ -291,7 +294,7 @@ class JsonlReader:
             event = decode(line)
         except UNREADABLE:
             return self._event_of_others(line, number)
-        return self._checked(event, number) if isinstance(event, RunStarted) else event
+        return self._checked(event, number, line) if isinstance(event, RunStarted) else event
 
     def _event_of_others(self, line: bytes, number: int) -> Any:
         """Read a line that is not strict JSON, not a known kind, or not quite of our types."""
@@ -304,9 +307,12 @@ class JsonlReader:
             event = event_from(record, self._run_name)
         except UNREADABLE:
             return UNREAD
-        return self._checked(event, number) if isinstance(event, RunStarted) else event
+        return self._checked(event, number, line) if isinstance(event, RunStarted) else event
 
-    def _checked(self, run: RunStarted, number: int) -> RunStarted:
+    def _checked(self, run: RunStarted, number: int, line: bytes) -> RunStarted:
+        if run.config is not None and not own_config(record := json.loads(line)):
+            # Decoded into our fields, its gaps would look like our defaults.
+            run = run_from(record, self._run_name())
         checked, problems = with_sound_config(run)
         self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems]
         return checked

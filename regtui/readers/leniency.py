@@ -9,6 +9,7 @@ import msgspec
 from regtui.core.config import RunConfig, fields, policy_defaults
 from regtui.core.events import Event, RunStarted
 from regtui.core.fields import ConfigError, check
+from regtui.core.plan import Plan
 
 KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Event))
 """The kinds of record that are known here."""
@@ -18,6 +19,10 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, Overf
 
 COUNTS = ("step", "epoch")
 
+ALWAYS_SAID = ("framework", "dataset", "hidden", "optimizer", "learning_rate", "lr_policy", "batch_size", "epochs")
+"""Fields that every version of regtui writes: a `config` without them is another trainer's, and its gaps are no
+defaults of ours."""
+
 
 def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Event:
     """Make an event of a record whose numbers may be texts or not finite; raises one of `UNREADABLE`.
@@ -25,10 +30,20 @@ def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Event:
     A run's record is read whatever is wrong with it; `run_name` gives its name where it has none.
     """
     if record["kind"] == "run":
-        return _run_from(record, run_name())
+        return run_from(record, run_name())
     whole = {name: int(record[name]) for name in COUNTS if isinstance(record.get(name), float)}
     event: Event = msgspec.convert({**record, **whole}, Event, strict=False)
     return event
+
+
+def own_config(record: dict[str, Any]) -> bool:
+    """Tell whether the `config` of a run's record is regtui's own."""
+    config = record.get("config")
+    return (
+        isinstance(config, dict)
+        and (record.get("trainer") or "regtui") == "regtui"
+        and all(name in config for name in ALWAYS_SAID)
+    )
 
 
 def with_sound_config(run: RunStarted) -> tuple[RunStarted, list[str]]:
@@ -37,6 +52,8 @@ def with_sound_config(run: RunStarted) -> tuple[RunStarted, list[str]]:
     Returns the run, and what was replaced by defaults, in words.
     """
     config = run.config
+    if config is None:
+        return run, []
     if next(config.problems(), None) is None and all(
         value is None or getattr(config, name) is not None
         for name, value in policy_defaults(config.lr_policy, config.plateau_per, config.plateau_rule).items()
@@ -46,19 +63,32 @@ def with_sound_config(run: RunStarted) -> tuple[RunStarted, list[str]]:
     return msgspec.structs.replace(run, config=config), problems
 
 
-def _run_from(record: dict[str, Any], run_id: str) -> RunStarted:
+def run_from(record: dict[str, Any], run_id: str) -> RunStarted:
+    """Make a run of a record, whatever is wrong with it; `run_id` is its name where it has none."""
     kept: dict[str, Any] = {"run_id": run_id}
     for item in msgspec.structs.fields(RunStarted):
-        if item.name in record and item.name != "config":
+        if item.name in record and item.name not in ("config", "plan"):
             with contextlib.suppress(*UNREADABLE):
                 kept[item.name] = msgspec.convert(record[item.name], item.type)
+    plan = record.get("plan")
+    if isinstance(plan, dict):
+        kept["plan"] = Plan(**_readable(plan, Plan))
     asked = record.get("config")
-    values: dict[str, Any] = {}
-    for item in msgspec.structs.fields(RunConfig):
-        if isinstance(asked, dict) and item.name in asked:
+    if own_config(record):
+        kept["config"] = RunConfig(**_readable(asked, RunConfig))
+    elif isinstance(asked, dict):
+        kept["settings"] = {**asked, **kept.get("settings", {})}
+    return RunStarted(**kept)
+
+
+def _readable(values: Any, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Give what of some values a record of this kind can hold."""
+    found: dict[str, Any] = {}
+    for item in msgspec.structs.fields(kind):
+        if item.name in values:
             with contextlib.suppress(*UNREADABLE):
-                values[item.name] = msgspec.convert(asked[item.name], item.type)
-    return RunStarted(config=RunConfig(**values), **kept)
+                found[item.name] = msgspec.convert(values[item.name], item.type)
+    return found
 
 
 def _sound_config(values: dict[str, Any]) -> tuple[RunConfig, list[str]]:

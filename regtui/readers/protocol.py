@@ -46,6 +46,8 @@ class SkippedLines:
 class Reader(Protocol):
     """One log, read as far as it has been written."""
 
+    name: str
+    """The format, as people call it: 'TensorBoard'."""
     skipped: SkippedLines
     """Lines that could not be read."""
 

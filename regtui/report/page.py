@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
 from regtui.charts import Span, StyledLine, View, draw
-from regtui.charts.scales import count, number
+from regtui.charts.scales import count
 from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
+from regtui.core.text import number
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells, shown
 from regtui.report.result import completed_epochs, device, environment, framework
@@ -77,7 +78,7 @@ def with_overfitting(history: History, view: View) -> View:
     """Tint the charts after the best epoch while the run overfits."""
     found = verdict(history)
     if found.state != "overfitting" or found.since_epoch is None:
-        return view
+        return view  # the charts' part: since_step
     return replace(view, overfit_since=found.since_epoch)
 
 
@@ -87,10 +88,8 @@ def _header(history: History, width: int) -> StyledLine:
         return (Span("no run yet"[:width], "heading"),)
     name = history.run.run_id if history.run else "a run without a name"
     version = environment(history, "framework_version")
-    planned = history.config.epochs if history.config else 0
-    done = f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
-    last = f"{done}, {history.status.replace('_', ' ')}"
-    who, data, where = framework(history) or "", _data(history), device(history) or ""
+    last = f"{_done(history)}, {history.status.replace('_', ' ')}"
+    who, data, where = framework(history) or history.trainer or "", _data(history), device(history) or ""
     whole = f"{who} {version}" if version else who
     for middle in ((whole, data, where), (who, data, where), (who, data), (who,), ()):
         text = " · ".join(part for part in (name, *middle, last) if part)
@@ -101,19 +100,29 @@ def _header(history: History, width: int) -> StyledLine:
     return (Span(fitted(text, width), "heading"),)
 
 
+def _done(history: History) -> str:
+    """Say how far the run is, and of how much: in epochs where they are counted, else in steps."""
+    if history.counts_epochs:
+        planned = history.plan.epochs
+        return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
+    total = history.plan.total_steps
+    return f"step {history.step:,}" + (f" of {total:,}" if total else "")
+
+
 def _data(history: History) -> str:
+    rows = history.plan.train_rows
     if history.config is None:
-        return ""
-    rows = history.run.environment.get("train_rows") if history.run else None
+        return f"{count(rows)} rows" if rows else ""
     name = history.config.dataset.replace("\\", "/").rsplit("/", 1)[-1]
-    return f"{name} ({count(rows)} rows)" if isinstance(rows, int) else name
+    return f"{name} ({count(rows)} rows)" if rows else name
 
 
 def _settings(history: History, width: int) -> StyledLine:
     """Say what was asked for, in the words of the options."""
     config = history.config
     if config is None:
-        return (Span("the log does not say what was asked for"[:width], "label"),)
+        said = [f"{name} {value}" for name, value in history.settings.items() if isinstance(value, str | int | float)]
+        return (Span(fitted(" · ".join(said) or "the log does not say what was asked for", width), "label"),)
     parts = [f"{config.optimizer} LR {config.learning_rate:g}", config.lr_policy, f"batch {config.batch_size}"]
     extras = {name: getattr(config, name) for name in SHOWN_WHEN_SET}
     parts += [f"{fields()[name].label} {value:g}" for name, value in extras.items() if value]
@@ -166,8 +175,9 @@ def _ended(status: str) -> str:
 
 
 def _test(metrics: Metrics) -> str:
-    parts = [] if metrics.loss is None else [f"loss {number(metrics.loss)}"]
-    parts += [] if metrics.accuracy is None else [f"accuracy {metrics.accuracy:.1%}"]
+    loss, accuracy = metrics.get("loss"), metrics.get("accuracy")
+    parts = [] if loss is None else [f"loss {number(loss)}"]
+    parts += [] if accuracy is None else [f"accuracy {accuracy:.1%}"]
     return f"Test split, measured once at the end: {', '.join(parts) or 'no number'}"
 
 

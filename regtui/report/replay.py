@@ -4,15 +4,16 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from regtui.charts import View
-from regtui.core.events import EpochEnded, Event, RunStarted
+from regtui.core.events import EpochEnded, Event
 from regtui.core.history import History
-from regtui.readers import LogError, Reader, is_being_written, open_log
+from regtui.readers import LogError, is_being_written, open_log, read_history
+from regtui.readers.folding import blocks, fold
 from regtui.report.animation import Animation
 from regtui.report.page import page
 from regtui.report.paint import as_text
@@ -21,9 +22,6 @@ from regtui.report.svg import as_svg
 
 PIPE_SIZE = (80, 40)
 """Columns and lines of a page that goes into a pipe: what a mail or an issue shows without wrapping."""
-
-EVENTS_AT_ONCE = 20_000
-"""Events held in memory at once, whatever the length of the log."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ def replay(
     """
     out, err = out or sys.stdout, err or sys.stderr
     reader = open_log(path)
-    events = until(reader, until_epoch)
-    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=load(ghost) if ghost is not None else None)
+    events = blocks(reader, until_epoch)
+    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=read_history(ghost) if ghost is not None else None)
     if speed is None or as_json:
         history = fold(events)
     elif is_terminal(out):
@@ -76,7 +74,7 @@ def replay(
         shown = page(history, columns, lines, view=view, warnings=warnings)
         write_picture(svg, as_svg(shown, columns, history.run.run_id if history.run else "regtui"))
     if as_json:
-        print(to_json(result(history, reader.skipped.count)), file=out)
+        print(to_json(result(history, reader.skipped.count, reader.name)), file=out)
     else:
         shown = page(history, columns, lines, view=view, warnings=warnings)
         print(as_text(shown, colour=has_colour(out)), file=out)
@@ -84,35 +82,6 @@ def replay(
         for warning in warnings:
             print(f"regtui: {warning}", file=err)
     return check_status(history) if check else run_status(history)
-
-
-def load(path: Path | str) -> History:
-    """Read a whole log; raises LogError."""
-    return fold(until(open_log(path), None))
-
-
-def fold(batches: Iterable[list[Event]]) -> History:
-    """Fold a log, a block at a time."""
-    history = History()
-    for events in batches:
-        history.apply(events)
-    return history
-
-
-def until(reader: Reader, epoch: int | None) -> Iterator[list[Event]]:
-    """Give a log's events in blocks, up to the end of an epoch of the newest run in it."""
-    reached = False
-    while events := reader.poll(EVENTS_AT_ONCE):
-        if epoch is None:
-            yield events
-            continue
-        wanted: list[Event] = []
-        for event in events:
-            reached = reached and not isinstance(event, RunStarted)
-            if not reached:
-                wanted.append(event)
-                reached = isinstance(event, EpochEnded) and event.epoch >= epoch
-        yield wanted
 
 
 def line_an_epoch(batches: Iterable[list[Event]], out: TextIO) -> History:

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
+from regtui.analysis.comparison import last_evaluated
 from regtui.core.history import History
 
 FAILED = 1
@@ -18,21 +19,22 @@ CANNOT_JUDGE = 2
 """Exit status of a check on a run that is too short, or has no validation loss."""
 
 
-def result(history: History, skipped_lines: int = 0) -> dict[str, Any]:
+def result(history: History, skipped_lines: int = 0, log_format: str = "regtui") -> dict[str, Any]:
     """Give what a run came to; numbers that are missing or not finite are None.
 
-    Losses and accuracies are those of the last epoch that was evaluated, rate and penalty the last that are known.
-    A run and the replay of its log give the same object. The keys up to `skipped_lines` are promised, in this
-    order; those after it hold what the screen says beside.
+    Losses and accuracies are those of the last evaluation, rate and penalty the last that are known. A run and the
+    replay of its log give the same object; `log_format` is the name of the log's reader. The keys up to
+    `skipped_lines` are promised, in this order; those after it hold what the screen says beside. A run that counts
+    no epochs has its places in steps: `best_epoch` and `verdict.since_epoch` are None there.
     """
-    table = history.epochs
+    table = history.evaluations
     row, best = last_evaluated(history), best_row(history)
     found = verdict(history)
     losses = {
-        "train_loss": _at(table.train_loss.values, row),
-        "valid_loss": _at(table.valid_loss.values, row),
-        "train_accuracy": _at(table.train_accuracy.values, row),
-        "valid_accuracy": _at(table.valid_accuracy.values, row),
+        "train_loss": _at(table["train/loss"].values, row),
+        "valid_loss": _at(table["valid/loss"].values, row),
+        "train_accuracy": _at(table["train/accuracy"].values, row),
+        "valid_accuracy": _at(table["valid/accuracy"].values, row),
     }
     train, valid = losses["train_loss"], losses["valid_loss"]
     return {
@@ -43,8 +45,8 @@ def result(history: History, skipped_lines: int = 0) -> dict[str, Any]:
         "epochs": completed_epochs(history),
         "steps": history.step,
         **losses,
-        "best_epoch": None if best is None else int(table.epoch.values[best]),
-        "best_valid_loss": _at(table.valid_loss.values, best),
+        "best_epoch": None if best is None else history.epoch_of(best),
+        "best_valid_loss": _at(table["valid/loss"].values, best),
         "generalization_gap": None if train is None or valid is None else valid - train,
         "learning_rate": _newest(history, "learning_rate"),
         "penalty": _newest(history, "penalty"),
@@ -52,6 +54,12 @@ def result(history: History, skipped_lines: int = 0) -> dict[str, Any]:
         "changes": [_finite(msgspec.to_builtins(change)) for change in history.changes],
         "skipped_lines": skipped_lines,
         **_beside(history, found),
+        "trainer": history.trainer,
+        "format": log_format,
+        "settings": _finite(msgspec.to_builtins(dict(history.settings))),
+        "best_step": None if best is None else history.step_of(best),
+        "metrics": last_metrics(history),
+        "listens": list(history.run.listens) if history.run else [],
     }
 
 
@@ -64,7 +72,7 @@ def _beside(history: History, found: Verdict) -> dict[str, Any]:
     kept: dict[str, Any] = _finite(
         {
             "reason": end.reason if end else "",
-            "test": msgspec.to_builtins(end.test) if end and end.test else None,
+            "test": {"loss": None, "accuracy": None, **end.test} if end and end.test else None,
             "cannot_judge": [*found.cannot_judge, *patience.cannot_judge],
             "drops": [msgspec.to_builtins(effect) for effect in drop_effects(history)],
             "meters": {
@@ -100,26 +108,33 @@ def run_status(history: History) -> int:
 
 def epoch_line(history: History) -> str:
     """Put the newest epoch into one line of numbers that keep their place."""
-    table = history.epochs
+    table = history.evaluations
     if not len(table):
         return "no epoch yet"
-    epochs = history.config.epochs if history.config else 0
-    digits = len(str(max(epochs, completed_epochs(history))))
-    of = f"/{epochs}" if epochs else ""
-    parts = [f"epoch {completed_epochs(history):{digits}}{of}"]
-    if table.measured.last:
-        parts += [f"valid {table.valid_loss.last:7.4f}", f"train {table.train_loss.last:7.4f}"]
-        parts += [f"accuracy {table.valid_accuracy.last:6.2%}"]
+    parts = [_place(history)]
+    if table["measured"].last:
+        parts += [f"valid {table['valid/loss'].last:7.4f}", f"train {table['train/loss'].last:7.4f}"]
+        parts += [f"accuracy {table['valid/accuracy'].last:6.2%}"]
     else:
-        parts += [f"running {table.running_loss.last:7.4f}"]
-    parts += [f"LR {table.learning_rate.last:<8.3g}"]
-    if math.isfinite(table.seconds.last):
-        parts += [f"{table.seconds.last:6.2f} s"]
+        parts += [f"running {table['step/loss'].last:7.4f}"]
+    parts += [f"LR {table['learning_rate'].last:<8.3g}"]
+    if math.isfinite(table["seconds"].last):
+        parts += [f"{table['seconds'].last:6.2f} s"]
     return "  ".join(parts).replace("nan", "  -").rstrip()
 
 
+def _place(history: History) -> str:
+    """Say where the newest evaluation is, of how much, at a width that stays."""
+    if not history.counts_epochs:
+        total = history.plan.total_steps
+        return f"step {history.step:{len(str(total or history.step))}}" + (f"/{total}" if total else "")
+    planned, done = history.plan.epochs, completed_epochs(history)
+    digits = len(str(max(planned or 0, done)))
+    return f"epoch {done:{digits}}" + (f"/{planned}" if planned else "")
+
+
 def framework(history: History) -> str | None:
-    """Name the framework: the one that trained, else the one that was asked for."""
+    """Name the framework: the one that trained, else the one that was asked for; None where nobody says."""
     said = environment(history, "framework")
     return said or (history.config.framework if history.config else None)
 
@@ -136,15 +151,24 @@ def environment(history: History, key: str) -> str | None:
 
 
 def completed_epochs(history: History) -> int:
-    """Give the number of the last epoch that has ended, 0 before the first."""
-    last = history.epochs.epoch.last
-    return int(last) if math.isfinite(last) else len(history.epochs)
+    """Give the number of the last epoch that has ended; 0 before the first, and where epochs are not counted."""
+    last = history.evaluations["epoch"].last
+    return int(last) if math.isfinite(last) else 0
 
 
-def last_evaluated(history: History) -> int | None:
-    """Give the row of the last epoch that was evaluated, whatever came of it."""
-    rows = np.flatnonzero(history.epochs.measured.values == 1)
-    return int(rows[-1]) if len(rows) else None
+NOT_METRICS = frozenset({"epoch", "measured", "time", "seconds", "evaluate_seconds"})
+"""Columns of the evaluations that say where and when, not what was measured."""
+
+
+def last_metrics(history: History) -> dict[str, float]:
+    """Give the last known number of everything that was measured, by name."""
+    found: dict[str, float] = {}
+    for table in (history.steps, history.evaluations):
+        for name in table.names:
+            known = np.flatnonzero(np.isfinite(table[name].values))
+            if name not in NOT_METRICS and len(known):
+                found[name] = float(table[name].values[known[-1]])
+    return found
 
 
 def _at(values: Any, row: int | None) -> float | None:
@@ -154,9 +178,9 @@ def _at(values: Any, row: int | None) -> float | None:
 
 
 def _newest(history: History, name: str) -> float | None:
-    """Give the last known number of a quantity that both steps and epochs carry."""
-    steps, epochs = getattr(history.steps, name), getattr(history.epochs, name)
-    steps_are_newer = len(steps) and not history.steps.step.last <= history.epochs.step.last
+    """Give the last known number of a quantity that both steps and evaluations carry."""
+    steps, epochs = history.steps[name], history.evaluations[name]
+    steps_are_newer = len(steps) and not history.steps.step.last <= history.evaluations.step.last
     for column in (steps, epochs) if steps_are_newer else (epochs, steps):
         if math.isfinite(column.last):
             return float(column.last)
@@ -164,7 +188,13 @@ def _newest(history: History, name: str) -> float | None:
 
 
 def _verdict(found: Verdict) -> dict[str, Any]:
-    return {"state": found.state, "since_epoch": found.since_epoch, "evidence": found.evidence, "advice": found.advice}
+    return {
+        "state": found.state,
+        "since_epoch": found.since_epoch,
+        "evidence": found.evidence,
+        "advice": found.advice,
+        "since_step": found.since_step,
+    }
 
 
 def _finite(value: Any) -> Any:

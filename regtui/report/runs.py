@@ -4,11 +4,11 @@ import math
 from pathlib import Path
 
 from regtui.analysis import best_row, verdict
-from regtui.charts.scales import number
 from regtui.core.history import History
-from regtui.readers import LOG_NAME, LogError, is_being_written
-from regtui.report.replay import load
+from regtui.core.text import number
+from regtui.readers import LogError, is_being_written, read_history
 from regtui.report.result import completed_epochs, framework
+from regtui.runs import logs, none_yet
 
 HEADINGS = ("run", "framework", "data", "epochs", "best validation", "verdict", "status")
 
@@ -21,13 +21,13 @@ def runs_table(folder: Path | str) -> str:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise LogError(f"{folder} is not a folder: --runs-dir names the folder of the recorded runs")
-    logs = sorted(folder.glob(f"*/{LOG_NAME}"), key=lambda path: (path.stat().st_mtime, path.parent.name))
-    if not logs:
-        return f"{folder} holds no run yet: `regtui train` or `regtui --start` makes one"
+    found = logs(folder)
+    if not found:
+        return none_yet(folder)
     rows, unreadable = [], []
-    for log in logs:
+    for log in found:
         try:
-            rows.append(_row(log, load(log)))
+            rows.append(_row(log, read_history(log)))
         except LogError as error:
             unreadable.append(str(error))
     table = [HEADINGS, *rows] if rows else []
@@ -39,13 +39,13 @@ def runs_table(folder: Path | str) -> str:
 def _row(log: Path, history: History) -> tuple[str, ...]:
     config = history.config
     best = best_row(history)
-    lowest = history.epochs.valid_loss.values[best] if best is not None else math.nan
+    lowest = history.evaluations["valid/loss"].values[best] if best is not None else math.nan
     return (
         log.parent.name,
         framework(history) or "-",
         Path(config.dataset).name if config else "-",
-        f"{completed_epochs(history)}/{config.epochs}" if config else str(completed_epochs(history)),
-        f"{number(lowest)} at epoch {history.epochs.epoch.values[best]:.0f}" if best is not None else "-",
+        f"{completed_epochs(history)}/{history.plan.epochs}" if history.plan.epochs else str(completed_epochs(history)),
+        f"{number(lowest)} at {history.where(best)}" if best is not None else "-",
         verdict(history).words,
         _status(log, history),
     )

@@ -9,8 +9,8 @@ import numpy as np
 from regtui.analysis import best_row, gap
 from regtui.charts import glyphs
 from regtui.charts.rules import change_label
-from regtui.charts.scales import number
 from regtui.core.history import History
+from regtui.core.text import number
 
 FEWEST_ROWS = 4
 """First, best, last and what changed most recently: below this a table says too little."""
@@ -30,7 +30,7 @@ def epochs_of_note(history: History, most: int, *, ascii_only: bool = False) -> 
 
     Of more than `most`, the oldest changes are left out.
     """
-    count = len(history.epochs)
+    count = len(history.evaluations)
     if not count:
         return []
     why: dict[int, list[str]] = {}
@@ -48,9 +48,14 @@ def epochs_of_note(history: History, most: int, *, ascii_only: bool = False) -> 
     return [EpochOfNote(row, _joined(why[row])) for row in kept]
 
 
+def place(history: History, row: int) -> str:
+    """Name a row's place without its unit: 16, 2.4 or 4,000; each row in the unit of the table."""
+    return history.where(row).removeprefix("epoch ").removeprefix("step ")
+
+
 def _change_rows(history: History, ascii_only: bool) -> list[tuple[int, str]]:
     """Find for each change the epoch in which its new value was first used."""
-    ends = history.epochs.step.values
+    ends = history.evaluations.step.values
     signs = glyphs(ascii_only)
     rows = []
     for change in history.changes:
@@ -71,7 +76,10 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
 
     Columns that do not fit are left out, accuracies first.
     """
-    table = history.epochs
+    table = history.evaluations
+    notes = epochs_of_note(history, most, ascii_only=ascii_only)
+    if not notes:
+        return []
     missing = "-" if ascii_only else "—"
 
     def loss(value: float) -> str:
@@ -81,19 +89,18 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
         return f"{value:.1%}" if math.isfinite(value) else missing
 
     gaps = gap(history)
+    first = "epoch" if history.counts_epochs else "step"
+    wide = max(7, 2 + max((len(place(history, note.row)) for note in notes), default=0))
     columns: list[tuple[str, int, int, Callable[[int], str]]] = [
         # heading, width, what is given up first (highest), cell
-        ("epoch", 7, 0, lambda row: f"{table.epoch.values[row]:.0f}"),
-        ("validation", 11, 1, lambda row: loss(table.valid_loss.values[row])),
-        ("train", 8, 2, lambda row: loss(table.train_loss.values[row])),
+        (first, wide, 0, lambda row: place(history, row)),
+        ("validation", 11, 1, lambda row: loss(table["valid/loss"].values[row])),
+        ("train", 8, 2, lambda row: loss(table["train/loss"].values[row])),
         ("gap", 8, 3, lambda row: loss(gaps[row])),
-        ("val. acc", 9, 5, lambda row: share(table.valid_accuracy.values[row])),
-        ("train acc", 10, 6, lambda row: share(table.train_accuracy.values[row])),
-        ("LR", 9, 4, lambda row: loss(table.learning_rate.values[row])),
+        ("val. acc", 9, 5, lambda row: share(table["valid/accuracy"].values[row])),
+        ("train acc", 10, 6, lambda row: share(table["train/accuracy"].values[row])),
+        ("LR", 9, 4, lambda row: loss(table["learning_rate"].values[row])),
     ]
-    notes = epochs_of_note(history, most, ascii_only=ascii_only)
-    if not notes:
-        return []
     widest = min(max(len(note.why) for note in notes) + 2, 20)
     while len(columns) > 2 and sum(column[1] for column in columns) + widest > width:
         columns.remove(max(columns, key=lambda column: column[2]))

@@ -280,13 +280,6 @@ class Steered(Schedule):
             self._factor *= factor
         return self._turned(old)
 
-    def release(self) -> RateDrop:
-        """Give the rate back to the schedule, as it stands by now."""
-        old = self.next_rate()
-        self._held, self._factor = None, 1.0
-        self._inner.drops()
-        return self._turned(old)
-
     def next_rate(self) -> float:
         """Give the rate of the next update."""
         return float(self.plan(self._done, 1)[0])

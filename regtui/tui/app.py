@@ -18,11 +18,11 @@ from textual.screen import Screen
 from textual.worker import WorkerError
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Stop
 from regtui.core.history import History
 from regtui.output import captured_output
-from regtui.session import LogSource, Source
-from regtui.tui.canvas import Canvas, plain
+from regtui.readers import read_history
+from regtui.sources import Source
+from regtui.tui.canvas import plain
 from regtui.tui.colours import PALETTES, FewerColours
 from regtui.tui.dialogs import Question
 from regtui.tui.lab import LabScreen
@@ -62,7 +62,8 @@ class RegtuiApp(KeysInTurn):
         theme: str = "auto",
     ) -> None:
         super().__init__()
-        Canvas.ascii_only = ascii_only
+        self.ascii_only = ascii_only
+        """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
         self.lab = LabScreen(config, runs_dir=runs_dir, start=start, source=source, ghost=ghost)
         palette = PALETTES.get(self.console.color_system or "")
@@ -92,7 +93,7 @@ class RegtuiApp(KeysInTurn):
     def action_command_palette(self) -> None:
         """Open the palette; Textual's own asks with a sign that not every terminal has."""
         if not isinstance(self.screen, CommandPalette):
-            self.push_screen(CommandPalette(placeholder=plain("Search for commands…"), id="--command-palette"))
+            self.push_screen(CommandPalette(placeholder=plain("Search for commands…", self), id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List what the palette offers: the lab's keys and the themes."""
@@ -100,8 +101,8 @@ class RegtuiApp(KeysInTurn):
             for entry in self.lab.active_bindings.values():
                 binding = entry.binding
                 if binding.show and entry.enabled:
-                    name = plain(self.lab.key_name(binding))
-                    yield SystemCommand(name, plain(binding.tooltip), self._runner(binding.action))
+                    name = plain(self.lab.key_name(binding), self)
+                    yield SystemCommand(name, plain(binding.tooltip, self), self._runner(binding.action))
         bell = "off" if self.lab.bell_at_end else "on"
         yield SystemCommand("Bell", f"Turn the bell at a run's end {bell}", self.action_bell_at_end)
         for choice, meant in THEME_COMMANDS.items():
@@ -147,7 +148,7 @@ class RegtuiApp(KeysInTurn):
 
     async def leave(self, reason: str) -> None:
         """End the run, wait until its `end` is written, and go."""
-        self.lab.send(Stop(reason=reason))
+        self.lab.end_own(reason)
         for worker in [worker for worker in self.workers if worker.group == "run"]:
             with suppress(WorkerError):
                 await worker.wait()
@@ -158,12 +159,11 @@ class RegtuiApp(KeysInTurn):
 
     def say(self, text: str) -> None:
         """Put a line that a library printed into the event log of the run; from any thread."""
-        if self.lab.live is not None:
-            self.lab.live.say(text)
+        self.lab.say(text)
 
     def on_unmount(self) -> None:
         """Leave no run behind, however the app ends: its thread would hold the process."""
-        self.lab.send(Stop(reason="the app was closed"))
+        self.lab.end_own("the app was closed")
 
 
 def run_app(
@@ -193,14 +193,6 @@ def run_app(
     stats = os.environ.get(FRAME_STATS)
     if stats:
         Path(stats).write_text(json.dumps(app.lab.frame_stats()))
-
-
-def read_history(path: Path) -> History:
-    """Fold a whole log; raises LogError."""
-    history, source = History(), LogSource(path)
-    while events := source.poll(50_000):
-        history.apply(events)
-    return history
 
 
 def can_show_unicode() -> bool:

@@ -1,33 +1,25 @@
 """Canvas: a widget that shows lines of styled text and sends the terminal only the cells that changed."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
+from textual.app import App
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 from regtui.charts import Span, StyledLine
+from regtui.charts.view import plain as in_ascii
 from regtui.tui.theme import role_style
-
-ASCII = str.maketrans({
-    "●": "*", "○": "o", "◌": ".", "‖": "=", "■": "#", "✓": "+", "✗": "x", "▲": "!", "▼": "v", "▾": "v", "▸": ">",
-    "◆": "*", "·": "-", "…": ".", "→": ">", "←": "<", "×": "x", "÷": "/", "−": "-", "—": "-", "–": "-", "━": "=",
-    "─": "-", "│": "|", "╸": "=", "╺": "-", "≥": ">", "≤": "<", "²": "2", "Δ": "d", "↑": "^", "↓": "v", "∑": "S",
-    "▏": "|", "’": "'", "≈": "~", "±": "~",
-})  # fmt: skip
-"""Sign -> the one ASCII character that stands for it where the terminal has no others; widths stay the same."""
 
 
 class Canvas(Widget):
     """Lines of `Span`s in the colours of their roles; `show` repaints only what differs from the lines before."""
 
     ALLOW_SELECT = False
-
-    ascii_only = False
-    """Draw the signs of `ASCII` as plain characters; set once on the class when the app starts."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 # Textual's name
         super().__init__(id=id, classes=classes)
@@ -39,7 +31,7 @@ class Canvas(Widget):
     @property
     def text(self) -> str:
         """What is shown, without colours."""
-        return "\n".join("".join(span.text for span in line).rstrip() for line in self._lines)
+        return "\n".join(plain("".join(span.text for span in line), self.app).rstrip() for line in self._lines)
 
     def fit(self) -> None:
         """Make the lines anew for the size that the canvas has now; one whose lines do not depend on it need not."""
@@ -58,8 +50,6 @@ class Canvas(Widget):
 
     def show(self, lines: Sequence[StyledLine]) -> None:
         """Show these lines from now on."""
-        if self.ascii_only:
-            lines = [tuple(part._replace(text=plain(part.text)) for part in line) for line in lines]
         before, self._lines = self._lines, list(lines)
         dirty = []
         for y in range(max(len(before), len(self._lines))):
@@ -88,7 +78,9 @@ class Canvas(Widget):
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != self.content_size.width:
             line = self._lines[y] if y < len(self._lines) else ()
-            segments = [Segment(part.text, self._style(part.role, part.tinted)) for part in line if part.text]
+            segments = [
+                Segment(plain(part.text, self.app), self._style(part.role, part.tinted)) for part in line if part.text
+            ]
             strip = Strip(segments).adjust_cell_length(self.content_size.width, self._style("text"))
             self._strips[y] = strip
         return strip
@@ -141,9 +133,14 @@ def _shared(one: Sequence[object], other: Sequence[object]) -> int:
     return min(len(one), len(other))
 
 
-def plain(text: str) -> str:
-    """Write a text in the signs that the terminal has."""
-    return text.translate(ASCII) if Canvas.ascii_only else text
+def ascii_only(app: App[Any]) -> bool:
+    """Tell whether the app's terminal has no signs but those of ASCII."""
+    return bool(getattr(app, "ascii_only", False))
+
+
+def plain(text: str, app: App[Any]) -> str:
+    """Write a text in the signs that the app's terminal has."""
+    return in_ascii(text) if ascii_only(app) else text
 
 
 def span(text: str, role: str = "text") -> Span:

@@ -172,7 +172,18 @@ class Choice(Canvas, can_focus=True):
         self.field = field
         self.chosen = text
         self.items = items
-        self.locked = False
+        self._locked = False
+
+    @property
+    def locked(self) -> bool:
+        """Whether it can only be read; then nothing about it looks as if it could be opened."""
+        return self._locked
+
+    @locked.setter
+    def locked(self, locked: bool) -> None:
+        if locked != self._locked:
+            self._locked = locked
+            self._draw()
 
     @property
     def value(self) -> str:
@@ -196,7 +207,8 @@ class Choice(Canvas, can_focus=True):
         usable = next((item.usable for item in self.items if item.value == self.chosen), True)
         room = max(self.content_size.width - 2, 0)
         text = self.chosen[:room]
-        self.show([(span(f"{text:<{room}} ", "text" if usable else "muted"), span("▾", "muted"))])
+        role = "text" if usable and not self._locked else "muted"
+        self.show([(span(f"{text:<{room}} ", role), span(" " if self._locked else "▾", "muted"))])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let left and right move the cursor of the curves while the field is locked."""

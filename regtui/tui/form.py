@@ -1,6 +1,6 @@
 """The configuration form: made from `core.config.fields()`, it gives a checked RunConfig or says what is wrong."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from textual import events, on
@@ -22,10 +22,11 @@ from regtui.core.config import (
     policy_only_fields,
     unparse,
 )
+from regtui.core.events import Changed as Change
 from regtui.core.presets import PRESETS
 from regtui.tui.canvas import Canvas, clip, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
-from regtui.tui.texts import l2_notes
+from regtui.tui.knobs import PENDING, Knobs
 
 START, STOP = "▸ Start", "■ Stop"
 """What the button says, before a run and while one lives."""
@@ -46,7 +47,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 """Block of the form -> its headings and the groups of fields under each."""
 
-KEPT_BY_PRESETS = ("framework", "device", "seed")
+KEPT_BY_PRESETS = ("framework", "device", "seed", "precision")
 """Fields that a preset leaves as they are."""
 
 
@@ -76,7 +77,8 @@ class FieldRow(Canvas):
     def draw(self) -> None:
         """Show label, notes and problem, as high as they need."""
         role = "bad" if self.problem else "muted" if self.editor.locked else "label"
-        lines = [(span(f"{self.mark or ' ':<2}", "live"), span(self.label, role))]
+        mark = span(f"{self.mark or ' ':<2}", "warn" if self.mark == PENDING else "live")
+        lines = [(mark, span(self.label, role))]
         width = max(self.content_size.width - 2, 8)
         for text, role in [(self.problem, "bad"), *((note, "muted") for note in self.notes)]:
             lines += [(span("  "), span(part, role)) for part in wrap(text, width)]
@@ -111,6 +113,9 @@ class Form(Vertical):
         self.config: RunConfig | None = config
         self.problems: dict[str, str] = {}
         self._locked = self._read_only = False
+        self._knobs = Knobs()
+        self._refused: dict[str, str] = {}
+        """What a start was refused for, which stands until something is edited."""
         self._rows: dict[str, FieldRow] = {}
         frameworks = [
             Item(
@@ -160,7 +165,7 @@ class Form(Vertical):
                         yield from self._rows_of(groups)
         with Container(id="form-foot"):
             yield Hint(self._show_hint)
-            yield Button(plain(START), id="go", compact=True)
+            yield Button(plain(START, self.app), id="go", compact=True)
 
     def _rows_of(self, groups: tuple[str, ...]) -> Iterator[FieldRow]:
         """Give the rows of some groups; those of a policy are mounted when it is chosen: half of them never are."""
@@ -193,17 +198,45 @@ class Form(Vertical):
 
     def hold(self, locked: bool, *, read_only: bool = False) -> None:
         """Hold the fields that cannot change while a run lives, or all of a run that is only watched."""
-        self._locked, self._read_only = locked, read_only
+        self._locked, self._read_only, self._refused = locked, read_only, {}
+        for name, text in ({} if locked else self._knobs.end()).items():
+            self._rows[name].editor.set_text(text)
+        if locked:
+            self._knobs.begin({name: row.editor.value for name, row in self._rows.items() if name in fields()})
         for name, row in self._rows.items():
             live = name in fields() and fields()[name].live and not read_only
             row.editor.locked = locked and not live
-            row.mark = "◆" if locked and live else ""
             row.set_class(row.editor.locked, "-locked")
             row.draw()
         button = self.query_one("#go", Button)
-        button.label = plain(STOP if locked else START)
+        button.label = plain(STOP if locked else START, self.app)
         button.display = not read_only
-        self._show_hint()
+        self._review()
+
+    def follow(self, changes: Sequence[Change]) -> None:
+        """Show what the run has told of its knobs; what is being typed stays."""
+        for change in changes:
+            editor = self._rows[change.what].editor if change.what in self._rows else None
+            if editor is not None and (text := self._knobs.follow(change, editor.value)) is not None:
+                editor.set_text(text)
+        self._review()
+
+    def give_back(self) -> bool:
+        """Put what is in force into the focused field; tells whether it said anything else."""
+        name = self._focused_field()
+        text = self._knobs.in_force(name)
+        if text is None or not self._knobs.is_pending(name, self._rows[name].editor.value):
+            return False
+        self._rows[name].editor.set_text(text)
+        self._review()
+        return True
+
+    def refuse(self, field: str, problem: str) -> None:
+        """Go to a field that a run could not be started with, and say why beside it."""
+        self._refused = {field: problem}
+        self._check()
+        if field in self._rows:
+            self._rows[field].editor.focus()
 
     @on(Button.Pressed)
     def press(self, message: Button.Pressed) -> None:
@@ -215,13 +248,14 @@ class Form(Vertical):
     def take(self, message: Edited) -> None:
         """Follow an edit: fill in what depends on it, check all, tell the screen."""
         message.stop()
+        self._refused = {}
         if message.field == "preset":
             kept = {name: self._value(name) for name in KEPT_BY_PRESETS}
             given = {name: value for name, value in kept.items() if not isinstance(value, ConfigError)}
             self.fill(RunConfig.create(message.text, **given))
         elif message.field in {"lr_policy", "plateau_per", "plateau_rule"}:
             self._fill_policy(message.field)
-        self._check()
+        self._review()
         self.post_message(self.Changed(self.config))
 
     @on(Submitted)
@@ -234,7 +268,9 @@ class Form(Vertical):
             return
         value = self._value(message.field)
         if field.live and not isinstance(value, ConfigError):
+            self._knobs.send(message.field, message.text)
             self.post_message(self.Turned(message.field, value))
+            self._show_hint()
 
     def _fill_policy(self, edited: str) -> None:
         policy = self._rows["lr_policy"].editor.value
@@ -259,6 +295,10 @@ class Form(Vertical):
         except ConfigError as error:
             return error
 
+    def _review(self) -> None:
+        self._check()
+        self._show_hint()
+
     def _check(self) -> None:
         """Read all fields, show what is wrong, and keep the configuration when nothing is."""
         policy = self._rows["lr_policy"].editor.value
@@ -276,14 +316,14 @@ class Form(Vertical):
                 problems[name] = value.problem
             else:
                 values[name] = value
-        per = values.get("plateau_per")
-        rule = values.get("plateau_rule")
-        for name, default in policy_defaults(policy, per, rule).items():
+        for name, default in policy_defaults(policy, values.get("plateau_per"), values.get("plateau_rule")).items():
             if values.get(name) is None and name not in problems:
                 values[name] = default
         draft = RunConfig(**values)
         for error in draft.problems():
-            problems.setdefault(error.field, error.problem)
+            # While a run lives its rate may well have fallen below the floor that it was started with.
+            if not self._locked or fields()[error.field].live:
+                problems.setdefault(error.field, error.problem)
         framework = draft.framework
         if framework in backends.names() and not backends.is_installed(framework):
             problems["framework"] = f"is not installed: {backends.install_command(framework)}"
@@ -293,10 +333,11 @@ class Form(Vertical):
 
     def _show_checks(self, draft: RunConfig) -> None:
         for name, row in self._rows.items():
-            problem = self.problems.get(name, "")
-            notes = l2_notes(draft.l2, draft.optimizer) if name == "l2" and not problem else []
-            if (problem, notes) != (row.problem, row.notes):
-                row.problem, row.notes = problem, notes
+            problem = self.problems.get(name) or self._refused.get(name, "")
+            mark = "" if self._read_only else self._knobs.mark(name, row.editor.value)
+            notes = backends.notes(draft) if name == "l2" and not problem else []
+            if (problem, notes, mark) != (row.problem, row.notes, row.mark):
+                row.problem, row.notes, row.mark = problem, notes, mark
                 row.set_class(bool(problem), "-wrong")
                 row.draw()
         self._rows["preset"].editor.set_text(matching_preset(draft))
@@ -309,10 +350,13 @@ class Form(Vertical):
         """Explain nothing when no field is being edited."""
         self._show_hint()
 
+    def _focused_field(self) -> str:
+        focused = self.screen.focused
+        return focused.field if isinstance(focused, Entry | Choice) else ""
+
     def _show_hint(self) -> None:
         canvas = self.query_one(Hint)
-        focused = self.screen.focused
-        name = focused.field if isinstance(focused, Entry | Choice) else ""
+        name = self._focused_field()
         if name == "preset":
             text, more = "a named starting point: fills the fields below", ""
         elif name:
@@ -320,7 +364,8 @@ class Form(Vertical):
             text = field.hint
             more = field.range_text() if field.kind in {"number", "integer"} else ""
             if self._locked:
-                more = "enter turns it now" if field.live else "locked while the run lives"
+                shown = self._rows[name].editor.value
+                more = self._knobs.hint(name, shown) if field.live else "locked while the run lives"
             if self._read_only:
                 more = "a recorded run: to be read only"
         else:
@@ -358,7 +403,7 @@ class Heading(Canvas):
 
 
 def matching_preset(config: RunConfig) -> str:
-    """Name the preset that a configuration is, apart from framework, device and seed."""
+    """Name the preset that a configuration is, apart from those it leaves as they are."""
     kept = {name: getattr(config, name) for name in KEPT_BY_PRESETS}
     for name in PRESETS:
         if RunConfig.create(name, **kept) == config:

@@ -1,5 +1,7 @@
 """The help screen: made from the bindings, the charts' roles, the form's fields and a few exact explanations."""
 
+from collections.abc import Sequence
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -27,6 +29,11 @@ class HelpScreen(ModalScreen[None]):
         Binding("pageup", "scroll(-10)", "Page", show=False),
     ]
 
+    def __init__(self, keys: Sequence[Binding] = LAB_KEYS) -> None:
+        """Explain these keys: those that can work where the help was asked for."""
+        super().__init__()
+        self._keys = keys
+
     def compose(self) -> ComposeResult:
         """Make one long page."""
         with VerticalScroll(id="help"):
@@ -42,7 +49,7 @@ class HelpScreen(ModalScreen[None]):
 
     def _write(self) -> None:
         page = self.query_one("#help-text", Canvas)
-        lines = help_lines(max(page.content_size.width, 30))
+        lines = help_lines(max(page.content_size.width, 30), self._keys)
         page.styles.height = len(lines)
         page.show(lines)
 
@@ -51,14 +58,14 @@ class HelpScreen(ModalScreen[None]):
         self.query_one("#help", VerticalScroll).scroll_relative(y=rows, animate=False)
 
 
-def help_lines(width: int) -> list[StyledLine]:
+def help_lines(width: int, keys: Sequence[Binding] = LAB_KEYS) -> list[StyledLine]:
     """Write the help for a width."""
     lines: list[StyledLine] = [
         (span("regtui  ", "strong"), span("escape closes, arrows and space scroll", "muted")),
         (),
     ]
     lines += _section("Keys")
-    for binding in LAB_KEYS:
+    for binding in keys:
         lines += _entry(binding.key_display or binding.key, binding.tooltip, width, "key")
     lines += [(), *_section("Curves")]
     for role in SIGNS:

@@ -1,4 +1,4 @@
-"""LabScreen: the form, the curves and the status of one run at a time; it owns the History on show."""
+"""LabScreen: the form, the curves and the status of one run at a time, and the run before it behind."""
 
 import time
 from copy import copy
@@ -15,21 +15,20 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from regtui import analysis
-from regtui.charts import View
 from regtui.core.config import RunConfig
-from regtui.core.events import Command, Event, Knob, Pause, Resume, RunEpoch, SetKnob, Stop
+from regtui.core.events import Changed, Event, Knob, SetKnob, Stop
 from regtui.core.history import History
-from regtui.session import LiveRun, LogSource, Source
+from regtui.sources import Nothing, Source, Watched
+from regtui.sources.here import LiveRun
 from regtui.tui.budget import FrameBudget
-from regtui.tui.canvas import Canvas, span
-from regtui.tui.dialogs import Question
+from regtui.tui.canvas import Canvas, ascii_only, span
 from regtui.tui.form import HIGH, TWO_COLUMNS, Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
-from regtui.tui.looking import Looking
-from regtui.tui.panels import WIDE, Activity, status_line, verdict_lines
+from regtui.tui.panels import WIDE, problem_text, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
+from regtui.tui.steering import Steering
 
 FOLD_SECONDS = 0.03
 """Most of a frame that goes into reading a long log: the screen answers keys between two of them."""
@@ -40,7 +39,7 @@ FOLD_EVENTS = 5_000
 HEARTBEAT_SECONDS = 1.0
 """How often the screen looks by itself: a stage without events, a log that another process writes."""
 
-STAGES_OF_TRAINING = {"", "waiting to start", "training", "paused", "ended"}
+STAGES_OF_TRAINING = {"", "waiting to start", "training", "paused", "stopping", "ended"}
 """Stages that are not worth a line in the event log; those before them are: importing, loading, building."""
 
 
@@ -54,7 +53,7 @@ class Body(Horizontal):
     BLANK = True
 
 
-class LabScreen(Looking):
+class LabScreen(Steering):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
@@ -66,23 +65,22 @@ class LabScreen(Looking):
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, start: bool, source: Source | None, ghost: History | None
     ) -> None:
-        super().__init__(View(ghost=ghost))
-        self.live: LiveRun | None = None
-        """The run that trains, or trained, here."""
+        shown = Watched(source=source) if source is not None else Watched(source=Nothing(), open=False)
+        behind = [Watched(source=Nothing(), history=ghost, open=False)] if ghost is not None else []
+        super().__init__([shown, *behind])
+        self.only_watches = source is not None
         self.bell_at_end = False
         """Ring the terminal's bell when a run has ended."""
-        self.source = source
-        """Where the events of the run on show come from."""
         self.budget = FrameBudget()
         self._config = config
-        self._warned = 0
-        self._stage, self._stage_from = "", 0.0
-        self._runs_dir = runs_dir
         self._start_at_once = start
-        self._stopping = self._was_paused = False
+        self._runs_dir = runs_dir
+        self._replaced = self.watched
+        """What was on show before the last start, which may be refused."""
+        self._stage, self._stage_from = "", 0.0
+        self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
-        self.open = source is not None
         self._before, self._trained_from, self._trained_seconds = FrameBudget(), 0.0, 0.0
 
     def compose(self) -> ComposeResult:
@@ -91,7 +89,7 @@ class LabScreen(Looking):
         self.set_class(self.app.size.width < WIDE, "-narrow", update=False)
         self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
         self.set_class(self.app.size.width < TWO_COLUMNS, "-slim", update=False)
-        self.set_class(not (self._start_at_once or self.open), "-form", update=False)
+        self.set_class(not (self._start_at_once or self.only_watches), "-form", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
         with Body(id="body"):
@@ -106,30 +104,20 @@ class LabScreen(Looking):
             # The import of a framework holds the interpreter's lock for long stretches: the first paint goes before.
             self._focus_curves()
             self.call_after_refresh(self.begin, self._config)
-        elif self.open:
-            self._focus_curves()
-            self.call_after_refresh(self._frame)
         else:
-            self._focus_form()
+            (self._focus_curves if self.only_watches else self._focus_form)()
             self.call_after_refresh(self._frame)
 
     # What runs
 
-    @property
-    def alive(self) -> bool:
-        """Tell whether a run trains here."""
-        return self.live is not None and self.live.alive
-
     def begin(self, config: RunConfig) -> None:
         """Start a run; the one before it stays behind it as a ghost."""
-        if len(self.history.epochs):
-            self.view = replace(self.view, ghost=self.history)
-        self.history = History()
-        self.view = replace(self.view, cursor=None)
-        live = LiveRun(config, runs_dir=self._runs_dir)
+        live = self.live = LiveRun(config, runs_dir=self._runs_dir)
         live.listen(self._announce)
-        self.live = self.source = live
-        self._stopping, self.open = False, True
+        self._replaced = self.watched
+        behind = self.watched if len(self.history.evaluations) else self.watched[1:]
+        self.put_on_show([Watched(source=live), *behind[:1]])
+        self.shown.ask()
         self._trained_seconds = 0.0
         self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
         self.query_one(Form).hold(True)
@@ -137,18 +125,17 @@ class LabScreen(Looking):
         self.refresh_bindings()
         self._schedule_frame()
 
-    def send(self, command: Command) -> None:
-        """Give the living run a command."""
+    def end_own(self, reason: str) -> None:
+        """Tell the run that trains here to end; those that are only watched go on."""
         if self.live is not None and self.live.alive:
-            self._stopping = self._stopping or isinstance(command, Stop)
-            self.live.send(command)
+            self.live.send(Stop(reason=reason))
             if self.is_mounted:
                 self._schedule_frame()
 
-    def send_stop(self, reason: str) -> None:
-        """Tell the living run to end."""
-        self.send(Stop(reason=reason))
-        self.refresh_bindings()
+    def say(self, text: str) -> None:
+        """Put a line that a library printed into the log of the run that trains here; from any thread."""
+        if self.live is not None:
+            self.live.say(text)
 
     @on(Worker.StateChanged)
     def report(self, message: Worker.StateChanged) -> None:
@@ -179,8 +166,10 @@ class LabScreen(Looking):
 
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""
-        if self.open and self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
-            self._frame()
+        if self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
+            self.shown.ask()
+            if self.shown.open:
+                self._frame()
 
     def _frame(self) -> None:
         """Fold what has come and draw it once."""
@@ -188,20 +177,19 @@ class LabScreen(Looking):
         self.budget.begin(now)
         self._next_frame = None
         self._news_waiting = False
-        # Asked before the events are taken, so that 'paused' is shown with all that was done until then.
-        self._follow_stage(self.live.stage if self.live else "", now)
-        source = self.source
-        if source is not None and self.open:
-            alive = source.alive
-            more = self._take(source, now)
-            self._warn(source)
+        shown = self.shown
+        activity = shown.ask()
+        self._follow_stage(activity.stage, now)
+        if shown.open:
+            more = self._take(shown, now)
+            self._warn(shown)
             if more and not self.alive:
                 # A long log is read through: nobody's training is in the way.
                 self._next_frame = self.set_timer(0.001, self._frame)
             elif more:
                 self._schedule_frame()
-            elif not alive and isinstance(source, LiveRun):
-                self._finish(source)
+            elif not activity.alive:
+                self._finish(shown)
         self.draw()
         self.call_after_refresh(self._drew, begun)
 
@@ -214,80 +202,90 @@ class LabScreen(Looking):
             self.query_one(RunView).say((span(" " * 10), span(took, "muted")))
         self._stage, self._stage_from = stage, now
 
-    def _take(self, source: Source, now: float) -> bool:
+    def _take(self, shown: Watched, now: float) -> bool:
         """Fold events for a while; tells whether more wait."""
         while True:
-            events = source.poll(FOLD_EVENTS)
-            self._apply(events)
+            had_run, had_epochs = shown.history.run, len(shown.history.evaluations)
+            had_changes = len(shown.history.changes)
+            events = shown.take(FOLD_EVENTS)
+            if events:
+                began = had_run is not shown.history.run
+                self._tell(events, began, shown.history.changes[0 if began else had_changes :])
+            if bool(had_epochs) != bool(len(shown.history.evaluations)):
+                self.refresh_bindings()
             if len(events) < FOLD_EVENTS:
                 return False
             if time.monotonic() - now > FOLD_SECONDS:
                 return True
 
-    def _apply(self, events: list[Event]) -> None:
-        if events:
-            had_run, had_epochs = self.history.run, len(self.history.epochs)
-            self.history.apply(events)
-            if self.history.run is not had_run:
-                self._show_watched()
-                self._before, self._trained_from = copy(self.budget), time.monotonic()
-            if self.history.end is not None and not self._trained_seconds:
-                self._trained_seconds = time.monotonic() - self._trained_from
-            self.query_one(RunView).tell(events)
-            if bool(had_epochs) != bool(len(self.history.epochs)):
-                self.refresh_bindings()
+    def _tell(self, events: list[Event], began: bool, changes: list[Changed]) -> None:
+        """Say what has come, and bring the form up to it."""
+        if began:
+            self._before, self._trained_from = copy(self.budget), time.monotonic()
+            if self.only_watches and self.history.config is not None:
+                form = self.query_one(Form)
+                form.fill(self.history.config)
+                form.hold(True, read_only=True)
+        if changes:
+            self.query_one(Form).follow(changes)
+        if self.history.end is not None and not self._trained_seconds:
+            self._trained_seconds = time.monotonic() - self._trained_from
+        self.query_one(RunView).tell(events)
 
-    def _show_watched(self) -> None:
-        """Put the configuration of a run that is watched into the form, to be read and not to be changed."""
-        if self.history.config is not None and not isinstance(self.source, LiveRun):
-            form = self.query_one(Form)
-            form.fill(self.history.config)
-            form.hold(True, read_only=True)
-
-    def _warn(self, source: Source) -> None:
+    def _warn(self, shown: Watched) -> None:
         """Say which lines of a log could not be read, each once."""
-        if isinstance(source, LogSource):
-            for warning in source.warnings[self._warned :]:
-                self.query_one(RunView).say((span(f" {warning}", "warn"),))
-            self._warned = len(source.warnings)
+        warnings = shown.source.activity.warnings
+        for warning in warnings[shown.told_warnings :]:
+            self.query_one(RunView).say((span(f" {warning}", "warn"),))
+        shown.told_warnings = len(warnings)
 
     def _drew(self, begun: float) -> None:
         self.budget.end(time.thread_time() - begun)
 
-    def _finish(self, live: LiveRun) -> None:
+    def _finish(self, shown: Watched) -> None:
         """Let the form go; what could not be set up is said in words."""
-        self.open = False
-        self.query_one(Form).hold(False)
+        shown.open = False
+        if not self.only_watches:
+            self.query_one(Form).hold(False)
         self.refresh_bindings()
-        if self.bell_at_end:
+        if self.bell_at_end and shown.grew:
             self.app.bell()
-        if live.problem:
-            self.query_one(RunView).say((span(f" {live.problem}", "bad"),))
-            self.notify(live.problem, title="The run could not go on", severity="error", markup=False)
+        problem = problem_text(shown.activity)
+        if problem:
+            self.query_one(RunView).say((span(f" {problem}", "bad"),))
+            began = shown.history.run is not None
+            title = "The run could not go on" if began else "The run could not start"
+            self.notify(problem, title=title, severity="error", markup=False)
+            if not began:
+                self._go_back(shown)
+
+    def _go_back(self, refused: Watched) -> None:
+        """Take a run that could not be started off the screen, and go to the field that it was refused for."""
+        if self._replaced[0].history.run is not None:
+            self.put_on_show(self._replaced)
+            self.refresh_bindings()
+        field = refused.activity.refused
+        if field is not None:
+            self._show_form(True)
+            self.query_one(Form).refuse(field.field, field.problem)
 
     # What is drawn
 
     def draw(self) -> None:
         """Draw everything that may have changed."""
         form = self.query_one(Form)
-        live = self.live
-        paused = self._stage == "paused"
+        activity = self.shown.activity
+        paused = activity.stage == "paused"
         if paused != self._was_paused:
             self._was_paused = paused
             self.refresh_bindings()
-        watched = isinstance(self.source, LogSource) and self.source.growing
-        activity = Activity(
-            stage=self._stage,
-            alive=self.alive or watched,
-            stopping=self._stopping,
-            problem=(live.problem or "") if live else "",
-        )
         verdict = analysis.verdict(self.history)
         since = verdict.since_epoch if verdict.state == "overfitting" else None
-        view = replace(self.view, overfit_since=since, ascii=Canvas.ascii_only)
+        view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))
         status = self.query_one("#status", Canvas)
-        config = live.config if live else form.config
-        status.show([status_line(self.history, activity, config, status.content_size.width, time.time())])
+        config = self.live.config if self.live else form.config
+        width = status.content_size.width
+        status.show([status_line(self.history, activity, config, width, time.time(), only_watched=self.only_watches)])
         canvas = self.query_one("#verdict", Canvas)
         canvas.show(verdict_lines(self.history, activity, *canvas.content_size, epoch=view.cursor))
         preview = form.config if self.history.run is None and not self.alive else None
@@ -307,7 +305,7 @@ class LabScreen(Looking):
     @on(Form.Pressed)
     def press(self) -> None:
         """Start, or stop after a question."""
-        if self.alive:
+        if self.obeys(Stop):
             self.action_stop()
         else:
             self.action_start()
@@ -325,10 +323,6 @@ class LabScreen(Looking):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide the keys that cannot work now."""
-        if action == "start":
-            return not self.alive and (self.source is None or isinstance(self.source, LiveRun))
-        if action in {"pause", "run_epoch", "stop", "scale_rate"}:
-            return self.alive and not self._stopping
         if action == "leave":
             return self.query_one(Form).has_focus_within or self.view.cursor is not None
         if action == "switch":
@@ -344,33 +338,14 @@ class LabScreen(Looking):
         self._show_form(True)
         form.focus_problem()
 
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        self.send(Resume() if self.live is not None and self.live.stage == "paused" else Pause())
-
-    def action_run_epoch(self) -> None:
-        """Run to the end of the epoch."""
-        self.send(RunEpoch())
-
-    def action_stop(self) -> None:
-        """End the run, after a question."""
-
-        def stop(yes: bool | None) -> None:
-            if yes:
-                self.send_stop("stopped by hand")
-
-        self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)
-
-    def action_scale_rate(self, factor: float) -> None:
-        """Multiply the learning rate."""
-        self.send(SetKnob(knob="learning_rate", value=factor, scale=True))
-
     def action_switch(self) -> None:
         """Go from the curves to the form."""
         self._focus_form()
 
     def action_leave(self) -> None:
-        """Go to the curves; from the curves, take the cursor away."""
+        """Give a pending field its value back, else go to the curves; from the curves, take the cursor away."""
+        if self.query_one(Form).give_back():
+            return
         if self.focused is self.query_one(Plot):
             self._set_cursor(None)
         self._focus_curves()
@@ -379,7 +354,7 @@ class LabScreen(Looking):
         """Explain keys, curves and words."""
         from regtui.tui.help import HelpScreen
 
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen(HelpScreen(self.usable_keys()))
 
     def _show_form(self, shown: bool) -> None:
         """Choose what a narrow screen shows."""

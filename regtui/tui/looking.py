@@ -9,6 +9,7 @@ from textual.screen import Screen
 from regtui.charts import SMOOTHING, View, epoch_at
 from regtui.charts.view import Zoom
 from regtui.core.history import History
+from regtui.sources import Watched
 from regtui.tui.panels import row_of
 from regtui.tui.plot import Plot
 
@@ -23,14 +24,34 @@ ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
 
 
 class Looking(Screen[None]):
-    """A screen with the History of one run on show and a view of it that keys change."""
+    """A screen with a run on show, others behind it, and a view of it that keys change."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, watched: list[Watched]) -> None:
         super().__init__()
-        self.history = History()
-        """The run on show."""
-        self.view = view
+        self.watched = watched
+        """The run on show, then those behind it."""
+        self.view = View(ghost=self.ghost)
         """How it is looked at."""
+
+    @property
+    def shown(self) -> Watched:
+        """The run on show."""
+        return self.watched[0]
+
+    @property
+    def history(self) -> History:
+        """What is known of the run on show."""
+        return self.shown.history
+
+    @property
+    def ghost(self) -> History | None:
+        """What is known of the run behind it."""
+        return self.watched[1].history if len(self.watched) > 1 else None
+
+    def put_on_show(self, watched: list[Watched]) -> None:
+        """Show another run, or the same one before others."""
+        self.watched = watched
+        self.view = replace(self.view, ghost=self.ghost, cursor=None)
 
     def draw(self) -> None:
         """Draw everything that may have changed."""
@@ -39,9 +60,9 @@ class Looking(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
         """Hide the keys that cannot work now."""
         if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
-            return self.history.run is not None or bool(len(self.history.epochs))
+            return self.history.run is not None or bool(len(self.history.evaluations))
         if action in {"cursor", "cursor_first", "cursor_last"}:
-            return bool(len(self.history.epochs))
+            return bool(len(self.history.evaluations))
         return True
 
     def action_strips(self) -> None:
@@ -68,17 +89,17 @@ class Looking(Screen[None]):
 
     def action_cursor(self, by: int) -> None:
         """Move the cursor by one measured epoch."""
-        epochs = self.history.epochs.epoch.values
+        epochs = self.history.evaluations["epoch"].values
         at = row_of(self.history, self.view.cursor) + (by if self.view.cursor is not None else 0)
         self._set_cursor(int(epochs[min(max(at, 0), len(epochs) - 1)]))
 
     def action_cursor_first(self) -> None:
         """Put the cursor on the first epoch."""
-        self._set_cursor(int(self.history.epochs.epoch.values[0]))
+        self._set_cursor(int(self.history.evaluations["epoch"].values[0]))
 
     def action_cursor_last(self) -> None:
         """Put the cursor on the newest epoch."""
-        self._set_cursor(int(self.history.epochs.epoch.values[-1]))
+        self._set_cursor(int(self.history.evaluations["epoch"].values[-1]))
 
     @on(Plot.Pointed)
     def point(self, message: Plot.Pointed) -> None:
@@ -89,7 +110,7 @@ class Looking(Screen[None]):
     def _set_cursor(self, epoch: int | None) -> None:
         """Read the run at the measured epoch nearest to this one."""
         if epoch is not None:
-            epochs = self.history.epochs.epoch.values
+            epochs = self.history.evaluations["epoch"].values
             epoch = int(epochs[int(abs(epochs - epoch).argmin())])
         self._look_at(cursor=epoch)
 

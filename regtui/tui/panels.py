@@ -6,17 +6,19 @@ Numbers have fixed widths so that they keep their place while they change.
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import msgspec
 
 from regtui import analysis
+from regtui.analysis.comparison import asked_differently, compared, run_seconds
 from regtui.charts import Span, StyledLine
 from regtui.charts.wrap import wrap
-from regtui.core.config import RunConfig, difference, fields
+from regtui.core.config import RunConfig, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History
+from regtui.core.text import MISSING, cells, clock, short, who
+from regtui.sources import Activity
 from regtui.tui.canvas import clip, span, spread, width_of
 
 ENDINGS: Mapping[str, tuple[str, str]] = {
@@ -39,6 +41,10 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 """State of a verdict -> its sign, and the role of its colour."""
 
 NUMBER_WIDTH = 6
+"""Cells of a loss that is read out."""
+
+SHORTER: Mapping[str, str] = {"best validation loss": "best", "final gap": "gap"}
+"""Name of a compared number -> the same in few cells."""
 
 WIDE = 110
 """Cells from which on form and curves stand side by side; `lab.py` has the same breakpoint."""
@@ -50,63 +56,80 @@ LEAST_BAR, MOST_BAR, METER_BAR = 6, 48, 8
 """Cells of the progress bar, and of a patience meter's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Activity:
-    """What the run on show is doing, beside what its History knows."""
-
-    stage: str = ""
-    """A stage of a live run, empty where there is none."""
-    alive: bool = False
-    """It has not ended."""
-    stopping: bool = False
-    """It was told to end."""
-    problem: str = ""
-    """Why it could not be set up."""
-
-
 def state_of(history: History, activity: Activity) -> tuple[str, str]:
     """Say in a sign and a word what the run is doing, and the role of its colour."""
-    if activity.alive and activity.stopping:
+    if activity.growing and activity.stage == "stopping":
         return "■ stopping", "warn"
-    if activity.alive and activity.stage == "paused":
+    if activity.growing and activity.stage == "paused":
         return "‖ paused", "warn"
-    if activity.alive and activity.stage not in {"training", ""}:
+    if activity.growing and activity.stage not in {"training", ""}:
         return f"◌ {activity.stage} …", "calm"
     if history.end is not None:
         return ENDINGS.get(history.end.status, (history.end.status, "calm"))
-    if activity.alive:
+    if activity.growing:
         return "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
     return ("○ ready", "calm") if history.run is None else ("○ no end recorded", "warn")
 
 
-def status_line(history: History, activity: Activity, config: RunConfig | None, width: int, now: float) -> StyledLine:
+def problem_text(activity: Activity) -> str:
+    """Say what is wrong, by the name that a field has on the screen and not by its option."""
+    refused = activity.refused
+    if refused is None or refused.field not in fields():
+        return activity.problem
+    return f"{fields()[refused.field].label} {refused.problem}"
+
+
+def status_line(
+    history: History,
+    activity: Activity,
+    config: RunConfig | None,
+    width: int,
+    now: float,
+    *,
+    only_watched: bool = False,
+) -> StyledLine:
     """Draw the one line that says what runs, how far it is and how fast."""
-    config = history.config or config
+    # The form's only before there is a run: what a log does not say is not said.
+    config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
     environment = history.run.environment if history.run else {}
     names: list[str] = []
     if config is not None:
         dataset = config.dataset.rsplit("/", 1)[-1]
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
-    told = history.end is not None or (activity.alive and words[0] in "‖■")
+    elif history.run is not None:
+        names = [name for name in (history.trainer, history.run.run_id) if name]
+    if only_watched:
+        # In front, so that it stays where the rest does not fit.
+        names.insert(0, "watching")
+    told = history.end is not None or (activity.growing and words[0] in "‖■")
     left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
-    if config is None or history.run is None:
+    if history.run is None:
         return spread(left, [], width)
-    digits = len(str(config.epochs))
-    epoch = [span("epoch ", "muted"), span(f"{len(history.epochs):>{digits}}/{config.epochs} ", "strong")]
+    epoch = _progress(history)
     speed = [
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
     ]
-    eta = analysis.eta_seconds(history, now) if activity.alive else None
-    clock = f"{_clock(eta)} left" if eta is not None else f"{_clock(run_seconds(history))} taken"
-    tail = [*speed, span(f"{clock:>10} ", "text")]
+    eta = analysis.eta_seconds(history, now) if activity.growing else None
+    time_left = f"{clock(eta)} left" if eta is not None else f"{clock(run_seconds(history))} taken"
+    tail = [*speed, span(f"{time_left:>10} ", "text")]
     room = width - width_of(left) - width_of(epoch) - width_of(tail) - 2
     total = history.total_steps
     share = history.step / total if total and total == total else 0.0
     return spread(left, [*epoch, *bar(share, min(max(room, LEAST_BAR), MOST_BAR)), *tail], width)
+
+
+def _progress(history: History) -> list[Span]:
+    """Say how far the run is, and of how much where that is known: in epochs where they are counted, else in steps."""
+    if history.counts_epochs:
+        planned, done, unit = history.plan.epochs, len(history.evaluations), "epoch"
+    else:
+        planned, done, unit = history.plan.total_steps, history.step, "step"
+    of = f"/{planned}" if planned else ""
+    return [span(f"{unit} ", "muted"), span(f"{done:>{len(str(planned or done))}}{of} ", "strong")]
 
 
 def bar(share: float, width: int) -> list[Span]:
@@ -131,15 +154,15 @@ def _verdict_lines(
     if activity.problem and history.run is None:
         return [
             (span(" ✗ " if at == 0 else "   ", "bad"), span(row))
-            for at, row in enumerate(wrap(activity.problem, width - 4))
+            for at, row in enumerate(wrap(problem_text(activity), width - 4))
         ]
-    if history.run is None and not len(history.epochs):
-        if activity.alive:
+    if history.run is None and not len(history.evaluations):
+        if activity.growing:
             return [(span(" ◌ the run is being set up", "calm"),)]
         keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
-    verdict = analysis.verdict_at(history, epoch) if epoch is not None else analysis.verdict(history)
+    verdict = analysis.verdict_at(history, row_of(history, epoch)) if epoch is not None else analysis.verdict(history)
     sign, role = VERDICTS.get(verdict.state, ("●", "calm"))
     # On a ground of its own where something is wrong: this is the first thing that should be seen.
     head = [span(f" {sign} {verdict.words} ", f"chip-{role}" if role in {"bad", "warn"} else role), span("  ")]
@@ -161,31 +184,47 @@ def _verdict_lines(
 
 def number_lines(history: History, width: int, height: int, *, epoch: int | None = None) -> list[StyledLine]:
     """Read every series out, at the cursor's epoch or now: on one row what fits, on two all of them."""
-    table = history.epochs
+    table = history.evaluations
     if not len(table):
-        early = [("step", f"{history.step:>6}", "text"), ("batch loss", number(history.steps.loss.last), "running")]
+        early = [
+            ("step", f"{history.step:>6}", "text"),
+            ("batch loss", _loss(history.steps["step/loss"].last), "running"),
+        ]
         return [_pairs(early if len(history.steps) else [], width)]
     at = row_of(history, epoch)
     gap = analysis.gap(history)[at]
-    digits = len(str(int(table.epoch.last)))
-    best, lowest = _best(history)
+    unit, _, place = history.where(at).partition(" ")
+    digits = len(history.where(len(table) - 1)) - len(unit) - 1
     first = [
-        ("epoch", f"{int(table.epoch.values[at]):>{digits}}", "strong"),
-        ("valid", number(table.valid_loss.values[at]), "valid"),
-        ("train", number(table.train_loss.values[at]), "train"),
-        ("gap", f"{gap:+7.4f}" if gap == gap else f"{'—':>7}", "gap"),
-        ("LR", rate(table.learning_rate.values[at]), "rate"),
-        ("acc", percent(table.valid_accuracy.values[at]), "valid"),
+        (unit, f"{place:>{digits}}", "strong"),
+        ("valid", _loss(table["valid/loss"].values[at]), "valid"),
+        ("train", _loss(table["train/loss"].values[at]), "train"),
+        ("gap", cells(gap, NUMBER_WIDTH + 1, sign=True), "gap"),
+        ("LR", _rate(table["learning_rate"].values[at]), "rate"),
+        ("acc", percent(table["valid/accuracy"].values[at]), "valid"),
     ]
     second = [
-        ("best", f"{number(lowest)} @{best}" if best is not None else "—", "valid"),
-        ("running", number(table.running_loss.values[at]), "running"),
-        ("penalty", number(table.penalty.values[at]), "penalty"),
-        ("train acc", percent(table.train_accuracy.values[at]), "train"),
+        ("best", _best(history), "valid"),
+        ("running", _loss(table["step/loss"].values[at]), "running"),
+        ("penalty", _loss(table["penalty"].values[at]), "penalty"),
+        ("train acc", percent(table["train/accuracy"].values[at]), "train"),
     ]
     if height < 2:
         return [_pairs(first + second, width)]
     return [_pairs(first, width), _pairs(second, width)]
+
+
+def _loss(value: float) -> str:
+    return cells(value, NUMBER_WIDTH)
+
+
+def _best(history: History) -> str:
+    """Write the lowest validation loss and, behind an @, where it was: the epoch's number, else the step's."""
+    row = analysis.best_row(history)
+    if row is None:
+        return MISSING
+    place = history.where(row).removeprefix("epoch ")
+    return f"{_loss(history.evaluations['valid/loss'].values[row])} @{place}"
 
 
 def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
@@ -201,7 +240,7 @@ def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
 
 def row_of(history: History, epoch: int | None) -> int:
     """Find the row of an epoch, the last one where it is not known."""
-    values = history.epochs.epoch.values
+    values = history.evaluations["epoch"].values
     if epoch is None:
         return len(values) - 1
     found = [at for at, value in enumerate(values) if value == epoch]
@@ -209,75 +248,71 @@ def row_of(history: History, epoch: int | None) -> int:
 
 
 def comparison_lines(history: History, ghost: History, width: int) -> list[StyledLine]:
-    """Put this run beside the one before it: two columns of the numbers that a remedy changes."""
+    """Put this run beside the one before it: two columns of the numbers that a remedy changes, then what differs."""
     columns = [span(f"{'this run':>10}", "valid"), span(f"{'previous':>10}", "ghost")]
     lines: list[StyledLine] = [(span(f" {'':<12}"), *columns)]
     lines += [
-        (span(f" {name:<12}", "muted"), span(f"{ours:>10}", "strong"), span(f"{theirs:>10}", "text"))
-        for name, ours, theirs in _compared(history, ghost)
+        (span(f" {SHORTER.get(name, name):<12}", "muted"), span(f"{ours:>10}", "strong"), span(f"{theirs:>10}"))
+        for name, ours, theirs in compared(history, ghost)
     ]
-    lines.append(clip([span(" " + (difference(history.config, ghost.config) or "another run"), "text")], width))
-    return lines
+    return lines + _wrapped(asked_differently(history, ghost), width)
 
 
-def comparison_line(history: History, ghost: History, width: int) -> StyledLine:
-    """Put the same on one line, for a narrow screen: each number of the run before in brackets."""
-    line: list[Span] = [span(" (previous)", "ghost")]
-    for name, ours, theirs in _compared(history, ghost):
-        short = {"epoch": "at ", "time": ""}.get(name, f"{name} ")
-        line += [span(f"  {short}", "muted"), span(ours.strip(), "strong"), span(f" ({theirs.strip()})", "ghost")]
-    return clip(line, width)
+def comparison_rows(history: History, ghost: History, width: int) -> list[StyledLine]:
+    """Put the same on as few rows as it takes, for a narrow screen: the numbers of the run before in brackets."""
+    pieces: list[list[Span]] = []
+    for name, ours, theirs in compared(history, ghost):
+        title = {"at": "at ", "time": ""}.get(name, f"{SHORTER.get(name, name)} ")
+        here, there = (text.removeprefix("epoch ") for text in (ours, theirs))
+        pieces.append([span(f"  {title}", "muted"), span(here, "strong"), span(f" ({there})", "ghost")])
+    *others, last = asked_differently(history, ghost).split(", ")
+    pieces += [[span(f"  {setting}")] for setting in (*(f"{other}," for other in others), last)]
+    rows: list[list[Span]] = [[span(" (previous)", "ghost")]]
+    for piece in pieces:
+        if width_of(rows[-1]) + width_of(piece) > width:
+            rows.append([])
+        rows[-1] += piece
+    return [clip(row, width) for row in rows]
 
 
-def _compared(history: History, ghost: History) -> list[tuple[str, str, str]]:
-    rows: dict[str, Callable[[History], str]] = {
-        "best": lambda run: number(_best(run)[1]),
-        "epoch": lambda run: str(_best(run)[0] or "—"),
-        "gap": _last_gap,
-        "time": lambda run: _clock(run_seconds(run)),
-    }
-    return [(name, read(history), read(ghost)) for name, read in rows.items()]
+def _wrapped(text: str, width: int, role: str = "text") -> list[StyledLine]:
+    """Set a text one cell in, on as many rows as it takes."""
+    return [clip([span(" "), span(row, role)], width) for row in wrap(text, max(width - 2, 1))]
 
 
-def _best(history: History) -> tuple[int | None, float]:
-    best = analysis.best_epoch(history)
-    return best, float(history.epochs.valid_loss.values[row_of(history, best)]) if best is not None else math.nan
+def meter_lines(history: History, ghost: History | None, width: int, most: int) -> list[StyledLine]:
+    """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison.
 
-
-def _last_gap(history: History) -> str:
-    gaps = analysis.gap(history)
-    return f"{gaps[-1]:+.3f}" if len(gaps) and gaps[-1] == gaps[-1] else "—"
-
-
-def run_seconds(history: History) -> float:
-    """Give the time from a run's start to the last that is known of it; NaN where the log does not say."""
-    if history.run is None or history.run.time is None:
-        return math.nan
-    ends = [history.end.time if history.end else None, history.epochs.time.last, history.steps.time.last]
-    last = [end for end in ends if end is not None and end == end]
-    return max(last) - history.run.time if last else math.nan
-
-
-def meter_lines(history: History, ghost: History | None, width: int) -> list[StyledLine]:
-    """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison."""
-    lines: list[StyledLine] = []
-    if ghost is not None and len(history.epochs) and width < WIDE_CURVES:
-        lines.append(comparison_line(history, ghost, width))
+    On at most so many rows: where that is too few, the longest part gives way first, with an ellipsis.
+    """
+    parts: list[list[StyledLine]] = []
     if history.end is None:
-        lines += [_meter_line(line, width) for line in analysis.meters(history).lines()]
+        parts += [_meter_rows(line, width) for line in analysis.meters(history).lines()]
+    if ghost is not None and len(history.evaluations) and width < WIDE_CURVES:
+        parts.append(comparison_rows(history, ghost, width))
     effects = analysis.drop_effects(history)
     if effects:
-        lines.append(clip([span(f" {effects[-1].line}", "rate")], width))
-    return lines
+        parts.append(_wrapped(effects[-1].line, width, "rate"))
+    while sum(map(len, parts)) > max(most, 0):
+        longest = max(reversed(parts), key=len)
+        longest.pop()
+        if longest:
+            longest[-1] = clip([*longest[-1], span(" " * width)], width)
+        parts = [part for part in parts if part]
+    return [line for part in parts for line in part]
 
 
-def _meter_line(text: str, width: int) -> StyledLine:
+def _meter_rows(text: str, width: int) -> list[StyledLine]:
     """Put a small bar before a line such as `plateau 143/200 → ...`."""
     found = re.search(r"(\d+)/(\d+)", text)
     if found is None:
-        return clip([span(f" {text}", "muted")], width)
+        return _wrapped(text, width, "muted")
     used, patience = int(found[1]), max(int(found[2]), 1)
-    return clip([span(" "), *bar(used / patience, METER_BAR), span(f" {text}", "text")], width)
+    first, *rest = wrap(text, max(width - METER_BAR - 3, 1))
+    return [
+        clip([span(" "), *bar(used / patience, METER_BAR), span(f" {first}")], width),
+        *(clip([span(" " * (METER_BAR + 2)), span(row)], width) for row in rest),
+    ]
 
 
 def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
@@ -295,8 +330,8 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
         return (start, span(event.text, roles.get(event.level, "text")))
     words, role = ENDINGS.get(event.status, (event.status, "calm"))
     reason = f": {event.reason}" if event.reason else ""
-    test = event.test
-    measured = f"; test loss {test.loss:.4f}" if test is not None and test.loss is not None else ""
+    test = (event.test or {}).get("loss")
+    measured = f"; test loss {test:.4f}" if test is not None else ""
     return (start, span(words, role), span(f" at epoch {event.epoch}, step {event.step}{reason}{measured}", "text"))
 
 
@@ -305,39 +340,18 @@ def change_text(event: Changed) -> str:
     name = (
         "LR" if event.what == "learning_rate" else fields()[event.what].label if event.what in fields() else event.what
     )
-    who = {"user": "by hand"}.get(event.cause, event.cause)
-    return f"{name} {_short(event.old)} → {_short(event.new)}  {who}, epoch {event.epoch}, step {event.step}"
+    old, new = (short(math.nan if value is None else value) for value in (event.old, event.new))
+    return f"{name} {old} → {new}  {who(event.cause)}, epoch {event.epoch}, step {event.step}"
 
 
-def _short(value: float | None) -> str:
-    return "—" if value is None else f"{value:.4g}"
-
-
-def number(value: float) -> str:
-    """Write a loss in six cells."""
-    if value != value or math.isinf(value):
-        return f"{'—':>{NUMBER_WIDTH}}"
-    text = f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}" if abs(value) < 1000 else f"{value:.0e}"
-    return f"{text:>{NUMBER_WIDTH}}"
-
-
-def rate(value: float) -> str:
-    """Write a learning rate in eight cells."""
-    return f"{value:<8.3g}" if value == value else f"{'—':<8}"
+def _rate(value: float) -> str:
+    return f"{short(value):<8}"
 
 
 def percent(value: float) -> str:
     """Write a share as a percentage in six cells."""
-    return f"{100 * value:4.1f} %" if value == value else f"{'—':>6}"
+    return f"{100 * value:4.1f} %" if value == value else f"{MISSING:>6}"
 
 
 def _speed(value: float | None) -> str:
-    return f"{value:,.0f}" if value is not None and value == value else "—"
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None or seconds != seconds or math.isinf(seconds):
-        return "—"
-    minutes, rest = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{value:,.0f}" if value is not None and value == value else MISSING

@@ -2,9 +2,11 @@
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Literal
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widget import Widget
 
 from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
@@ -18,8 +20,14 @@ KEPT_LINES = 500
 """Lines of the event log that can be scrolled back to."""
 
 
-COMPARISON_WIDTH = 38
-"""Cells of the comparison, as in the stylesheet."""
+COMPARISON_WIDTH = (38, 64)
+"""Cells of the comparison, at least and at most: its numbers, and what differs on few rows where there is room."""
+
+FOOT_ROWS = 7
+"""Rows of the event log and the comparison beside it, border included, as in the stylesheet; more where it is long."""
+
+LEAST_PLOT = 9
+"""Rows that the curves keep: the other half of a higher screen is theirs, too."""
 
 
 class EventLog(VerticalScroll, can_focus=False):
@@ -82,18 +90,29 @@ class RunView(Vertical):
 
     def _draw_meters(self, history: History, ghost: History | None) -> None:
         meters = self.query_one("#meters", Canvas)
-        lines = meter_lines(history, ghost, self.content_size.width)
-        if meters.styles.height is None or meters.styles.height.value != len(lines):
-            meters.styles.height = len(lines)
+        height = self.content_size.height
+        taken = self.query_one("#numbers").outer_size.height + self.query_one("#foot").outer_size.height
+        most = max(height - taken - max(LEAST_PLOT, height // 2), 1)
+        lines = meter_lines(history, ghost, self.content_size.width, most)
+        _set(meters, "height", len(lines))
         meters.show(lines)
 
     def _draw_comparison(self, history: History, ghost: History | None) -> None:
-        comparison = self.query_one("#comparison", Canvas)
-        wide = self.content_size.width >= WIDE_CURVES
-        comparison.display = ghost is not None and wide and bool(len(history.epochs))
-        if ghost is not None and comparison.display:
-            # Not its own width, which is not known before it is laid out for the first time.
-            comparison.show(comparison_lines(history, ghost, COMPARISON_WIDTH))
+        comparison, foot = self.query_one("#comparison", Canvas), self.query_one("#foot")
+        # Not its own width, which is not known before it is laid out for the first time.
+        whole = self.content_size.width
+        shown = ghost is not None and whole >= WIDE_CURVES and bool(len(history.evaluations))
+        comparison.display = shown
+        if ghost is None or not shown:
+            if foot.styles.has_rule("height"):
+                foot.styles.clear_rule("height")
+            return
+        least, most = COMPARISON_WIDTH
+        width = min(max(least, whole * 2 // 5), most)
+        lines = comparison_lines(history, ghost, width)
+        _set(comparison, "width", width)
+        _set(foot, "height", max(FOOT_ROWS, min(len(lines) + 1, self.content_size.height // 3)))
+        comparison.show(lines)
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""
@@ -104,3 +123,10 @@ class RunView(Vertical):
     def say(self, line: StyledLine) -> None:
         """Put a line into the log that is no event of a run."""
         self.query_one(EventLog).tell([line])
+
+
+def _set(widget: Widget, side: Literal["width", "height"], cells: int) -> None:
+    """Give a widget so many cells, without a new layout where it has them."""
+    known = getattr(widget.styles, side)
+    if known is None or known.value != cells:
+        setattr(widget.styles, side, cells)

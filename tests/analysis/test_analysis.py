@@ -247,9 +247,9 @@ def test_the_verdict_at_an_epoch_is_the_one_that_was_given_then() -> None:
     events = [started(), *epochs(valley(turn=12, length=40, noise=0.01))]
     whole, growing = folded(*events), History()
     growing.apply(events[:1])
-    for number, event in enumerate(events[1:], 1):
+    for row, event in enumerate(events[1:]):
         growing.apply([event])
-        assert analysis.verdict_at(whole, number) == analysis.verdict(growing)
+        assert analysis.verdict_at(whole, row) == analysis.verdict(growing)
 
 
 def test_how_events_are_batched_does_not_change_any_state() -> None:

@@ -75,7 +75,6 @@ def ask_everything(history: History) -> list[Any]:
         analysis.gap(history).tolist(),
         analysis.best_epoch(history),
         analysis.best_row(history),
-        analysis.noise(history),
         analysis.drop_effects(history),
         [effect.line for effect in analysis.drop_effects(history)],
         analysis.meters(history).lines(),

@@ -91,7 +91,7 @@ def longest_common(some: list[str], others: list[str]) -> int:
 @pytest.mark.parametrize("name", OVERFIT)
 def test_overfitting_is_noticed_within_a_handful_of_evaluated_epochs_after_it_is_plain(name: str) -> None:
     label = MADE[name]
-    numbers = whole(name).epochs.epoch.values
+    numbers = whole(name).evaluations["epoch"].values
     first = next(
         int(number) for number, found in zip(numbers, prefixes(name), strict=False) if found.state == "overfitting"
     )
@@ -100,7 +100,7 @@ def test_overfitting_is_noticed_within_a_handful_of_evaluated_epochs_after_it_is
 
 @pytest.mark.parametrize("name", MADE)
 def test_overfitting_is_since_the_exact_epoch_of_the_lowest_validation_loss(name: str) -> None:
-    valid, numbers = whole(name).epochs.valid_loss.values, whole(name).epochs.epoch.values
+    valid, numbers = whole(name).evaluations["valid/loss"].values, whole(name).evaluations["epoch"].values
     for row, found in enumerate(prefixes(name)[:-1]):
         if found.state == "overfitting":
             assert found.since_epoch == numbers[np.nanargmin(valid[: row + 1])]
@@ -126,9 +126,8 @@ def test_the_advice_names_what_would_help_at_every_prefix(name: str) -> None:
 
 @pytest.mark.parametrize("name", MADE)
 def test_the_verdict_at_an_epoch_is_what_was_said_then(name: str) -> None:
-    numbers = whole(name).epochs.epoch.values
-    for number, found in list(zip(numbers, prefixes(name), strict=False))[:-1]:
-        assert analysis.verdict_at(whole(name), int(number)) == found
+    for row, found in enumerate(prefixes(name)[: len(whole(name).evaluations) - 1]):
+        assert analysis.verdict_at(whole(name), row) == found
 
 
 @pytest.mark.parametrize("name", [name for name in MADE if "drops" in MADE[name]])
@@ -157,5 +156,7 @@ def test_the_meter_has_the_rate_of_the_log_at_every_epoch(name: str) -> None:
 
 
 def test_remedies_are_judged_better_than_none() -> None:
-    best = {name: np.nanmin(whole(f"{name}-torch").epochs.valid_loss.values) for name in ("noisy", "noisy-dropout")}
+    best = {
+        name: np.nanmin(whole(f"{name}-torch").evaluations["valid/loss"].values) for name in ("noisy", "noisy-dropout")
+    }
     assert best["noisy-dropout"] < best["noisy"]

@@ -62,7 +62,7 @@ def test_time_left_is_the_steps_and_evaluations_to_come() -> None:
 
 def test_time_that_has_passed_since_the_last_record_is_taken_off() -> None:
     history = folded(started(), *chunks(10))
-    latest = history.steps.time.last
+    latest = history.steps["time"].last
     assert analysis.eta_seconds(history, now=latest + 0.5) == pytest.approx(1.0)
 
 
@@ -209,6 +209,45 @@ def test_a_rate_held_by_hand_is_foreseen_to_stay() -> None:
     found = analysis.forecast(folded(run, *chunks(10, size=5), turned, *later))
     assert found is not None
     assert set(found.rates.tolist()) == {0.05}
+
+
+DECAYING = {"lr_policy": "exponential", "learning_rate": 0.2, "lr_decay": 0.9, "lr_floor": 1e-9}
+"""A rate that moves at each step, so that held and scaled part at once."""
+
+
+def turned(how: str, new: float, *, step: int = 50) -> History:
+    """A run whose rate was turned by hand after a step, with nothing recorded since."""
+    run = started(**DECAYING)
+    old = 0.2 * 0.9**step
+    change = Changed(step=step, epoch=6, old=old, new=new, cause="user", how=how)
+    return folded(run, *chunks(10, size=5), change)
+
+
+def test_a_rate_held_by_hand_is_foreseen_to_stay_before_any_step_shows_it() -> None:
+    found = analysis.forecast(turned("hold", 3e-3))
+    assert found is not None
+    assert set(found.rates.tolist()) == {3e-3}
+
+
+def test_a_held_rate_that_is_scaled_stays_held() -> None:
+    history = turned("hold", 3e-3)
+    history.apply([Changed(step=50, epoch=6, old=3e-3, new=1.5e-3, cause="user", how="scale")])
+    found = analysis.forecast(history)
+    assert found is not None
+    assert set(found.rates.tolist()) == {1.5e-3}
+
+
+@pytest.mark.parametrize("how", ["hold", "scale"])
+def test_the_forecast_is_what_a_schedule_steered_so_gives(how: str) -> None:
+    run = started(**DECAYING)
+    assert run.config is not None
+    schedule = make_schedule(run.config, steps_per_epoch=10)
+    schedule.observe(range(50))
+    drop = schedule.hold(3e-3) if how == "hold" else schedule.scale(0.5)
+    change = Changed(step=50, epoch=6, old=drop.old, new=drop.new, cause="user", how=how)
+    found = analysis.forecast(folded(run, *chunks(10, size=5), change), points=1000)
+    assert found is not None
+    np.testing.assert_allclose(found.rates, schedule.plan(50, 150))
 
 
 def test_a_log_without_a_plan_has_no_forecast() -> None:

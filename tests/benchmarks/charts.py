@@ -29,12 +29,13 @@ def history(steps: int, epochs: int = 60) -> History:
     made.apply([RunStarted(run_id="a", config=config, environment={"steps_per_epoch": per_epoch})])
     rng = np.random.default_rng(0)
     losses = 0.3 + 2 * np.exp(-np.arange(steps) / (0.1 * steps)) + 0.05 * rng.standard_normal(steps)
-    table = made.steps
-    table.step.extend(np.arange(1.0, steps + 1))
-    table.loss.extend(losses)
-    table.penalty.extend(np.full(steps, 0.05))
-    table.learning_rate.extend(1e-3 * np.exp(-np.arange(steps) / steps))
-    table.time.extend(np.arange(float(steps)))
+    columns = {
+        "step/loss": losses,
+        "penalty": np.full(steps, 0.05),
+        "learning_rate": 1e-3 * np.exp(-np.arange(steps) / steps),
+        "time": np.arange(float(steps)),
+    }
+    made.steps.extend(np.arange(1.0, steps + 1), columns)
     made.apply(
         EpochEnded(
             epoch=number,

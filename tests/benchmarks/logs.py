@@ -22,9 +22,8 @@ from regtui.charts import draw
 from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, Event, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
-from regtui.readers import LogWriter
+from regtui.readers import LogWriter, read_history
 from regtui.report import replay
-from regtui.report.replay import load
 
 CHUNK = 50
 """Steps that the training loop hands over at once: a fast net makes about so many in its 50 ms."""
@@ -117,7 +116,7 @@ def main() -> int:
             bare.append(seconds_of(lambda: bare_loop(path)))
         child = subprocess.run([sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True)
         megabytes = float(child.stdout)
-        (few_first, few), (many_first, many) = chart_seconds([load(small), load(path)], 40)
+        (few_first, few), (many_first, many) = chart_seconds([read_history(small), read_history(path)], 40)
         size = path.stat().st_size
     rows = [
         ("written, us a record", f"{write_us:.2f}", "", f"at most {LIMITS['write']:g}", write_us <= LIMITS["write"]),

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regtui.core.events import EpochEnded, RunEnded
-from regtui.session import LogSource
+from regtui.sources.log import LogSource
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist.npz"
 PATIENCE_SECONDS = 600

@@ -131,7 +131,7 @@ def test_any_data_at_any_size_gives_exactly_the_cells_asked_for(history, width, 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_click_anywhere_names_an_epoch_of_the_run_or_none(history, width, height, column, view):
     found = epoch_at(history, width, height, column, view)
-    assert found is None or found in history.epochs.epoch.values
+    assert found is None or found in history.evaluations["epoch"].values
 
 
 def curve(valid, train=None, **given):
@@ -174,10 +174,7 @@ def test_one_spike_in_a_million_steps_is_on_the_screen_in_its_column(place):
     losses = np.full(steps, 0.5)
     losses[place - 1] = 1e6
     history = History()
-    history.steps.step.extend(np.arange(1.0, steps + 1))
-    history.steps.loss.extend(losses)
-    for column in (history.steps.penalty, history.steps.learning_rate, history.steps.time):
-        column.extend(np.full(steps, 0.1))
+    history.steps.extend(np.arange(1.0, steps + 1), {"step/loss": losses, "learning_rate": np.full(steps, 0.1)})
     plan = layout(100, 30, ("loss", "rate"))
     marks = [
         column - plan.left
@@ -234,13 +231,17 @@ def test_a_rate_drop_is_a_rule_at_its_step_through_every_strip():
     ("change", "fancy", "simple"),
     [
         (drop(50, 0.01), "÷10 plateau", "/10 plateau"),
-        (drop(50, 0.05, "user"), "×0.5 you", "x0.5 you"),
-        (drop(50, 0.2, "user"), "×2 you", "x2 you"),
+        (drop(50, 0.05, "user"), "×0.5 by hand", "x0.5 by hand"),
+        (drop(50, 0.2, "user"), "×2 by hand", "x2 by hand"),
         (drop(50, 0.03, "step"), "×0.3 step", "x0.3 step"),
         (drop(50, 1e-6, "floor"), "floor", "floor"),
         (drop(50, 0.1, "restart"), "restart", "restart"),
-        (drop(50, 0.4, "user", old=0.0, what="dropout"), "dropout 0.4 you", "dropout 0.4 you"),
-        (drop(50, 1e-3, "user", old=0.0, what="weight_decay"), "weight decay 0.001 you", "weight decay 0.001 you"),
+        (drop(50, 0.4, "user", old=0.0, what="dropout"), "dropout 0.4 by hand", "dropout 0.4 by hand"),
+        (
+            drop(50, 1e-3, "user", old=0.0, what="weight_decay"),
+            "weight decay 0.001 by hand",
+            "weight decay 0.001 by hand",
+        ),
     ],
 )
 def test_a_change_says_what_happened_and_who_did_it(change, fancy, simple):

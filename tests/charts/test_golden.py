@@ -2,7 +2,7 @@
 
 After a change that is meant to be seen, look at what
 
-    REGTUI_WRITE_SCREENS=1 python -m pytest tests/test_charts_screens.py && git diff tests/screens
+    REGTUI_WRITE_SCREENS=1 python -m pytest tests/charts/test_golden.py && git diff tests/screens
 
 shows, and commit the new screens with the change.
 """

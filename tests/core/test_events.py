@@ -71,7 +71,7 @@ def test_what_was_not_measured_is_absent_from_an_epoch():
 def test_a_run_carries_every_field_of_its_configuration():
     record = json.loads(encode(RunStarted(run_id="a", config=RunConfig())))
     assert list(record["config"]) == list(RunConfig.__struct_fields__)
-    assert record["format"] == 1
+    assert record["format"] == 2
 
 
 def test_keys_that_are_not_known_are_passed_over():

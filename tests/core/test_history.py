@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
-from regtui.core.series import Column
+from regtui.core.table import Table
 
 numbers = st.none() | st.floats(allow_nan=True, allow_infinity=True)
 counts = st.integers(0, 2**53)
@@ -34,18 +34,21 @@ def folded(*batches: list[Event]) -> History:
     return history
 
 
-def contents(table) -> dict[str, list[float]]:
+def contents(table: Table) -> dict[str, list[float]]:
     """Put a table's columns into lists that compare, NaN with NaN too."""
-    flat = {**vars(table), **getattr(table, "weight_norms", {})}
-    columns = {name: column for name, column in flat.items() if isinstance(column, Column)}
+    columns = {"step": table.step, **{name: table[name] for name in table}}
     return {name: np.nan_to_num(column.values, nan=-1.5).tolist() for name, column in columns.items()}
+
+
+def layers(history: History) -> list[str]:
+    return [name for name in history.evaluations if name.startswith("norm/")]
 
 
 def same(one: History, other: History) -> bool:
     return (
         contents(one.steps) == contents(other.steps)
-        and contents(one.epochs) == contents(other.epochs)
-        and list(one.epochs.weight_norms) == list(other.epochs.weight_norms)
+        and contents(one.evaluations) == contents(other.evaluations)
+        and layers(one) == layers(other)
         and (one.changes, one.notes) == (other.changes, other.notes)
         and (one.status, one.step) == (other.status, other.step)
         and (repr(one.run), repr(one.end)) == (repr(other.run), repr(other.end))
@@ -63,7 +66,7 @@ def test_the_fold_does_not_depend_on_how_events_are_batched(some, cuts):
 @given(st.lists(events, max_size=30))
 def test_all_columns_of_a_table_have_one_length_and_no_infinities(some):
     history = folded(some)
-    for table in (history.steps, history.epochs):
+    for table in (history.steps, history.evaluations):
         columns = contents(table)
         assert {len(column) for column in columns.values()} <= {len(table)}
         assert all(math.isfinite(value) for column in columns.values() for value in column)
@@ -72,7 +75,7 @@ def test_all_columns_of_a_table_have_one_length_and_no_infinities(some):
 @given(st.lists(events, max_size=30))
 def test_steps_never_fall(some):
     history = folded(some)
-    for table in (history.steps, history.epochs):
+    for table in (history.steps, history.evaluations):
         assert (np.diff(table.step.values) >= 0).all()
 
 
@@ -84,20 +87,20 @@ def test_a_second_run_record_starts_afresh():
 
 def test_epochs_that_start_again_without_a_run_record_are_all_kept():
     history = folded([EpochEnded(epoch=n, step=n * 10, valid=Metrics(loss=n)) for n in (1, 2, 3, 1, 2, 2)])
-    assert history.epochs.epoch.values.tolist() == [1, 2, 3, 1, 2, 2]
-    assert history.epochs.step.values.tolist() == [10, 20, 30, 30, 30, 30]
-    assert history.epochs.valid_loss.values.tolist() == [1, 2, 3, 1, 2, 2]
+    assert history.evaluations["epoch"].values.tolist() == [1, 2, 3, 1, 2, 2]
+    assert history.evaluations.step.values.tolist() == [10, 20, 30, 30, 30, 30]
+    assert history.evaluations["valid/loss"].values.tolist() == [1, 2, 3, 1, 2, 2]
 
 
 def test_what_was_not_measured_is_nan_and_said_to_be_so():
     history = folded([EpochEnded(epoch=1, step=1), EpochEnded(epoch=2, step=2, valid=Metrics(loss=None))])
-    assert np.isnan(history.epochs.valid_loss.values).all()
-    assert history.epochs.measured.values.tolist() == [0, 1]
+    assert np.isnan(history.evaluations["valid/loss"].values).all()
+    assert history.evaluations["measured"].values.tolist() == [0, 1]
 
 
 def test_a_layer_that_appears_late_has_no_norm_before():
     late = EpochEnded(epoch=2, step=2, weight_norms={"output": 2.0})
-    norm = folded([EpochEnded(epoch=1, step=1), late, EpochEnded(epoch=3, step=3)]).epochs.weight_norms["output"]
+    norm = folded([EpochEnded(epoch=1, step=1), late, EpochEnded(epoch=3, step=3)]).evaluations["norm/output"]
     np.testing.assert_array_equal(norm.values, [np.nan, 2.0, np.nan])
 
 

@@ -10,12 +10,14 @@ import sys
 import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded, encode_lines
+from regtui.core.history import History
 from regtui.readers import LogError, LogWriter
 from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, JsonlReader, is_being_written
 
@@ -291,17 +293,55 @@ def test_a_log_whose_head_is_missing_still_reads(log):
     assert list(reader.skipped) == [1]
 
 
+OURS = msgspec.to_builtins(RunConfig.create(dataset="digits"))
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"kind":"run"}',
+        '{"kind":"run","config":null}',
+        '{"kind":"run","config":[]}',
+        '{"kind":"run","config":{"epochs":7}}',
+        '{"kind":"run","trainer":"keras","config":' + json.dumps(OURS) + "}",
+    ],
+)
+def test_what_a_record_does_not_say_of_the_configuration_no_default_stands_in_for(log, record):
+    log.parent.mkdir()
+    log.write_text(record + "\n")
+    (run,) = JsonlReader(log).poll()
+    assert run.config is None
+
+
+def test_a_configuration_that_is_not_ours_is_kept_as_settings(log):
+    log.parent.mkdir()
+    log.write_text('{"kind":"run","config":{"lr":0.3,"epochs":7}}\n')
+    history = History()
+    history.apply(JsonlReader(log).poll())
+    assert history.settings == {"lr": 0.3, "epochs": 7}
+    assert history.plan.epochs is None
+
+
+def test_the_plan_of_a_run_is_read_as_far_as_it_can_be(log):
+    log.parent.mkdir()
+    log.write_text('{"kind":"run","run_id":5,"plan":{"epochs":"7","total_steps":90,"classes":-2}}\n')
+    history = History()
+    history.apply(JsonlReader(log).poll())
+    assert (history.plan.epochs, history.plan.total_steps, history.plan.classes) == (None, 90, None)
+
+
 @pytest.mark.parametrize(
     "config",
     [
-        "null", "[]", "{}", '{"dropout":"much"}', '{"dropout":7}', '{"hidden":[0,-1]}', '{"lr_policy":"magic"}',
+        "{}", '{"dropout":"much"}', '{"dropout":7}', '{"hidden":[0,-1]}', '{"lr_policy":"magic"}',
         '{"epochs":0}', '{"lr_floor":3.0,"lr_policy":"cosine","learning_rate":0.1}', '{"from_a_newer_version":1}',
         '{"lr_policy":"plateau"}', '{"learning_rate":NaN}', '{"dataset":null}', '{"lr_policy":{}}',
     ],
 )  # fmt: skip
 def test_a_run_is_never_lost_for_its_configuration(log, config):
     log.parent.mkdir()
-    log.write_text(f'{{"kind":"run","run_id":"a","config":{config}}}\n{{"kind":"step","step":1}}\n')
+    whole = json.dumps({**OURS, **json.loads(config)})
+    log.write_text(f'{{"kind":"run","run_id":"a","config":{whole}}}\n{{"kind":"step","step":1}}\n')
     reader = JsonlReader(log)
     run, step = reader.poll()
     assert run.run_id == "a"
@@ -312,7 +352,8 @@ def test_a_run_is_never_lost_for_its_configuration(log, config):
 
 def test_a_field_that_cannot_be_run_is_named(log):
     log.parent.mkdir()
-    log.write_text('{"kind":"run","run_id":"a","config":{"lr_policy":"magic","epochs":7}}\n')
+    config = json.dumps({**OURS, "lr_policy": "magic", "epochs": 7})
+    log.write_text(f'{{"kind":"run","run_id":"a","config":{config}}}\n')
     reader = JsonlReader(log)
     assert reader.poll()[0].config.epochs == 7
     (warning,) = reader.warnings()

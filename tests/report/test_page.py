@@ -106,8 +106,8 @@ def test_a_run_is_put_beside_an_earlier_one(run):
     history = folded([msgspec.structs.replace(first, config=config), *rest])
     lines = render(history, 120, 40, view=View(ghost=folded(run(run_id="plain")))).splitlines()
     assert "Compared with plain: Dropout 0.4 (was 0)" in lines
-    losses = "best validation loss 1.15 (was 0.959), at epoch 8 (was 10), final gap 0.300 (was 1.84)"
-    assert f"{losses}, time 8.0 s (was 40.0 s)" in lines
+    losses = "best validation loss 1.146 (was 0.959), at epoch 8 (was epoch 10), final gap +0.300 (was +1.845)"
+    assert f"{losses}, time 0:08 (was 0:40)" in " ".join(lines)
 
 
 def test_the_table_shows_the_epochs_that_matter_and_no_others(run):

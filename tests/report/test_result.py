@@ -27,14 +27,16 @@ def folded(events) -> History:
 def test_the_result_has_the_promised_keys_in_their_order(run):
     found = result(folded(run()), skipped_lines=3)
     assert list(found)[: len(PROMISED)] == PROMISED
-    assert list(found["verdict"]) == ["state", "since_epoch", "evidence", "advice"]
+    assert list(found["verdict"]) == ["state", "since_epoch", "evidence", "advice", "since_step"]
     assert found["skipped_lines"] == 3
     assert list(result(History())) == list(found)
 
 
 def test_the_result_holds_what_the_screen_says_beside(run):
     found = result(folded([*run(status=""), RunEnded(status="finished", reason="done", test=Metrics(loss=0.5))]))
-    assert list(found)[len(PROMISED) :] == ["reason", "test", "cannot_judge", "drops", "meters", "floor"]
+    beside = ["reason", "test", "cannot_judge", "drops", "meters", "floor"]
+    gained = ["trainer", "format", "settings", "best_step", "metrics", "listens"]
+    assert list(found)[len(PROMISED) :] == [*beside, *gained]
     assert (found["reason"], found["test"], found["cannot_judge"]) == ("done", {"loss": 0.5, "accuracy": None}, [])
     (drop,) = found["drops"]
     assert (drop["epoch"], drop["old"], drop["new"], drop["helped"]) == (20, 0.1, 0.01, None)
@@ -54,9 +56,9 @@ def test_the_numbers_are_those_of_the_last_evaluated_epoch(run):
     events = run()
     last = [event for event in events if isinstance(event, EpochEnded)][-1]
     found = result(folded(events))
-    assert found["train_loss"] == last.train.loss
-    assert found["valid_loss"] == last.valid.loss
-    assert found["generalization_gap"] == last.valid.loss - last.train.loss
+    assert found["train_loss"] == last.train["loss"]
+    assert found["valid_loss"] == last.valid["loss"]
+    assert found["generalization_gap"] == last.valid["loss"] - last.train["loss"]
     assert (found["epochs"], found["steps"], found["learning_rate"], found["penalty"]) == (40, 160, 0.01, 0.02)
     assert (found["framework"], found["device"], found["status"]) == ("torch", "cpu", "finished")
 

@@ -36,7 +36,9 @@ def test_logs_that_cannot_be_read_are_named(run, log_of, tmp_path):
 
 def test_a_folder_without_runs_is_an_answer(tmp_path):
     for folder in (tmp_path, tmp_path / "runs"):
-        assert runs_table(folder) == f"{folder} holds no run yet: `regtui train` or `regtui --start` makes one"
+        assert (
+            runs_table(folder) == f"the folder {folder} holds no run yet: `regtui train` or `regtui --start` makes one"
+        )
 
 
 def test_a_file_is_no_folder_of_runs(tmp_path):

@@ -332,14 +332,6 @@ class TestSteering:
         schedule.observe([1.0] * 10)
         assert schedule.drops() == []
 
-    def test_a_released_rate_is_the_policys_own(self):
-        schedule = make_schedule(config("step", every=1, epochs=3), steps_per_epoch=10)
-        schedule.hold(1.0)
-        schedule.observe([1.0] * 10)
-        assert schedule.release().new == 0.1
-        assert schedule.drops() == []
-        assert schedule.plan(10, 1).tolist() == [0.1]
-
 
 class TestPreview:
     @pytest.mark.parametrize("name", POLICIES)

@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from regtui.core.config import RunConfig
 from regtui.core.events import Event
 from regtui.core.history import History
-from regtui.session import LogSource
+from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas
 from regtui.tui.form import Form
@@ -68,9 +68,9 @@ class Lab:
 
     async def finished(self) -> None:
         """Let the run come to its end, and the screen take it in."""
-        await self.until(lambda: self.app.lab.source is not None)
+        await self.until(lambda: self.app.lab.live is not None)
         await self.app.workers.wait_for_complete()
-        await self.until(lambda: not self.app.lab.open)
+        await self.until(lambda: not self.app.lab.shown.open)
 
     async def put(self, field: str, text: str) -> None:
         """Type into a field as a person would: go there, clear it, write."""

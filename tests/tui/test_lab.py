@@ -37,7 +37,7 @@ async def test_a_tensorflow_run_with_l2_dropout_and_plateau_from_choice_to_secon
         await lab.put("dropout", "0.25")
         await lab.choose("lr_policy", "plateau")
         await lab.press("ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) >= 3)
+        await lab.until(lambda: len(lab.history.evaluations) >= 3)
         await lab.until(lambda: "validation" in lab.shown("#plot"))
         for name in ("train", "learning rate", "LR 0.01"):
             assert name in lab.shown("#plot")
@@ -52,7 +52,7 @@ async def test_a_tensorflow_run_with_l2_dropout_and_plateau_from_choice_to_secon
         assert "Resume" in lab.shown("#keys")
         await lab.press("s")
         await lab.until(lambda: lab.history.step > held and "paused" in lab.shown("#status"))
-        assert lab.history.step == lab.history.epochs.step.last
+        assert lab.history.step == lab.history.evaluations.step.last
         await lab.press("space")
         await lab.until(lambda: "training" in lab.shown("#status"))
 
@@ -62,7 +62,7 @@ async def test_a_tensorflow_run_with_l2_dropout_and_plateau_from_choice_to_secon
         await lab.finished()
         assert "stopped" in lab.shown("#status")
         assert "stopped" in lab.shown("#events-text")
-        stopped_at = lab.history.epochs.epoch.last
+        stopped_at = lab.history.evaluations["epoch"].last
 
         await lab.put("epochs", "3")
         await lab.press("ctrl+r")
@@ -90,8 +90,8 @@ async def test_start_trains_at_once_and_the_log_holds_what_the_screen_shows(
         await lab.finished()
         (events,) = logged()
         epochs = [event for event in events if isinstance(event, EpochEnded)]
-        assert len(epochs) == len(lab.history.epochs) == 6
-        assert f"valid {epochs[-1].valid.loss:.4f}" in lab.shown("#numbers")  # type: ignore[union-attr]
+        assert len(epochs) == len(lab.history.evaluations) == 6
+        assert f"valid {epochs[-1].valid['loss']:.4f}" in lab.shown("#numbers")  # type: ignore[union-attr]
         assert "finished" in lab.shown("#status")
 
 
@@ -109,7 +109,7 @@ async def test_one_message_of_news_is_under_way_at_a_time(drive: Any, config: Ru
     async with drive(app) as lab:
         await lab.press("ctrl+r")
         await lab.until(lambda: len(trail) >= 8)
-        app.lab.send_stop("enough")
+        app.lab.end_own("enough")
         await lab.finished()
     # Before the thread that trains posts again, a frame has taken in what was posted before.
     assert all(before < after for before, after in pairwise(trail)), trail
@@ -121,7 +121,7 @@ async def test_quitting_asks_while_a_run_lives_and_then_writes_its_end(
     app = long_app(config, runs_dir)
     async with drive(app) as lab:
         await lab.press("ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.press("q")
         assert isinstance(app.screen, Question)
         await lab.press("n")
@@ -146,7 +146,7 @@ async def test_an_app_that_is_closed_from_outside_leaves_a_whole_log(
     app = long_app(config, runs_dir)
     async with drive(app) as lab:
         await lab.press("ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         live = app.lab.live
         app.exit()
     assert live is not None
@@ -190,7 +190,7 @@ async def test_knobs_turn_from_keys_and_from_the_form_while_the_rest_is_locked(
     app = long_app(config, runs_dir)
     async with drive(app) as lab:
         await lab.press("ctrl+r")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.press("left_square_bracket")
         await lab.until(lambda: len(lab.history.changes) == 1)
         await lab.press("space")
@@ -206,7 +206,7 @@ async def test_knobs_turn_from_keys_and_from_the_form_while_the_rest_is_locked(
         assert lab.find("#field-batch_size").value == "50"
         assert "locked while the run lives" in lab.shown("#hint")
         await lab.press("escape")
-        app.lab.send_stop("enough")
+        app.lab.end_own("enough")
         await lab.finished()
         await lab.put("batch_size", "20")
         assert lab.config.batch_size == 20
@@ -224,7 +224,7 @@ async def test_a_wrong_knob_is_explained_and_not_sent(drive: Any, config: RunCon
         await lab.put("dropout", "1.5")
         await lab.press("enter")
         assert "must be" in lab.row("dropout")
-        app.lab.send_stop("enough")
+        app.lab.end_own("enough")
         await lab.finished()
         assert not lab.history.changes
 
@@ -233,7 +233,7 @@ async def test_the_cursor_reads_any_epoch_and_leaves_with_escape(drive: Any, con
     app = RegtuiApp(config, start=True, runs_dir=runs_dir)
     async with drive(app) as lab:
         await lab.finished()
-        valid = lab.history.epochs.valid_loss.values
+        valid = lab.history.evaluations["valid/loss"].values
         await lab.press("home")
         assert lab.shown("#numbers").split()[:4] == ["epoch", "1", "valid", f"{valid[0]:.4f}"]
         assert "at epoch 1:" in lab.shown("#verdict")
@@ -286,7 +286,7 @@ async def test_keys_that_cannot_work_are_hidden(drive: Any, config: RunConfig, r
         await lab.until(lambda: "Pause" in lab.shown("#keys"))
         assert "Start" not in lab.shown("#keys")
         await lab.until(lambda: "Zoom" in lab.shown("#keys"))
-        app.lab.send_stop("enough")
+        app.lab.end_own("enough")
         await lab.finished()
         await lab.until(lambda: "Start" in lab.shown("#keys"))
 
@@ -297,7 +297,7 @@ async def test_a_click_on_the_start_button_and_on_a_key_do_what_they_say(
     app = long_app(config, runs_dir)
     async with drive(app) as lab:
         await lab.pilot.click("#go")
-        await lab.until(lambda: len(lab.history.epochs) > 0)
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
         await lab.pilot.click("#keys", offset=(3, 0))
         await lab.until(lambda: "paused" in lab.shown("#status"))
         await lab.pilot.click("#go")
@@ -310,7 +310,7 @@ async def test_the_run_before_stays_as_a_ghost_and_is_compared(drive: Any, confi
     app = RegtuiApp(config, start=True, runs_dir=runs_dir)
     async with drive(app, (140, 44)) as lab:
         await lab.finished()
-        best = lab.history.epochs.valid_loss.values.min()
+        best = lab.history.evaluations["valid/loss"].values.min()
         await lab.put("dropout", "0.5")
         await lab.press("ctrl+r")
         await lab.finished()
@@ -320,7 +320,7 @@ async def test_the_run_before_stays_as_a_ghost_and_is_compared(drive: Any, confi
 
 
 async def test_a_recorded_run_is_watched_read_only(drive: Any, config: RunConfig, runs_dir: Path) -> None:
-    from regtui.session import LogSource
+    from regtui.sources.log import LogSource
 
     app = RegtuiApp(config, start=True, runs_dir=runs_dir)
     async with drive(app) as lab:
@@ -330,7 +330,7 @@ async def test_a_recorded_run_is_watched_read_only(drive: Any, config: RunConfig
         path = app.lab.live.log_path
     watching = RegtuiApp(RunConfig.create(), source=LogSource(path), runs_dir=runs_dir)
     async with drive(watching) as lab:
-        await lab.until(lambda: len(lab.history.epochs) == 6)
+        await lab.until(lambda: len(lab.history.evaluations) == 6)
         await lab.until(lambda: lab.shown("#plot") == curves)
         assert "finished" in lab.shown("#status")
         await lab.press("ctrl+r")
@@ -345,7 +345,7 @@ async def test_a_recorded_run_is_watched_read_only(drive: Any, config: RunConfig
 
 async def test_a_log_that_grows_is_followed(drive: Any, config: RunConfig, runs_dir: Path, tmp_path: Path) -> None:
     from regtui.core.events import encode
-    from regtui.session import LogSource
+    from regtui.sources.log import LogSource
 
     app = RegtuiApp(config, start=True, runs_dir=runs_dir)
     async with drive(app) as lab:
@@ -357,10 +357,10 @@ async def test_a_log_that_grows_is_followed(drive: Any, config: RunConfig, runs_
     growing.write_bytes(b"".join(encode(event) for event in events[:half]))
     watching = RegtuiApp(RunConfig.create(), source=LogSource(growing), runs_dir=runs_dir)
     async with drive(watching) as lab:
-        await lab.until(lambda: len(lab.history.epochs) == 3)
+        await lab.until(lambda: len(lab.history.evaluations) == 3)
         with growing.open("ab") as log:
             log.write(b"".join(encode(event) for event in events[half:]))
-        await lab.until(lambda: len(lab.history.epochs) == 6)
+        await lab.until(lambda: len(lab.history.evaluations) == 6)
         await lab.until(lambda: "finished" in lab.shown("#status"))
 
 
@@ -396,7 +396,7 @@ async def test_the_help_explains_keys_curves_words_and_fields(
 async def test_lines_of_a_log_that_cannot_be_read_are_named_in_the_event_log(
     drive: Any, config: RunConfig, runs_dir: Path, tmp_path: Path
 ) -> None:
-    from regtui.session import LogSource
+    from regtui.sources.log import LogSource
 
     app = RegtuiApp(config, start=True, runs_dir=runs_dir)
     async with drive(app) as lab:
@@ -407,20 +407,20 @@ async def test_lines_of_a_log_that_cannot_be_read_are_named_in_the_event_log(
     torn.write_bytes(b"".join([*whole[:5], b'{"kind":"step", oh no}\n', *whole[5:]]))
     watching = RegtuiApp(RunConfig.create(), source=LogSource(torn), runs_dir=runs_dir)
     async with drive(watching) as lab:
-        await lab.until(lambda: len(lab.history.epochs) == 6)
+        await lab.until(lambda: len(lab.history.evaluations) == 6)
         await lab.until(lambda: "could not be read and left out: line 6" in lab.shown("#events-text"))
         assert lab.shown("#events-text").count("could not be read") == 1
 
 
 async def test_a_ghost_from_a_file_stands_behind_the_first_run(drive: Any, config: RunConfig, runs_dir: Path) -> None:
-    from regtui.tui.app import read_history
+    from regtui.readers import read_history
 
     app = RegtuiApp(config, start=True, runs_dir=runs_dir)
     async with drive(app) as lab:
         await lab.finished()
         assert app.lab.live is not None
         ghost = read_history(app.lab.live.log_path)
-    assert len(ghost.epochs) == 6
+    assert len(ghost.evaluations) == 6
     haunted = RegtuiApp(config, start=True, runs_dir=runs_dir, ghost=ghost)
     async with drive(haunted) as lab:
         await lab.finished()
@@ -436,7 +436,7 @@ async def test_what_goes_wrong_in_the_thread_that_trains_is_said_and_the_app_liv
 
     app = RegtuiApp(config, runs_dir=runs_dir)
     async with drive(app) as lab:
-        monkeypatch.setattr("regtui.session.datasets.load", broken)
+        monkeypatch.setattr("regtui.sources.here.datasets.load", broken)
         await lab.press("escape", "ctrl+r")
         await lab.finished()
         assert "failed" in lab.shown("#status")

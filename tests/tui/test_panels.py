@@ -4,29 +4,28 @@ import math
 
 import pytest
 
+from regtui.analysis import drop_effects
+from regtui.analysis.comparison import compared
 from regtui.charts import StyledLine
-from regtui.core.config import RunConfig
+from regtui.core.config import RunConfig, difference
 from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+from regtui.report.comparison import comparison
+from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
 from regtui.tui.panels import (
-    Activity,
     bar,
-    comparison_line,
     comparison_lines,
-    difference,
+    comparison_rows,
     event_line,
     meter_lines,
-    number,
     number_lines,
-    percent,
-    rate,
     state_of,
     status_line,
     verdict_lines,
 )
 
-TRAINING = Activity(stage="training", alive=True)
+TRAINING = Activity(stage="training", alive=True, growing=True)
 
 
 def text_of(line: StyledLine) -> str:
@@ -82,7 +81,7 @@ def test_numbers_of_the_status_line_keep_their_place_from_epoch_to_epoch() -> No
 
 
 def test_a_stage_before_training_is_shown_in_its_own_words() -> None:
-    words, _ = state_of(History(), Activity(stage="importing tensorflow", alive=True))
+    words, _ = state_of(History(), Activity(stage="importing tensorflow", alive=True, growing=True))
     assert words == "◌ importing tensorflow …"
 
 
@@ -161,16 +160,9 @@ def test_numbers_that_do_not_fit_whole_are_left_out(width: int) -> None:
         assert not line.rstrip().endswith(("0.", "+", "valid", "train"))
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1234567, 9.99999, 12.345, 123.4, 1e5, -0.5, math.nan, math.inf])
-def test_a_loss_takes_the_same_room_whatever_it_is(value: float) -> None:
-    assert len(number(value)) in {6, 7}
-    assert len(number(math.nan)) == len(number(0.1)) == len(number(12.0)) == 6
-
-
 def test_what_was_not_measured_is_a_dash() -> None:
-    assert "—" in number(math.nan)
-    assert "—" in rate(math.nan)
-    assert "—" in percent(math.nan)
+    text = text_of(number_lines(history_of([math.nan, math.nan], [math.nan, math.nan]), 120, 1)[0])
+    assert "valid      —  train      —  gap       —" in text
 
 
 def test_the_comparison_has_two_columns_and_says_what_differs() -> None:
@@ -178,10 +170,52 @@ def test_the_comparison_has_two_columns_and_says_what_differs() -> None:
     text = "\n".join(map(text_of, comparison_lines(now, before, 60)))
     assert "this run" in text
     assert "previous" in text
-    assert "0.4000" in text
-    assert "0.3000" in text
+    assert "0.400" in text
+    assert "0.300" in text
     assert "Dropout 0.4 (was 0)" in text
-    assert "0.4000 (0.3000)" in text_of(comparison_line(now, before, 80))
+    narrow = [text_of(line) for line in comparison_rows(now, before, 80)]
+    assert "0.400 (0.300)" in narrow[0]
+    assert "Dropout 0.4 (was 0)" in narrow[-1]
+
+
+@pytest.mark.parametrize("width", [38, 60, 76])
+def test_all_that_differs_between_two_runs_is_told_whole(width: int) -> None:
+    now, before = history_of([0.9, 0.4], dropout=0.4, l2=0.001, optimizer="sgd"), history_of(TURNING, FALLING)
+    whole = "Optimizer sgd (was adam), L2 0.001 (was 0), Dropout 0.4 (was 0)"
+    for lines in (comparison_lines(now, before, width), comparison_rows(now, before, width)):
+        assert all(width_of(line) <= width for line in lines)
+        assert whole in " ".join(" ".join(map(text_of, lines)).split())
+
+
+@pytest.mark.parametrize("width", [60, 78, 120])
+def test_what_a_drop_did_is_told_whole(width: int) -> None:
+    history = history_of(TURNING, FALLING)
+    history.apply([Changed(step=60, epoch=7, old=0.003, new=0.0003, cause="plateau")])
+    (effect,) = drop_effects(history)
+    lines = meter_lines(history, None, width, 6)
+    assert all(width_of(line) <= width for line in lines)
+    assert effect.line in " ".join(" ".join(map(text_of, lines)).split())
+
+
+def test_where_there_are_few_rows_each_meter_keeps_one_and_what_is_cut_ends_in_an_ellipsis() -> None:
+    now, before = history_of(TURNING, FALLING, dropout=0.4, l2=0.001, early_stopping=10), history_of(TURNING, FALLING)
+    now.apply([Changed(step=60, epoch=7, old=0.003, new=0.0003, cause="plateau")])
+    lines = [text_of(line) for line in meter_lines(now, before, 60, 3)]
+    assert len(lines) == 3
+    assert "early stop" in lines[0]
+    assert lines[1].startswith(" (previous)")
+    assert lines[2].startswith(" LR 0.003")
+    assert [line.rstrip()[-1] for line in lines[1:]] == ["…", "…"]
+
+
+def test_screen_and_report_compare_two_runs_with_the_same_numbers() -> None:
+    now, before = history_of([0.9, 0.4], dropout=0.4), history_of(TURNING, FALLING)
+    screen = "\n".join(map(text_of, comparison_lines(now, before, 60)))
+    report = "\n".join(comparison(now, before))
+    for _, ours, theirs in compared(now, before):
+        assert f"{ours} (was {theirs})" in report
+        assert ours in screen
+        assert theirs in screen
 
 
 def test_equal_configurations_are_said_to_be_the_same() -> None:
@@ -191,13 +225,13 @@ def test_equal_configurations_are_said_to_be_the_same() -> None:
 
 def test_a_narrow_screen_has_the_comparison_among_the_meters() -> None:
     now, before = history_of([0.9, 0.4]), history_of(TURNING, FALLING)
-    assert "(previous)" in text_of(meter_lines(now, before, 78)[0])
-    assert not meter_lines(now, before, 100)
+    assert "(previous)" in text_of(meter_lines(now, before, 78, 5)[0])
+    assert not meter_lines(now, before, 100, 5)
 
 
 def test_patience_is_metered() -> None:
     history = history_of(TURNING, FALLING, early_stopping=10)
-    lines = [text_of(line) for line in meter_lines(history, None, 100)]
+    lines = [text_of(line) for line in meter_lines(history, None, 100, 5)]
     assert any("early stop 6/10" in line for line in lines)
     assert any("━" in line for line in lines)
 

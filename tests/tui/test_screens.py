@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import EpochEnded, Event
+from regtui.core.events import Command, EpochEnded, Event
 from regtui.core.history import History
-from regtui.session import LogSource
+from regtui.sources import Activity
+from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
-from regtui.tui.canvas import Canvas
 
 HERE = Path(__file__).parent.parent
 LOGS, SCREENS = HERE / "logs", HERE / "screens"
@@ -28,8 +28,8 @@ SIZES = [(80, 24), (120, 36)]
 class Recorded:
     """A log as it stood after one of its epochs."""
 
-    alive = False
-    growing = False
+    activity = Activity()
+    listens: frozenset[type] = frozenset()
 
     def __init__(self, log: str, until: int | None) -> None:
         events = LogSource(LOGS / f"{log}.jsonl").poll()
@@ -39,6 +39,9 @@ class Recorded:
     def poll(self, limit: int | None = None) -> list[Event]:
         taken, self._events = self._events[:limit], self._events[limit:] if limit else []
         return taken
+
+    def send(self, command: Command) -> None:
+        raise AssertionError(f"{command} was sent to a log")
 
 
 def folded(log: str) -> History:
@@ -72,17 +75,14 @@ async def test_the_screen_is_as_it_was_looked_at(name, size, drive, monkeypatch)
         ghost=folded(scene["ghost"]) if "ghost" in scene else None,
         ascii_only=scene.get("ascii", False),
     )
-    try:
-        async with drive(app, size) as lab:
-            if "log" in scene:
-                await lab.until(lambda: lab.history.run is not None)
-            # Until nothing moves any more: the log scrolls once its lines have been laid out.
-            text, before = screen_text(app), ""
-            while text != before:
-                await lab.pilot.pause()
-                text, before = screen_text(app), text
-    finally:
-        Canvas.ascii_only = False
+    async with drive(app, size) as lab:
+        if "log" in scene:
+            await lab.until(lambda: lab.history.run is not None)
+        # Until nothing moves any more: the log scrolls once its lines have been laid out.
+        text, before = screen_text(app), ""
+        while text != before:
+            await lab.pilot.pause()
+            text, before = screen_text(app), text
     if name == "ascii":
         assert text.isascii()
     golden = SCREENS / f"lab-{name}-{size[0]}x{size[1]}.txt"

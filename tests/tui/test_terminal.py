@@ -19,7 +19,7 @@ import pyte
 import pytest
 
 from regtui.core.events import RunEnded
-from regtui.session import LogSource
+from regtui.sources.log import LogSource
 
 PATIENCE_SECONDS = 60
 

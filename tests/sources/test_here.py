@@ -3,14 +3,11 @@
 import threading
 from pathlib import Path
 
-import numpy as np
-import pytest
-
-from regtui.core.config import RunConfig, fields
+from regtui.core.config import RunConfig
 from regtui.core.events import Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, StepEnded, Stop
 from regtui.core.history import History
-from regtui.readers import LogError
-from regtui.session import LiveRun, LogSource, find_run, new_run_id
+from regtui.sources.here import LiveRun
+from regtui.sources.log import LogSource
 
 
 def small(**given: object) -> RunConfig:
@@ -89,8 +86,8 @@ def test_one_epoch_then_pause(tmp_path: Path) -> None:
 
     def notice() -> None:
         history.apply(live.poll())
-        if live.stage == "paused" and (not pauses or pauses[-1] != len(history.epochs)):
-            pauses.append(len(history.epochs))
+        if live.stage == "paused" and (not pauses or pauses[-1] != len(history.evaluations)):
+            pauses.append(len(history.evaluations))
             live.send(RunEpoch() if len(pauses) < 3 else Stop())
 
     live.listen(notice)
@@ -168,66 +165,8 @@ def test_a_full_disk_stops_the_log_but_not_the_run(tmp_path: Path) -> None:
     assert "/dev/full" in live.problem
 
 
-def test_the_run_that_is_meant_is_found_by_id_by_folder_and_by_nothing(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        live = LiveRun(small(epochs=1, hidden=(2,)), runs_dir=tmp_path, log=tmp_path / name / "events.jsonl")
-        live.drive()
-    newest = tmp_path / "b" / "events.jsonl"
-    assert find_run("a", tmp_path) == tmp_path / "a" / "events.jsonl"
-    assert find_run(str(newest), tmp_path) == newest
-    assert find_run(str(tmp_path), Path("elsewhere")) == newest
-    assert find_run(None, tmp_path) == newest
-    with pytest.raises(LogError, match="regtui runs"):
-        find_run("c", tmp_path)
-    with pytest.raises(LogError, match="holds no run"):
-        find_run(None, tmp_path / "a")
-
-
-def test_a_log_that_grows_is_followed_to_its_end(tmp_path: Path) -> None:
-    live = LiveRun(small(), runs_dir=tmp_path)
-    live.drive()
-    whole = live.log_path.read_bytes()
-    growing = tmp_path / "growing.jsonl"
-    growing.write_bytes(whole[:1500])
-    source = LogSource(growing)
-    history = History()
-    history.apply(source.poll())
-    assert source.alive
-    with growing.open("ab") as file:
-        file.write(whole[1500:])
-    history.apply(source.poll())
-    assert not source.alive
-    assert np.array_equal(history.steps.loss.values, folded(live).steps.loss.values)
-
-
-def test_a_log_is_growing_while_its_run_trains_and_not_afterwards(tmp_path: Path) -> None:
-    live = LiveRun(small(), runs_dir=tmp_path)
-    seen: list[bool] = []
-
-    def look() -> None:
-        if live.stage == "training" and len(live.poll()):
-            source = LogSource(live.log_path)
-            source.poll()
-            seen.append(source.growing)
-
-    live.listen(look)
-    live.drive()
-    source = LogSource(live.log_path)
-    source.poll()
-    assert True in seen
-    assert not source.growing
-
-
 def test_steps_are_counted_from_one(tmp_path: Path) -> None:
     live = LiveRun(small(), runs_dir=tmp_path)
     live.drive()
     steps = [event.step for event in live.poll() if isinstance(event, StepEnded)]
     assert steps == list(range(1, len(steps) + 1))
-
-
-def test_the_end_of_a_run_id_cannot_be_read_as_a_field_or_a_value() -> None:
-    tails = {new_run_id("torch", 0.0).rpartition("-")[2] for _ in range(2000)}
-    signs = set("".join(tails))
-    words = {word for name, field in fields().items() for word in (*name.split("_"), *field.choices, *name.split())}
-    assert len(tails) > 200
-    assert not any(set(word) <= signs for word in {*words, "lr", "bs", "wd", "mps", "gpu", "fp16", "sgd"})

@@ -1,43 +1,20 @@
-"""Where events come from: a run that trains here, or a log, finished or growing.
+"""A run that trains in this process, as a source of events."""
 
-Both are a `Source`: something to poll. Whoever drives a live run (a worker thread of the app, the main thread of
-`regtui train`) never touches a screen; whoever polls never waits.
-"""
-
-import math
 import queue
-import secrets
 import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.events import Command, Event, Noted, RunEnded, RunStarted, Stop
+from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted, Stop
 from regtui.loop import Chunks, failure, train
-from regtui.readers import LOG_NAME, LogError, LogWriter, is_being_written, open_log
-
-QUIET_SECONDS = 10.0
-"""A log of another machine, whose lock cannot be seen, that brought nothing for so long may have no writer."""
-
-
-TAIL_LETTERS = "cfghjkpqrsvxz"
-"""No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
-
-
-class Source(Protocol):
-    """Something that events come from."""
-
-    @property
-    def alive(self) -> bool:
-        """Tell whether more may come."""
-
-    def poll(self, limit: int | None = None) -> list[Event]:
-        """Take what has come since the last call, at most `limit` events, without waiting."""
+from regtui.readers import LogError, LogWriter
+from regtui.runs import log_of, new_run_id
+from regtui.sources import Activity
 
 
 def nothing() -> None:
@@ -46,6 +23,8 @@ def nothing() -> None:
 
 class LiveRun:
     """One run that trains in this process and records itself."""
+
+    listens: frozenset[type] = frozenset(COMMANDS.values())
 
     def __init__(
         self,
@@ -62,10 +41,13 @@ class LiveRun:
         """
         self.config = config
         self.run_id = new_run_id(config.framework, clock())
-        self.log_path = log if log is not None else runs_dir / self.run_id / LOG_NAME
+        self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self.problem: str | None = None
         """Why the run could not be set up, or lost its log, in one sentence."""
+        self.refused: ConfigError | None = None
+        """The field that it could not be set up with."""
         self._stage = "waiting to start"
+        self._stopping = False
         self._on_news = on_news
         self._clock = clock
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -76,16 +58,24 @@ class LiveRun:
 
     @property
     def stage(self) -> str:
-        """What the run is doing, for a person: 'importing tensorflow', 'training', 'ended'."""
-        return self._stage
+        """What the run is doing, for a person: 'importing tensorflow', 'training', 'stopping', 'ended'."""
+        return "stopping" if self._stopping and self.alive else self._stage
 
     @property
     def alive(self) -> bool:
         """Tell whether the run has not ended yet."""
         return not self._finished.is_set()
 
+    @property
+    def activity(self) -> Activity:
+        """Say what the run is doing."""
+        # Asked first: what is set before the end of the run is then there, too.
+        alive = self.alive
+        return Activity(stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused)
+
     def send(self, command: Command) -> None:
         """Give the run a command, from any thread; it is obeyed within a chunk of about 50 ms."""
+        self._stopping = self._stopping or isinstance(command, Stop)
         self._commands.put(command)
 
     def say(self, text: str, level: str = "output") -> None:
@@ -121,6 +111,7 @@ class LiveRun:
                 self._run(writer)
         except (ConfigError, LogError) as error:
             self.problem = str(error)
+            self.refused = error if isinstance(error, ConfigError) else None
             self._forget_empty_log()
         finally:
             self._stage = "ended"
@@ -142,7 +133,7 @@ class LiveRun:
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
             reason = f"{self._stage} failed: {failure(error)}"
-            started = RunStarted(run_id=self.run_id, time=self._clock(), config=self.config)
+            started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
             ended = RunEnded(status="failed", reason=reason, time=self._clock())
             self._deliver(writer, [started, ended])
             return
@@ -206,68 +197,3 @@ class LiveRun:
             self.log_path.unlink()
             if self.log_path.parent.name == self.run_id:
                 shutil.rmtree(self.log_path.parent, ignore_errors=True)
-
-
-class LogSource:
-    """A log on disk, finished or still growing."""
-
-    def __init__(self, path: Path) -> None:
-        """Open the log; raises LogError with one sentence when there is nothing to read."""
-        self.path = path
-        self._reader = open_log(path, growing=True)
-        self._ended = False
-        self._caught_up = False
-        self._news_at = -math.inf
-
-    @property
-    def alive(self) -> bool:
-        """Tell whether more may come: no `end` has been read yet."""
-        return not self._ended
-
-    @property
-    def growing(self) -> bool:
-        """Tell whether somebody still writes it, here or, as far as can be seen, on another machine."""
-        return self.alive and (is_being_written(self.path) or time.monotonic() - self._news_at < QUIET_SECONDS)
-
-    @property
-    def warnings(self) -> list[str]:
-        """Say which lines could not be read."""
-        return self._reader.warnings()
-
-    def poll(self, limit: int | None = None) -> list[Event]:
-        """Take the events that have been appended since the last call."""
-        events = self._reader.poll(limit)
-        if events and self._caught_up:
-            self._news_at = time.monotonic()
-        self._caught_up = self._caught_up or not events
-        for event in events:
-            if isinstance(event, RunEnded | RunStarted):
-                self._ended = isinstance(event, RunEnded)
-        return events
-
-
-def new_run_id(framework: str, now: float) -> str:
-    """Name a run by its local time, its framework and three letters that keep two starts in a second apart."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    tail = "".join(secrets.choice(TAIL_LETTERS) for _ in range(3))
-    return f"{stamp}-{framework}-{tail}"
-
-
-def find_run(name: str | None, runs_dir: Path) -> Path:
-    """Find the log that a person means by a run's id, a log, a folder, or nothing: the newest run.
-
-    Raises LogError when there is none.
-    """
-    if name is not None:
-        for path in (Path(name), runs_dir / name):
-            if path.is_file() or (path / LOG_NAME).is_file():
-                return path if path.is_file() else path / LOG_NAME
-            if path.is_dir():
-                runs_dir = path
-                break
-        else:
-            raise LogError(f"{name} is neither a log nor a run in {runs_dir}: `regtui runs` lists what is there")
-    logs = sorted(runs_dir.glob(f"*/{LOG_NAME}"), key=lambda path: path.stat().st_mtime)
-    if not logs:
-        raise LogError(f"{runs_dir} holds no run yet: `regtui train` or `regtui --start` makes one")
-    return logs[-1]

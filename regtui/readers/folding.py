@@ -1,0 +1,42 @@
+"""A whole log read into a History, a block at a time, so that memory stays small whatever its length."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from regtui.core.events import EpochEnded, Event, RunStarted
+from regtui.core.history import History
+from regtui.readers.protocol import Reader
+
+EVENTS_AT_ONCE = 20_000
+"""Events held in memory at once."""
+
+
+def blocks(reader: Reader, until_epoch: int | None = None) -> Iterator[list[Event]]:
+    """Give a log's events in blocks, up to the end of an epoch of the newest run in it."""
+    reached = False
+    while events := reader.poll(EVENTS_AT_ONCE):
+        if until_epoch is None:
+            yield events
+            continue
+        wanted: list[Event] = []
+        for event in events:
+            reached = reached and not isinstance(event, RunStarted)
+            if not reached:
+                wanted.append(event)
+                reached = isinstance(event, EpochEnded) and event.epoch >= until_epoch
+        yield wanted
+
+
+def fold(batches: Iterable[list[Event]]) -> History:
+    """Fold blocks of events into one History."""
+    history = History()
+    for events in batches:
+        history.apply(events)
+    return history
+
+
+def read_history(path: Path | str) -> History:
+    """Read a whole log, or that in a run's folder; raises LogError."""
+    from regtui.readers import open_log
+
+    return fold(blocks(open_log(path)))

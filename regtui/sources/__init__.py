@@ -1,0 +1,91 @@
+"""Where events come from and commands go: a run that trains here, or a log, finished or growing.
+
+Whoever drives a run (a worker thread of the app, the main thread of `regtui train`) never touches a screen; whoever
+polls never waits. A screen asks a source what it does and what it obeys, and never what it is.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from regtui.core.config import ConfigError
+from regtui.core.events import Command, Event
+from regtui.core.history import History
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activity:
+    """What a run is doing, beside what its History knows."""
+
+    stage: str = ""
+    """For a person: 'importing tensorflow', 'training', 'paused'; empty where the source cannot tell."""
+    alive: bool = False
+    """More events may come."""
+    growing: bool = False
+    """Somebody trains or writes now; a log that was cut off is alive and does not grow."""
+    problem: str = ""
+    """Why it could not be set up or lost its log, in one sentence."""
+    refused: ConfigError | None = None
+    """The field of the configuration that it could not be set up with, where the problem is one of those."""
+    warnings: tuple[str, ...] = ()
+    """What could not be read, a sentence each; it only ever grows."""
+
+
+class Source(Protocol):
+    """Something that events come from, and commands may go to."""
+
+    @property
+    def activity(self) -> Activity:
+        """What it is doing now."""
+
+    @property
+    def listens(self) -> frozenset[type]:
+        """The commands it obeys; none for a log that nobody writes."""
+
+    def poll(self, limit: int | None = None) -> list[Event]:
+        """Take what has come since the last call, at most `limit` events, without waiting."""
+
+    def send(self, command: Command) -> None:
+        """Give it a command, from any thread; one that it does not listen to is lost."""
+
+
+class Nothing:
+    """The source before there is one."""
+
+    activity = Activity()
+    listens: frozenset[type] = frozenset()
+
+    def poll(self, limit: int | None = None) -> list[Event]:  # noqa: ARG002 # the protocol's
+        """Give no events."""
+        return []
+
+    def send(self, command: Command) -> None:
+        """Lose the command."""
+
+
+@dataclass(kw_only=True)
+class Watched:
+    """A run that is looked at: where its events come from, and what is known of it so far."""
+
+    source: Source
+    history: History = field(default_factory=History)
+    activity: Activity = Activity()
+    """What it was doing when it was last asked."""
+    told_warnings: int = 0
+    """How many of its warnings have been shown."""
+    open: bool = True
+    """Its end has not been taken in yet."""
+    grew: bool = False
+    """It was seen to grow, so its end is news."""
+
+    def ask(self) -> Activity:
+        """Ask the source what it does; asked before its events are taken, what it said is shown with all of them."""
+        self.activity = self.source.activity
+        self.open = self.open or self.activity.alive
+        self.grew = self.grew or self.activity.growing
+        return self.activity
+
+    def take(self, limit: int) -> list[Event]:
+        """Fold the next events in, at most so many, and give them."""
+        events = self.source.poll(limit)
+        self.history.apply(events)
+        return events

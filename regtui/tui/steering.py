@@ -1,0 +1,109 @@
+"""Telling a run what to do: the commands behind the keys, which of them can work now, and why one cannot."""
+
+from collections.abc import Mapping
+
+from textual import events
+from textual.binding import Binding
+
+from regtui.core.events import Command, Pause, Resume, RunEpoch, SetKnob, Stop
+from regtui.sources.here import LiveRun
+from regtui.tui.dialogs import Question
+from regtui.tui.keys import LAB_KEYS
+from regtui.tui.looking import Looking
+
+COMMANDS: Mapping[str, type[Command]] = {
+    "pause": Pause, "run_epoch": RunEpoch, "stop": Stop, "scale_rate": SetKnob,
+}  # fmt: skip
+"""Action of a key -> the command that it gives."""
+
+REASON_SECONDS = 3.0
+"""A reason is short, and the next key may need the place."""
+
+
+class Steering(Looking):
+    """A screen whose keys give commands to the run on show, where that listens."""
+
+    live: LiveRun | None = None
+    """The run that trains, or trained, here."""
+    only_watches = False
+    """This screen was opened to look at a run, and starts none."""
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether a run trains here: it ends when the app does."""
+        return self.live is not None and self.live.alive
+
+    def obeys(self, command: type[Command]) -> bool:
+        """Tell whether the run on show would obey a command now."""
+        activity = self.shown.activity
+        return command in self.shown.source.listens and activity.alive and activity.stage != "stopping"
+
+    def send(self, command: Command) -> None:
+        """Give the run on show a command, where it obeys such."""
+        if self.obeys(type(command)):
+            self.shown.source.send(command)
+            self.shown.ask()
+            self.refresh_bindings()
+
+    def usable_keys(self) -> list[Binding]:
+        """Give the keys that can ever work on this screen, for the help."""
+        listens = self.shown.source.listens if self.only_watches else LiveRun.listens
+        return [key for key in LAB_KEYS if self._can_ever(key.action.partition("(")[0], listens)]
+
+    def _can_ever(self, action: str, listens: frozenset[type]) -> bool:
+        return COMMANDS[action] in listens if action in COMMANDS else action != "start" or not self.only_watches
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide the keys that cannot work now."""
+        if action == "start":
+            return not (self.only_watches or self.alive)
+        if action in COMMANDS:
+            return self.obeys(COMMANDS[action])
+        return super().check_action(action, parameters)
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key of the lab does nothing now; every other key goes its way."""
+        for binding in LAB_KEYS:
+            action, _, _ = binding.action.partition("(")
+            if event.key == binding.key and not action.startswith("app.") and not self.check_action(action, ()):
+                reason = self._why_not(action)
+                if reason:
+                    # The same key again is the same reason, which is still to be read.
+                    self.app.clear_notifications()
+                    self.notify(reason, timeout=REASON_SECONDS, markup=False)
+
+    def _why_not(self, action: str) -> str:
+        """Say in a sentence why an action cannot be taken, and what can; empty where that is plain to see."""
+        if action not in {"start", *COMMANDS}:
+            return ""
+        if self.only_watches:
+            start = "`regtui` opens the lab, which trains"
+            return f"This only watches{f': {start}' if action == 'start' else ', the run takes no commands here'}."
+        if self.shown.activity.stage == "stopping":
+            return "The run is ending."
+        if action == "start":
+            return "A run is training: x ends it, then ctrl+r starts the next."
+        return "No run is training: ctrl+r starts one."
+
+    # What the keys do
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self.send(Resume() if self.shown.ask().stage == "paused" else Pause())
+
+    def action_run_epoch(self) -> None:
+        """Run to the end of the epoch."""
+        self.send(RunEpoch())
+
+    def action_stop(self) -> None:
+        """End the run, after a question."""
+
+        def stop(yes: bool | None) -> None:
+            if yes:
+                self.send(Stop(reason="stopped by hand"))
+
+        self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)
+
+    def action_scale_rate(self, factor: float) -> None:
+        """Multiply the learning rate."""
+        self.send(SetKnob(knob="learning_rate", value=factor, scale=True))

@@ -1,0 +1,45 @@
+"""The run that a person means is found."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from regtui.core.config import fields
+from regtui.readers import LogError
+from regtui.runs import find_run, new_run_id
+
+
+def folder_of(runs_dir: Path, *names: str) -> Path:
+    """A folder of runs, the last name the newest."""
+    for at, name in enumerate(names):
+        log = runs_dir / name / "events.jsonl"
+        log.parent.mkdir(parents=True)
+        log.write_text("{}\n")
+        os.utime(log, (at, at))
+    return runs_dir
+
+
+def test_the_run_that_is_meant_is_found_by_id_by_folder_and_by_nothing(tmp_path: Path) -> None:
+    folder_of(tmp_path, "a", "b")
+    newest = tmp_path / "b" / "events.jsonl"
+    assert find_run("a", tmp_path) == find_run(Path("a"), tmp_path) == tmp_path / "a" / "events.jsonl"
+    assert find_run(str(newest), tmp_path) == newest
+    assert find_run(str(tmp_path), Path("elsewhere")) == newest
+    assert find_run(None, tmp_path) == newest
+
+
+def test_a_run_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    folder_of(tmp_path, "a")
+    with pytest.raises(LogError, match=f"does not exist and is no run in {tmp_path}.*`regtui runs`"):
+        find_run("c", tmp_path)
+    with pytest.raises(LogError, match="holds no run"):
+        find_run(None, tmp_path / "empty")
+
+
+def test_the_end_of_a_run_id_cannot_be_read_as_a_field_or_a_value() -> None:
+    tails = {new_run_id("torch", 0.0).rpartition("-")[2] for _ in range(2000)}
+    signs = set("".join(tails))
+    words = {word for name, field in fields().items() for word in (*name.split("_"), *field.choices, *name.split())}
+    assert len(tails) > 200
+    assert not any(set(word) <= signs for word in {*words, "lr", "bs", "wd", "mps", "gpu", "fp16", "sgd"})
