@@ -141,7 +141,7 @@ class Form(Vertical):
         if field.kind == "choice":
             return Choice(field.name, text, [Item(choice) for choice in field.choices])
         known = [Item(name) for name in datasets.NAMES] if field.name == "dataset" else []
-        return Entry(field.name, text, suggestions=known)
+        return Entry(field.name, text, suggestions=known, any_text=field.kind == "text")
 
     def _put(self, name: str, value: Any) -> None:
         """Set a field, making its row where no policy needed it so far."""

@@ -159,7 +159,7 @@ def _verdict_lines(
     if history.run is None and not len(history.evaluations):
         if activity.growing:
             return [(span(" ◌ the run is being set up", "calm"),)]
-        keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
+        keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("? f1", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
     verdict = analysis.verdict_at(history, row_of(history, epoch)) if epoch is not None else analysis.verdict(history)

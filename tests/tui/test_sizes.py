@@ -132,7 +132,7 @@ async def test_the_choices_of_a_form_that_was_hidden_show_their_values(
         app.screen._compositor.reflow_visible(app.screen, app.screen.size)
         await lab.press("f")
         await lab.until(lambda: lab.find("#form").region.area > 0)
-        for field in ("preset", "framework", "optimizer", "lr_policy", "device"):
+        for field in ("preset", "framework", "optimizer", "lr_policy"):
             choice = lab.find(f"#field-{field}")
             await lab.until(lambda choice=choice: choice.value in screen_row(app, choice.region.y))
 
