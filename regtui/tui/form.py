@@ -335,12 +335,21 @@ class Form(Vertical):
         for name, row in self._rows.items():
             problem = self.problems.get(name) or self._refused.get(name, "")
             mark = "" if self._read_only else self._knobs.mark(name, row.editor.value)
-            notes = backends.notes(draft) if name == "l2" and not problem else []
+            notes = self._notes(name, draft) if not problem else []
             if (problem, notes, mark) != (row.problem, row.notes, row.mark):
                 row.problem, row.notes, row.mark = problem, notes, mark
                 row.set_class(bool(problem), "-wrong")
                 row.draw()
         self._rows["preset"].editor.set_text(matching_preset(draft))
+
+    def _notes(self, name: str, draft: RunConfig) -> list[str]:
+        """Say under a field what its value comes to."""
+        if name == "l2":
+            return backends.notes(draft)
+        if name == "dataset" and not self._locked:
+            note = datasets.note(draft.dataset)
+            return [f"{note}: start fetches it"] if note else []
+        return []
 
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         """Explain the field that is being edited."""

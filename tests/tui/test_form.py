@@ -232,3 +232,18 @@ async def test_where_a_question_mark_is_text_the_key_bar_names_another_key_for_h
         await lab.until(lambda: isinstance(app.screen, HelpScreen))
         await lab.press("f1")
         await lab.until(lambda: app.screen is app.lab)
+
+
+async def test_data_that_must_be_fetched_first_says_so_beside_its_field(
+    drive: Any, app: RegtuiApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "REGTUI_CACHE_DIR", "KERAS_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    async with drive(app, (140, 40)) as lab:
+        assert "not here yet" not in lab.row("dataset")
+        await lab.choose("preset", "l2")
+        assert "mnist: 11 MB, not here yet" in lab.row("dataset")
+        (tmp_path / "mnist.npz").touch()
+        await lab.choose("preset", "dropout")
+        assert "not here yet" not in lab.row("dataset")
