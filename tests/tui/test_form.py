@@ -10,6 +10,7 @@ from regtui.core.config import RunConfig, fields, policy_fields, policy_only_fie
 from regtui.core.presets import PRESETS
 from regtui.tui.app import RegtuiApp
 from regtui.tui.form import CUSTOM, FieldRow, Form
+from regtui.tui.help import HelpScreen
 
 
 def shown_fields(app: RegtuiApp) -> set[str]:
@@ -67,7 +68,7 @@ async def test_start_with_a_wrong_field_starts_nothing_and_goes_there(
     async with drive(app, (80, 24)) as lab:
         await lab.put(field, text)
         await lab.press("escape", "ctrl+r")
-        await lab.pilot.pause()
+        await lab.settle()
         assert app.lab.live is None
         assert app.focused is app.lab.query_one(f"#field-{field}")
 
@@ -143,7 +144,7 @@ async def test_a_configuration_whose_framework_is_missing_says_so_under_the_fiel
 async def test_the_focused_field_has_a_one_line_hint_and_its_range(drive: Any, app: RegtuiApp) -> None:
     async with drive(app, (140, 40)) as lab:
         lab.find("#field-dropout").focus()
-        await lab.pilot.pause()
+        await lab.settle()
         hint = " ".join(lab.shown("#hint").split())
         assert fields()["dropout"].hint in hint
         assert "of at least 0 and below 1" in hint
@@ -178,11 +179,11 @@ async def test_the_data_field_suggests_the_known_sets_and_takes_a_path(drive: An
 
 async def test_before_a_run_the_curves_show_the_rates_that_the_form_plans(drive: Any, app: RegtuiApp) -> None:
     async with drive(app, (140, 40)) as lab:
-        await lab.pilot.pause()
+        await lab.settle()
         flat = lab.shown("#plot")
         assert "No run yet" in flat
         await lab.choose("lr_policy", "exponential")
-        await lab.pilot.pause()
+        await lab.settle()
         falling = lab.shown("#plot")
         assert falling != flat
         assert "learning rate" in falling
@@ -204,3 +205,45 @@ async def test_plateaus_of_the_keras_rule_have_its_defaults(drive: Any, app: Reg
         await lab.choose("plateau_rule", "keras")
         expected = RunConfig.create(**{**_given(lab.config), "lr_policy": "plateau", "plateau_rule": "keras"})
         assert lab.config == expected
+
+
+async def test_a_question_mark_asks_for_help_in_a_field_whose_value_cannot_hold_one(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, (140, 40)) as lab:
+        entry = lab.find("#field-epochs")
+        entry.focus()
+        await lab.until(lambda: "? Help" in lab.shown("#keys"))
+        before = entry.value
+        await lab.press("question_mark")
+        await lab.until(lambda: isinstance(app.screen, HelpScreen))
+        await lab.press("escape")
+        assert entry.value == before
+        assert app.focused is entry
+
+
+async def test_where_a_question_mark_is_text_the_key_bar_names_another_key_for_help(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, (140, 40)) as lab:
+        entry = lab.find("#field-dataset")
+        entry.focus()
+        await lab.until(lambda: "f1 Help" in lab.shown("#keys"))
+        assert "? Help" not in lab.shown("#keys")
+        await lab.press("end", "question_mark")
+        await lab.until(lambda: entry.value.endswith("?"))
+        await lab.press("f1")
+        await lab.until(lambda: isinstance(app.screen, HelpScreen))
+        await lab.press("f1")
+        await lab.until(lambda: app.screen is app.lab)
+
+
+async def test_data_that_must_be_fetched_first_says_so_beside_its_field(
+    drive: Any, app: RegtuiApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "REGTUI_CACHE_DIR", "KERAS_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    async with drive(app, (140, 40)) as lab:
+        assert "not here yet" not in lab.row("dataset")
+        await lab.choose("preset", "l2")
+        assert "mnist: 11 MB, not here yet" in lab.row("dataset")
+        (tmp_path / "mnist.npz").touch()
+        await lab.choose("preset", "dropout")
+        assert "not here yet" not in lab.row("dataset")

@@ -95,8 +95,11 @@ def _scale(
     run_low, run_high = running.bounds
     if math.isfinite(run_high):
         # Of its columns, the highest twentieth may leave: spikes would flatten all the rest.
-        judged = until(running, start.judged) if math.isfinite(highest) else running
-        low = least([judged.bounds[0], *(until(shown, start.judged).bounds[0] for shown in main)])
+        # Judged with the start, so that the axis keeps still; but alone, or zoomed beyond that, by all there is.
+        first = until(running, start.judged)
+        when = start.judged if math.isfinite(highest) and math.isfinite(first.bounds[1]) else math.inf
+        judged = until(running, when)
+        low = least([judged.bounds[0], *(until(shown, when).bounds[0] for shown in main)])
         highest = lifted(highest, low, usual(judged, start), part=True)
         highest = lifted(highest, low, judged.bounds[1])
         lowest = least([lowest, run_low])
