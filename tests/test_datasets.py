@@ -172,13 +172,21 @@ class TestLabelNoise:
         assert np.array_equal(add_noise(clean, 0.0, 10, 0), clean)
 
 
+@pytest.fixture(params=["made", *(["real"] if MNIST.is_file() else [])])
+def mnist_file(request, tmp_path):
+    """A file in MNIST's form, and in addition MNIST itself where it is at hand."""
+    if request.param == "real":
+        return MNIST
+    write_npz(tmp_path / "mnist.npz", rows=11_000, test_rows=10_000)
+    return tmp_path / "mnist.npz"
+
+
 class TestMnist:
-    @pytest.mark.skipif(not MNIST.is_file(), reason="../shared/data/mnist.npz is not here")
-    def test_the_real_one_has_pixels_in_0_to_1_and_a_test_split(self):
-        data = load(config("mnist", train_rows=1000), cache_dir=MNIST.parent)
+    def test_it_has_pixels_in_0_to_1_and_a_test_split(self, mnist_file):
+        data = load(config("mnist", train_rows=1000), cache_dir=mnist_file.parent)
         assert (data.inputs, data.classes) == (784, 10)
         assert [len(rows) for rows in (data.train, data.valid, data.test)] == [1000, 10_000, 10_000]
-        with np.load(MNIST) as file:
+        with np.load(mnist_file) as file:
             expected = file["x_test"][:50].reshape(50, 784) / 255
             assert np.array_equal(data.test.labels, file["y_test"])
         np.testing.assert_allclose(data.test.features[:50], expected, rtol=1e-6)

@@ -1,11 +1,13 @@
 """What every framework must do for a run, and where to find the ones there are.
 
-A backend is a file of this folder, named as the package it drives, with a class `Backend` that satisfies the
-protocol below. Nothing imports that file until its framework is chosen: names and presence are read without.
-A file whose name starts with `_` is shared by the backends.
+A framework is a folder of this one, named as the package it drives. Its `__init__.py` declares `FRAMEWORK`, what the
+framework says of itself, and imports nothing heavy; its `backend.py` has the class `Backend` that satisfies the
+protocol below, and is not imported until the framework is chosen. A file whose name starts with `_` is shared.
 """
 
 import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import NamedTuple, Protocol
@@ -16,9 +18,20 @@ from numpy.typing import NDArray
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.data import Data, Split
 from regtui.core.events import Knob, Metrics
+from regtui.core.weights import Weights
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framework:
+    """What a framework says of itself without being imported."""
+
+    label: str
+    """How its users call what they write in."""
+    l2_given: Callable[[RunConfig], str]
+    """What it is given for a configuration's L2 weight, so that the same weight means the same in all."""
 
 
 class StepLosses(NamedTuple):
@@ -46,7 +59,10 @@ class Backend(Protocol):
     """Trainable numbers in the model."""
 
     def __init__(self, config: RunConfig, data: Data) -> None:
-        """Build the model from `core.weights` and move the data to the device."""
+        """Build the model from `core.weights` and move the data to the device, both in the precision asked for.
+
+        Raises ConfigError for a device that is not here, and for an optimizer it has no case for.
+        """
 
     def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
         """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
@@ -63,8 +79,8 @@ class Backend(Protocol):
     def weight_norms(self) -> dict[str, float]:
         """Give the L2 norm of each kernel: hidden_1, hidden_2, ..., output."""
 
-    def weights(self) -> list[NDArray[np.float32]]:
-        """Copy the kernels (inputs, outputs) and biases out, first layer first."""
+    def weights(self) -> Weights:
+        """Copy the kernels and biases out, in the run's precision."""
 
     def close(self) -> None:
         """Give the device's memory back."""
@@ -80,7 +96,7 @@ class BackendMissing(ConfigError):
 
 def names() -> tuple[str, ...]:
     """Name the frameworks that regtui can drive, installed or not."""
-    found = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    found = [module.name for module in pkgutil.iter_modules(__path__) if module.ispkg]
     return tuple(sorted(found, key=lambda name: name != "torch"))
 
 
@@ -105,5 +121,18 @@ def check(name: str) -> None:
 def find(name: str) -> type[Backend]:
     """Import a framework's backend; raises as `check` does."""
     check(name)
-    backend: type[Backend] = import_module(f"regtui.backends.{name}").Backend
+    backend: type[Backend] = import_module(f"regtui.backends.{name}.backend").Backend
     return backend
+
+
+def notes(config: RunConfig) -> list[str]:
+    """Say, a line a framework, what each is given for the L2 weight; nothing where there is none."""
+    if not config.l2:
+        return []
+    declared: list[Framework] = [import_module(f"regtui.backends.{name}").FRAMEWORK for name in names()]
+    return [f"{framework.label} {framework.l2_given(config)}" for framework in declared]
+
+
+def unknown_optimizer(optimizer: str, framework: str) -> ConfigError:
+    """Make the error of a backend that has no case for an optimizer."""
+    return ConfigError("optimizer", f"{optimizer} is not one that regtui can drive in {framework}")

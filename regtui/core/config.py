@@ -17,10 +17,11 @@ from regtui.core.fields import Field as Field
 from regtui.core.fields import check
 from regtui.core.fields import parse as parse
 from regtui.core.fields import unparse as unparse
+from regtui.core.optimizers import OPTIMIZERS, optimizers_hint
 from regtui.core.policies import policies
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
 
-OPTIMIZERS = ("sgd", "momentum", "adam", "adamw")
+PRECISIONS = ("float32", "float64")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -45,8 +46,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Hidden", group="model", kind="widths", at_least=1, at_most=65536,
         hint="widths of the hidden layers, each followed by ReLU and dropout")] = (200, 100)
     optimizer: Annotated[str, Field(
-        label="Optimizer", group="optimizer", kind="choice", choices=OPTIMIZERS,
-        hint="momentum is SGD with momentum 0.9; adamw decouples weight decay")] = "adam"
+        label="Optimizer", group="optimizer", kind="choice", choices=tuple(OPTIMIZERS),
+        hint=optimizers_hint())] = "adam"
     learning_rate: Annotated[float, Field(
         label="Learning rate", group="optimizer", kind="number", above=0, at_most=1e6, live=True,
         hint="where the policy starts (one_cycle: its peak)")] = 1e-3
@@ -134,6 +135,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     device: Annotated[str, Field(
         label="Device", group="device", kind="choice", choices=DEVICES,
         hint="auto takes a GPU where there is one")] = "auto"
+    precision: Annotated[str, Field(
+        label="Precision", group="run", kind="choice", choices=PRECISIONS,
+        hint="float64 is slower and so exact that both frameworks give the same digits")] = "float32"
     # fmt: on
 
     @classmethod

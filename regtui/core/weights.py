@@ -1,13 +1,14 @@
 """The net's start: drawn once in numpy, so that every framework begins at the same weights."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regtui.core.config import RunConfig
 
-Weights = list[NDArray[np.float32]]
+Weights = list[NDArray[np.floating[Any]]]
 """Kernels (inputs, outputs) and biases (outputs,) in turn, first layer first."""
 
 EVALUATED_ROWS = 10_000
@@ -26,10 +27,10 @@ def layer_names(config: RunConfig) -> list[str]:
 
 
 def initial_weights(config: RunConfig, inputs: int, classes: int) -> Weights:
-    """Draw He uniform kernels and zero biases by the configuration's seed.
+    """Draw He uniform kernels and zero biases by the configuration's seed, in float32 whatever the precision.
 
-    A kernel is uniform in +-sqrt(6 / inputs), which keeps the variance of ReLU layers level
-    (He et al. 2015, 'Delving deep into rectifiers').
+    So a run in float64 starts where its twin in float32 does: a backend widens the draw. A kernel is uniform in
+    +-sqrt(6 / inputs), which keeps the variance of ReLU layers level (He et al. 2015, 'Delving deep into rectifiers').
     """
     # The loop shuffles epoch e by (seed, e) with e from 1; 0 is the start's.
     random = np.random.default_rng((config.seed, 0))

@@ -27,7 +27,6 @@ from regtui.core.presets import PRESETS
 from regtui.tui.canvas import Canvas, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
 from regtui.tui.knobs import PENDING, Knobs
-from regtui.tui.texts import l2_notes
 
 START, STOP = "▸ Start", "■ Stop"
 """What the button says, before a run and while one lives."""
@@ -42,7 +41,7 @@ SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 }
 """Block of the form -> its headings and the groups of fields under each."""
 
-KEPT_BY_PRESETS = ("framework", "device", "seed")
+KEPT_BY_PRESETS = ("framework", "device", "seed", "precision")
 """Fields that a preset leaves as they are."""
 
 
@@ -330,7 +329,7 @@ class Form(Vertical):
         for name, row in self._rows.items():
             problem = self.problems.get(name) or self._refused.get(name, "")
             mark = "" if self._read_only else self._knobs.mark(name, row.editor.value)
-            notes = l2_notes(draft.l2, draft.optimizer) if name == "l2" and not problem else []
+            notes = backends.notes(draft) if name == "l2" and not problem else []
             if (problem, notes, mark) != (row.problem, row.notes, row.mark):
                 row.problem, row.notes, row.mark = problem, notes, mark
                 row.set_class(bool(problem), "-wrong")
@@ -388,7 +387,7 @@ class Heading(Canvas):
 
 
 def matching_preset(config: RunConfig) -> str:
-    """Name the preset that a configuration is, apart from framework, device and seed."""
+    """Name the preset that a configuration is, apart from those it leaves as they are."""
     kept = {name: getattr(config, name) for name in KEPT_BY_PRESETS}
     for name in PRESETS:
         if RunConfig.create(name, **kept) == config:

@@ -1,31 +1,6 @@
-"""Sentences for people: what each framework is given, and the short explanations of the help screen."""
+"""Sentences for people: the short explanations of the help screen."""
 
-from collections.abc import Callable, Mapping
-
-NAMES_OF_FRAMEWORKS: Mapping[str, str] = {"torch": "PyTorch", "tensorflow": "Keras"}
-"""How the users of a framework call what they write in."""
-
-
-def _given_to_torch(l2: float, optimizer: str) -> str:
-    if optimizer == "adamw":
-        return "l2 · sum(w²) added to the loss: its weight_decay is decoupled"
-    return f"weight_decay={2 * l2:g} on kernels (2 × l2)"
-
-
-def _given_to_tensorflow(l2: float, _optimizer: str) -> str:
-    return f"kernel_regularizer=l2({l2:g})"
-
-
-L2_GIVEN: Mapping[str, Callable[[float, str], str]] = {"torch": _given_to_torch, "tensorflow": _given_to_tensorflow}
-"""Framework -> what it is given for an L2 weight under an optimizer."""
-
-
-def l2_notes(l2: float, optimizer: str) -> list[str]:
-    """Say, a line a framework, what each is given so that the same L2 means the same in all."""
-    if not l2:
-        return []
-    return [f"{NAMES_OF_FRAMEWORKS[name]} {given(l2, optimizer)}" for name, given in L2_GIVEN.items()]
-
+from collections.abc import Mapping
 
 EXPLANATIONS: Mapping[str, str] = {
     "◆ and ◇ in the form": (

@@ -133,6 +133,7 @@ ROLE_STYLES: Mapping[str, str] = {
     # The roles of charts.ROLES
     "valid": "valid bold",
     "best": "valid bold",
+    "beyond": "strong",
     "train": "train",
     "running": "running",
     "raw": "running",

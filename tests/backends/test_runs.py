@@ -1,7 +1,5 @@
 """Whole runs in each framework: the same seed gives the same log, and no run disturbs another."""
 
-import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +12,9 @@ import pytest
 from regtui import backends, datasets, loop
 from regtui.core.config import RunConfig
 from regtui.core.data import Data
-from regtui.core.events import EpochEnded, Event, StepEnded, encode_lines
+from regtui.core.events import EpochEnded, Event, Noted, StepEnded, encode_lines
 from regtui.loop import train
+from regtui.readers import open_log
 
 
 def config_of(framework: str, **given) -> RunConfig:
@@ -32,70 +31,80 @@ def without_durations(events: list[Event]) -> bytes:
     )
 
 
-def test_the_same_seed_gives_the_same_log_though_other_runs_come_between(framework, log, digits):
-    other = next(name for name in backends.names() if name != framework)
-    first = without_durations(log(config_of(framework), digits))
-    log(config_of(framework, seed=4, optimizer="momentum"), digits)
-    if backends.is_installed(other):
-        log(config_of(other), digits)
-    assert without_durations(log(config_of(framework), digits)) == first
-    assert without_durations(log(config_of(framework, seed=4), digits)) != first
+@pytest.fixture(scope="session")
+def first_logs(digits) -> dict[str, bytes]:
+    """The log of `config_of` in each framework installed, made before any other here."""
+    logs = {}
+    for name in filter(backends.is_installed, backends.names()):
+        backend = backends.find(name)(config_of(name), digits)
+        chunks = train(config_of(name), backend, digits, run_id="test", clock=lambda: 0.0)
+        logs[name] = without_durations([event for chunk in chunks for event in chunk])
+        backend.close()
+    return logs
 
 
-def test_the_log_does_not_depend_on_how_steps_were_cut_into_chunks(framework, log, digits, monkeypatch):
-    expected = without_durations(log(config_of(framework), digits))
-    for seconds in (0.0, 10.0):  # one step a chunk, and an epoch a chunk as soon as growth allows
-        monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
-        assert without_durations(log(config_of(framework), digits)) == expected
+def test_the_same_seed_gives_the_same_log_though_other_runs_come_between(framework, log, digits, first_logs):
+    assert without_durations(log(config_of(framework, seed=4), digits)) != first_logs[framework]
+    assert without_durations(log(config_of(framework), digits)) == first_logs[framework]
 
 
-ELSEWHERE = """
-import hashlib, json, sys
-import msgspec
-from regtui import backends, datasets
-from regtui.core.config import RunConfig
-from regtui.core.events import StepEnded, EpochEnded
-from regtui.loop import train
-config = msgspec.convert(json.loads(sys.argv[1]), RunConfig)
-data = datasets.load(config)
-backend = backends.find(config.framework)(config, data)
-events = [event for chunk in train(config, backend, data, run_id="x") for event in chunk]
-numbers = [[e.loss, e.penalty, e.learning_rate] for e in events if isinstance(e, StepEnded)]
-numbers += [[e.valid["loss"], e.train["loss"], e.running_loss] for e in events if isinstance(e, EpochEnded)]
-print(hashlib.sha256(json.dumps(numbers).encode()).hexdigest())
-"""
+@pytest.mark.parametrize("seconds", [0.0, 10.0], ids=["one step a chunk", "an epoch a chunk as soon as growth allows"])
+def test_the_log_does_not_depend_on_how_steps_were_cut_into_chunks(
+    framework, log, digits, first_logs, monkeypatch, seconds
+):
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
+    assert without_durations(log(config_of(framework), digits)) == first_logs[framework]
 
 
-def test_the_same_seed_gives_the_same_numbers_in_another_process(framework):
-    config = config_of(framework)
-    data = datasets.load(config)
-    backend = backends.find(framework)(config, data)
-    events = [event for chunk in train(config, backend, data, run_id="x") for event in chunk]
-    backend.close()
-    numbers = [[e.loss, e.penalty, e.learning_rate] for e in events if isinstance(e, StepEnded)]
-    numbers += [[e.valid["loss"], e.train["loss"], e.running_loss] for e in events if isinstance(e, EpochEnded)]
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, json.dumps(msgspec.to_builtins(config))],
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+@pytest.fixture(scope="module", params=backends.names())
+def trained_elsewhere(request, tmp_path_factory) -> tuple[str, str, list[Event]]:
+    """A run of the command line in a process of its own: its framework, what it said on stderr, and its log."""
+    framework = request.param
+    if not backends.is_installed(framework):
+        pytest.skip(f"{framework} is not installed")
+    path = tmp_path_factory.mktemp("elsewhere") / "events.jsonl"
+    command = [sys.executable, "-m", "regtui", "train", "--preset", "overfit", "--log", str(path)]
+    for name in ("framework", "epochs", "dropout", "l2", "device", "seed"):
+        command += [f"--{name}", str(getattr(config_of(framework), name))]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
+    return framework, done.stderr, open_log(path).poll()
 
 
-def test_an_epochs_averages_are_those_of_its_weights_and_batches(framework, make, mnist, numpy_net):
+def numbers(events: list[Event]) -> list[list[float | None]]:
+    """Give all losses, penalties and rates of a log."""
+    steps = [[e.loss, e.penalty, e.learning_rate] for e in events if isinstance(e, StepEnded)]
+    return steps + [[e.valid["loss"], e.train["loss"], e.running_loss] for e in events if isinstance(e, EpochEnded)]
+
+
+def test_the_same_seed_gives_the_same_numbers_in_another_process(trained_elsewhere, log):
+    framework, _, events = trained_elsewhere
+    config = config_of(framework)
+    assert numbers(events) == numbers(log(config, datasets.load(config)))
+
+
+def test_a_gpu_that_is_not_there_is_no_error_on_stderr_or_in_the_log(trained_elsewhere):
+    """TensorFlow said `E0000 ... failed call to cuInit` on every machine without a GPU."""
+    _, stderr, events = trained_elsewhere
+    said = [stderr, *(event.text for event in events if isinstance(event, Noted))]
+    assert not [text for text in said if "cuInit" in text or text.startswith("E0000")]
+
+
+def test_an_epochs_averages_are_those_of_its_weights_and_batches(framework, make, pictures, numpy_net):
     """Measured against numpy on exported weights; the short last batch weighs as many rows as it has."""
     config = RunConfig.create(
         "l2+dropout", framework=framework, hidden=(32,), epochs=2, batch_size=100, device="cpu", optimizer="sgd"
     )
-    backend, net = make(config, mnist), numpy_net(config, mnist)
-    events = [event for chunk in train(config, backend, mnist, run_id="test") for event in chunk]
+    backend, net = make(config, pictures), numpy_net(config, pictures)
+    events = [event for chunk in train(config, backend, pictures, run_id="test") for event in chunk]
     epoch = next(event for event in reversed(events) if isinstance(event, EpochEnded))
     net.weights = [part.astype(np.float64) for part in backend.weights()]
-    for metrics, rows in ((epoch.train, mnist.train), (epoch.valid, mnist.valid), (events[-1].test, mnist.test)):
+    for metrics, rows in (
+        (epoch.train, pictures.train),
+        (epoch.valid, pictures.valid),
+        (events[-1].test, pictures.test),
+    ):
         loss, accuracy = net.measure(rows)
         assert metrics["loss"] == pytest.approx(loss, rel=1e-5)
         assert metrics["accuracy"] == pytest.approx(accuracy, abs=1.5 / len(rows))

@@ -8,13 +8,15 @@ import sys
 import numpy as np
 import pytest
 
+from regtui import backends
 from regtui.core.config import RunConfig
 from regtui.core.events import StepEnded
 from regtui.loop import shuffled
 
-pytest.importorskip("tensorflow")
+if not backends.is_installed("tensorflow"):
+    pytest.skip("tensorflow is not installed", allow_module_level=True)
 
-from regtui.backends import tensorflow as backend_module
+from regtui.backends.tensorflow import backend as backend_module
 from regtui.core.weights import initial_weights
 
 keras, tf = backend_module.keras, backend_module.tf
@@ -61,7 +63,7 @@ def test_the_fused_adam_is_keras_adam():
     np.testing.assert_allclose(variables[0].numpy(), variables[1].numpy(), atol=2e-6)
 
 
-def test_the_tutorials_decay_loop_has_the_same_losses_and_rates(log, mnist):
+def test_the_tutorials_decay_loop_has_the_same_losses_and_rates(log, pictures):
     """An eager GradientTape, model.losses added by hand, and the rate read and assigned at each step."""
     config = RunConfig.create(
         "lr-decay", framework="tensorflow", l2=0.001, hidden=(64,), epochs=4, learning_rate=0.05, device="cpu"
@@ -78,12 +80,12 @@ def test_the_tutorials_decay_loop_has_the_same_losses_and_rates(log, mnist):
     optimizer = keras.optimizers.SGD(0.05)
     losses, penalties, rates = [], [], []
     for epoch in range(1, 5):
-        order = shuffled(config, len(mnist.train), epoch)
+        order = shuffled(config, len(pictures.train), epoch)
         for start in range(0, len(order), 128):
             rows = order[start : start + 128]
             with tf.GradientTape() as tape:
-                out = model(mnist.train.features[rows], training=True)
-                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(mnist.train.labels[rows], out)
+                out = model(pictures.train.features[rows], training=True)
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)(pictures.train.labels[rows], out)
                 penalty = tf.add_n(model.losses)
                 total = loss + penalty
             gradients = tape.gradient(total, model.trainable_variables)
@@ -93,7 +95,7 @@ def test_the_tutorials_decay_loop_has_the_same_losses_and_rates(log, mnist):
                 optimizer.learning_rate = optimizer.learning_rate * 0.995
             losses.append(float(loss))
             penalties.append(float(penalty))
-    steps = [event for event in log(config, mnist) if isinstance(event, StepEnded)]
+    steps = [event for event in log(config, pictures) if isinstance(event, StepEnded)]
     assert len(steps) == 68
     np.testing.assert_allclose([step.loss for step in steps], losses, atol=1e-5)
     np.testing.assert_allclose([step.penalty for step in steps], penalties, rtol=1e-5)
@@ -102,24 +104,29 @@ def test_the_tutorials_decay_loop_has_the_same_losses_and_rates(log, mnist):
 
 
 TRAINED_ELSEWHERE = """
-import json, sys
+import json, os
 import numpy as np
-{before}
-from regtui.backends import tensorflow as module
+before = dict(os.environ)
+from regtui.backends.tensorflow import backend as module
 from regtui.core.config import RunConfig
 from regtui.core.data import Data, Rows
 rows = Rows(features=np.ones((8, 4), np.float32), labels=np.arange(8) % 2)
 data = Data(name="ones", train=rows, valid=rows, test=None, classes=2)
-backend = module.Backend(RunConfig.create("overfit", framework="tensorflow", hidden=(3,), device="cpu"), data)
-backend.train_steps(np.zeros((2, 8), np.int32), np.full(2, 0.1))
-print(json.dumps([module.keras.backend.backend(), str(backend.weights()[0].dtype), backend.evaluate("valid")["loss"]]))
+def trained(precision):
+    config = RunConfig.create("overfit", framework="tensorflow", hidden=(3,), device="cpu", precision=precision)
+    backend = module.Backend(config, data)
+    backend.train_steps(np.zeros((2, 8), np.int32), np.full(2, 0.1))
+    return [str(part.dtype) for part in backend.weights()], backend.evaluate("valid")["loss"]
+runs = [trained(precision) for precision in ("float32", "float64")]
+left = [os.environ == before, module.keras.config.floatx(), module.keras.config.dtype_policy().name]
+print(json.dumps([module.keras.backend.backend(), runs, left]))
 """
 
 
-def train_elsewhere(before: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Train in a process of its own, whose Keras has its own settings."""
+def run_elsewhere(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, whose Keras has its own settings."""
     return subprocess.run(
-        [sys.executable, "-c", TRAINED_ELSEWHERE.format(before=before)],
+        [sys.executable, "-c", script],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -128,18 +135,33 @@ def train_elsewhere(before: str = "", **environment: str) -> subprocess.Complete
     )
 
 
-def test_keras_runs_on_tensorflow_in_float32_whatever_the_users_settings_say(tmp_path):
+@pytest.fixture(scope="module")
+def trained_elsewhere(tmp_path_factory) -> tuple[str, list, list]:
+    """What came of training where the user's Keras is set to another backend and to float16."""
+    home = tmp_path_factory.mktemp("keras")
     settings = {"backend": "torch", "floatx": "float16", "epsilon": 1e-7, "image_data_format": "channels_last"}
-    (tmp_path / "keras.json").write_text(json.dumps(settings))
-    done = train_elsewhere(KERAS_HOME=str(tmp_path), KERAS_BACKEND="torch")
+    (home / "keras.json").write_text(json.dumps(settings))
+    done = run_elsewhere(TRAINED_ELSEWHERE, KERAS_HOME=str(home), KERAS_BACKEND="torch")
     assert done.returncode == 0, done.stderr[-2000:]
-    backend, dtype, loss = json.loads(done.stdout)
-    assert (backend, dtype) == ("tensorflow", "float32")
-    assert 0 < loss < 2
+    backend, runs, left = json.loads(done.stdout)
+    return backend, runs, left
+
+
+def test_keras_runs_on_tensorflow_in_the_runs_precision_whatever_the_users_settings_say(trained_elsewhere):
+    backend, ((narrow, narrow_loss), (wide, wide_loss)), _ = trained_elsewhere
+    assert (backend, set(narrow), set(wide)) == ("tensorflow", {"float32"}, {"float64"})
+    assert 0 < wide_loss < 2
+    # float16 anywhere between would show in the third digit.
+    assert narrow_loss == pytest.approx(wide_loss, rel=1e-6)
+    assert narrow_loss != wide_loss
+
+
+def test_the_users_environment_and_settings_of_keras_are_what_they_were_after_a_run(trained_elsewhere):
+    assert trained_elsewhere[2] == [True, "float16", "float16"]
 
 
 def test_a_keras_that_already_runs_on_another_backend_is_named():
     pytest.importorskip("torch")
-    done = train_elsewhere(before="import os; os.environ['KERAS_BACKEND'] = 'torch'; import keras")
+    done = run_elsewhere("import keras; import regtui.backends.tensorflow.backend", KERAS_BACKEND="torch")
     assert done.returncode != 0
     assert "this process already runs Keras on torch" in done.stderr

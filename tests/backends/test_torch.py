@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402 - only where torch is
 from torch.nn import functional  # noqa: E402
 
-from regtui.backends._torch_graph import Recorder  # noqa: E402
+from regtui.backends.torch.graph import Recorder  # noqa: E402
 from regtui.core.weights import initial_weights  # noqa: E402
 
 BATCHES = np.random.default_rng(3).integers(0, 1000, (10, 32)).astype(np.int32)
@@ -105,19 +105,19 @@ def test_what_cannot_be_recorded_is_made_one_by_one(make, digits):
     np.testing.assert_allclose(refused.train_steps(BATCHES, rates).data_loss, eager.data_loss, rtol=1e-6)
 
 
-def test_the_tutorials_plateau_loop_has_the_same_losses_and_rates(log, mnist):
+def test_the_tutorials_plateau_loop_has_the_same_losses_and_rates(log, pictures):
     """Adam, and ReduceLROnPlateau stepped with the loss of every batch."""
     config = RunConfig.create("plateau", framework="torch", patience=15, factor=0.3, epochs=6, device="cpu")
-    model = as_its_users_write_it(config, mnist)
+    model = as_its_users_write_it(config, pictures)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=15, factor=0.3)
     losses, rates = [], []
     for epoch in range(1, 7):
-        order = shuffled(config, len(mnist.train), epoch)
+        order = shuffled(config, len(pictures.train), epoch)
         for start in range(0, len(order), 128):
             rows = order[start : start + 128]
             loss = functional.cross_entropy(
-                model(torch.from_numpy(mnist.train.features[rows])), torch.from_numpy(mnist.train.labels[rows])
+                model(torch.from_numpy(pictures.train.features[rows])), torch.from_numpy(pictures.train.labels[rows])
             )
             optimizer.zero_grad()
             loss.backward()
@@ -125,7 +125,7 @@ def test_the_tutorials_plateau_loop_has_the_same_losses_and_rates(log, mnist):
             optimizer.step()
             scheduler.step(loss.item())
             losses.append(loss.item())
-    steps = [event for event in log(config, mnist) if isinstance(event, StepEnded)]
+    steps = [event for event in log(config, pictures) if isinstance(event, StepEnded)]
     np.testing.assert_allclose([step.loss for step in steps], losses, atol=1e-5)
     np.testing.assert_allclose([step.learning_rate for step in steps], rates, rtol=1e-12)
     assert len(set(rates)) >= 3, "the plateau must fire for this to show anything"

@@ -166,7 +166,7 @@ def torch_ways(config: RunConfig, data: Data) -> dict[str, Round]:
     from torch.nn import functional
     from torch.utils.data import DataLoader, TensorDataset
 
-    from regtui.backends.torch import present_devices
+    from regtui.backends.torch.backend import present_devices
 
     device = config.device if config.device != "auto" else present_devices()[0]
     features, labels = torch.from_numpy(data.train.features), torch.from_numpy(data.train.labels)
@@ -206,7 +206,7 @@ def torch_ways(config: RunConfig, data: Data) -> dict[str, Round]:
 
 def tensorflow_ways(config: RunConfig, data: Data) -> dict[str, Round]:
     """The tutorial's loop, an eager GradientTape with the rate read and assigned at each step; and keras.fit."""
-    from regtui.backends.tensorflow import keras, tf
+    from regtui.backends.tensorflow.backend import keras, tf
 
     def net() -> Any:
         layers = keras.layers
@@ -255,7 +255,7 @@ def forward_pass(framework: str, backend: Any, data: Data) -> Round:
 
         backend._model.eval()
         return timed(work)
-    from regtui.backends.tensorflow import tf
+    from regtui.backends.tensorflow.backend import tf
 
     forward = tf.function(lambda x: backend._model(x, training=False))
     constant = tf.constant(data.valid.features)

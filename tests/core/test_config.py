@@ -17,6 +17,7 @@ from regtui.core.config import (
     policy_only_fields,
     unparse,
 )
+from regtui.core.events import RunStarted, encode_lines
 from regtui.core.fields import check
 from regtui.core.policies import policies
 from regtui.core.presets import PRESETS
@@ -193,6 +194,20 @@ class TestPolicyFields:
 
     def test_a_plateau_of_epochs_beside_the_preset_has_the_patience_of_epochs(self):
         assert RunConfig.create("plateau", plateau_per="epoch").patience == 5
+
+
+class TestPrecision:
+    def test_a_log_from_before_it_was_a_field_ran_in_float32(self):
+        config = msgspec.json.decode(b'{"framework":"tensorflow","dataset":"mnist","l2":0.001}', type=RunConfig)
+        assert (config.framework, config.precision) == ("tensorflow", "float32")
+
+    def test_it_is_logged_with_the_configuration(self):
+        started = RunStarted(run_id="r", time=0.0, config=RunConfig.create(precision="float64"))
+        assert b'"precision":"float64"' in encode_lines([started])
+
+    def test_any_other_is_refused_by_name(self):
+        with pytest.raises(ConfigError, match="--precision must be one of float32, float64, not 'float16'"):
+            RunConfig.create(precision="float16")
 
 
 class TestPresets:

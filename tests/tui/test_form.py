@@ -80,15 +80,15 @@ async def test_a_floor_above_the_rate_is_explained_under_the_floor(drive: Any, a
 
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
-async def test_a_preset_fills_the_form_and_keeps_framework_device_and_seed(
+async def test_a_preset_fills_the_form_and_keeps_framework_device_seed_and_precision(
     drive: Any, preset: str, runs_dir: Path
 ) -> None:
-    start = RunConfig.create("plain", framework="tensorflow", device="cpu", seed=7)
+    start = RunConfig.create("plain", framework="tensorflow", device="cpu", seed=7, precision="float64")
     app = RegtuiApp(start, runs_dir=runs_dir)
     async with drive(app, (140, 60)) as lab:
         await lab.choose("preset", "overfit" if preset == "plain" else "plain")
         await lab.choose("preset", preset)
-        expected = RunConfig.create(preset, framework="tensorflow", device="cpu", seed=7)
+        expected = RunConfig.create(preset, framework="tensorflow", device="cpu", seed=7, precision="float64")
         assert lab.config == expected
         assert lab.find("#field-preset").value == preset
 

@@ -1,33 +1,34 @@
 """PyTorch: the net, its optimizer and its data on one device.
 
 One update is one function, `_update`. The CPU calls it k times; CUDA records it once as a graph and replays that
-k times (`_torch_graph.py`). No number comes back to Python before the call ends.
+k times (`graph.py`). No number comes back to Python before the call ends.
 """
 
 import os
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regtui.backends import FloatArray, IntArray, StepLosses
+from regtui.backends import FloatArray, IntArray, StepLosses, unknown_optimizer
 from regtui.backends._device import choose_device, slice_rows
+from regtui.backends._environment import environment
 from regtui.core.config import RunConfig
 from regtui.core.data import Data, Rows, Split
 from regtui.core.events import Knob, Metrics
-from regtui.core.weights import evaluation_rows, initial_weights, layer_names, layer_widths
+from regtui.core.optimizers import OPTIMIZERS
+from regtui.core.weights import Weights, evaluation_rows, initial_weights, layer_names, layer_widths
 
 # Read once, when torch brings its OpenMP in. Its threads wait for each other by spinning, 300,000 turns as it comes:
 # whenever another program wants a core, all of them stand still until the scheduler steps in. On 2 cores with busy
 # neighbours 10,000 turns made 2 to 6 times the updates a second; what that costs on an idle machine is within noise.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+with environment(GOMP_SPINCOUNT=os.environ.get("GOMP_SPINCOUNT", "10000")):
+    import torch
+    from torch import Tensor, nn
+    from torch.nn import functional
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from regtui.backends.torch.graph import Recorder
 
-from regtui.backends._torch_graph import Recorder
-
-MOMENTUM = 0.9
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+"""Precision of a run -> torch's type of its weights, rows and losses."""
 ONE_THREAD_FLOP = 3e8
 """Updates of less arithmetic run in one thread, which leaves the other cores to the screen and to neighbours. On 2 idle
 cores a second thread gave nothing (digits, batch 32), 1.2 times (MNIST, batch 128: 0.14 GFLOP) and 1.5 times (batch
@@ -43,14 +44,15 @@ class Backend:
 
     def __init__(self, config: RunConfig, data: Data) -> None:
         """Build the model from `core.weights` and move the data to the device."""
-        self.device = choose_device(config.device, present_devices(), self.name)
+        self.device = choose_device(config, present_devices(), self.name)
+        self._dtype = DTYPES[config.precision]
         self._threads_before = torch.get_num_threads()
         if self.device == "cpu" and updates_flop(config, data) < ONE_THREAD_FLOP:
             torch.set_num_threads(1)
         self._config = config
         self._names = layer_names(config)
         self._model = _build_model(config, data.inputs, data.classes)
-        self._model.to(self.device)
+        self._model.to(self.device, self._dtype)
         # Dropout draws from the process's generator, as nn.Dropout does for everyone.
         torch.manual_seed(config.seed)
         layers = [layer for layer in self._model if isinstance(layer, nn.Linear)]
@@ -61,7 +63,7 @@ class Backend:
         self.parameters = sum(parameter.numel() for parameter in self._model.parameters())
 
         self._l1, self._l2, self._weight_decay = config.l1, config.l2, config.weight_decay
-        self._zero = torch.zeros((), device=self.device)
+        self._zero = torch.zeros((), dtype=self._dtype, device=self.device)
         self._optimizer = self._build_optimizer()
         self._share_decay()
 
@@ -74,7 +76,9 @@ class Backend:
             index = torch.from_numpy(chosen).to(self.device)
             self._splits["train"] = (self._features[index], self._labels[index])
 
-        self._recorder = Recorder(self._update, self.device) if self.device == "cuda" else None
+        # The fused optimizers read a rate that lies on the device as float32: float64 is made one by one, exactly.
+        recorded = self.device == "cuda" and self._dtype == torch.float32
+        self._recorder = Recorder(self._update, self.device) if recorded else None
 
     def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
         """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
@@ -136,7 +140,7 @@ class Backend:
                 hits = (logits.argmax(1) == answers).sum()
                 found = torch.stack([summed, hits.to(summed.dtype)]).tolist()
                 loss, correct = loss + found[0], correct + found[1]
-        return Metrics(loss=loss / len(labels), accuracy=correct / len(labels))
+        return {"loss": loss / len(labels), "accuracy": correct / len(labels)}
 
     def set_knob(self, knob: Knob, value: float) -> None:
         """Turn l2, l1, weight_decay or dropout from the next update on; raises ValueError for any other."""
@@ -166,9 +170,9 @@ class Backend:
             norms = torch.stack([torch.linalg.vector_norm(kernel) for kernel in self._kernels]).tolist()
         return dict(zip(self._names, norms, strict=True))
 
-    def weights(self) -> list[NDArray[np.float32]]:
-        """Copy the kernels (inputs, outputs) and biases out, first layer first."""
-        out: list[NDArray[np.float32]] = []
+    def weights(self) -> Weights:
+        """Copy the kernels and biases out, in the run's precision."""
+        out: Weights = []
         for kernel, bias in zip(self._kernels, self._biases, strict=True):
             out += [kernel.detach().cpu().numpy().T.copy(), bias.detach().cpu().numpy().copy()]
         return out
@@ -193,15 +197,16 @@ class Backend:
         # One kernel for all parameters and both moments; `capturable` keeps the count of steps on the device.
         fused = self.device in ("cpu", "cuda")
         rate = self._config.learning_rate
-        match self._config.optimizer:
-            case "sgd":
-                return torch.optim.SGD(parameters, lr=rate, weight_decay=0, fused=fused)
-            case "momentum":
-                return torch.optim.SGD(parameters, lr=rate, momentum=MOMENTUM, weight_decay=0, fused=fused)
+        match optimizer := self._config.optimizer:
+            case "sgd" | "momentum":
+                momentum = OPTIMIZERS[optimizer].momentum
+                return torch.optim.SGD(parameters, lr=rate, momentum=momentum, weight_decay=0, fused=fused)
             case "adam":
                 return torch.optim.Adam(parameters, lr=rate, weight_decay=0, fused=fused, capturable=on_cuda)
-            case _:
+            case "adamw":
                 return torch.optim.AdamW(parameters, lr=rate, weight_decay=0, fused=fused, capturable=on_cuda)
+            case _:
+                raise unknown_optimizer(optimizer, self.name)
 
     def _share_decay(self) -> None:
         """Hand l2 or weight_decay to the optimizer's weight_decay, whichever of the two it means by that.
@@ -209,7 +214,7 @@ class Backend:
         In SGD and Adam it is added to the gradient: 2 * l2 * w is the gradient of l2 * sum(w^2). In AdamW it is
         decoupled. What it cannot do is done by hand. Kernels only.
         """
-        decoupled = self._config.optimizer == "adamw"
+        decoupled = OPTIMIZERS[self._config.optimizer].decoupled
         self._decays_by_hand = bool(self._weight_decay) and not decoupled
         # Decay comes before the optimizer, which would then add the l2 term of weights that are already smaller.
         self._l2_in_loss = bool(self._l2) and (decoupled or self._decays_by_hand)
@@ -223,7 +228,7 @@ class Backend:
     def _place(self, rows: Rows) -> tuple[Tensor, Tensor]:
         # The CPU reads the rows where they are; torch warns of arrays that may not be written to.
         features, labels = (np.require(part, requirements=["C", "W"]) for part in (rows.features, rows.labels))
-        return torch.from_numpy(features).to(self.device), torch.from_numpy(labels).to(self.device)
+        return torch.from_numpy(features).to(self.device, self._dtype), torch.from_numpy(labels).to(self.device)
 
 
 def present_devices() -> list[str]:

@@ -7,20 +7,33 @@ arguments of open shape, and every knob is a variable that the graph reads.
 import gc
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from regtui.backends import FloatArray, IntArray, StepLosses
+from regtui.backends import FloatArray, IntArray, StepLosses, unknown_optimizer
 from regtui.backends._device import choose_device, slice_rows
+from regtui.backends._environment import environment
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.data import Data, Rows, Split
 from regtui.core.events import Knob, Metrics
-from regtui.core.weights import evaluation_rows, initial_weights, layer_names, layer_widths
+from regtui.core.optimizers import OPTIMIZERS
+from regtui.core.weights import Weights, evaluation_rows, initial_weights, layer_names, layer_widths
 
-# Keras reads both once, when it is first imported; the user's keras.json may name another backend.
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What the drivers of NVIDIA, of AMD and of Windows' Linux put there."""
+
+
+def log_level() -> str:
+    """Give what TensorFlow is to keep to itself: its chatter, and where no GPU is, also that it found none.
+
+    It says that at the level of errors (`E0000 ... failed call to cuInit`); other errors are raised as well.
+    """
+    return "2" if any(Path(driver).exists() for driver in GPU_DRIVERS) else "3"
+
+
 if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorflow":
     raise ConfigError(
         "framework",
@@ -28,23 +41,26 @@ if "keras" in sys.modules and sys.modules["keras"].backend.backend() != "tensorf
         "which cannot be changed; start regtui in a fresh process",
     )
 
-import keras
-import tensorflow as tf
-
-# The user's keras.json may name another type for the optimizer's rate and the layers.
-keras.config.set_floatx("float32")
-
-MOMENTUM = 0.9
+# Both are read once, at the first import; the user's keras.json may name another backend.
+with environment(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL=os.environ.get("TF_CPP_MIN_LOG_LEVEL", log_level())):
+    import keras
+    import tensorflow as tf
 
 Pairs = list[tuple[tf.Tensor, tf.Variable]]
 """Gradients with the variables they belong to."""
 
-for _gpu in tf.config.list_physical_devices("GPU"):
+
+@contextmanager
+def keras_in(precision: str) -> Iterator[None]:
+    """Let Keras make layers, optimizers and rates in a precision, whatever keras.json says; then as it was before."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)
     try:
-        tf.config.experimental.set_memory_growth(_gpu, True)
-    except RuntimeError:
-        # The process has used its GPUs before: they keep the setting they had.
-        break
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
 
 
 class LiveL1L2(keras.regularizers.L1L2):  # type: ignore[misc]  # Keras has no types
@@ -58,9 +74,10 @@ class LiveL1L2(keras.regularizers.L1L2):  # type: ignore[misc]  # Keras has no t
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """Give l1 * sum(|w|) + l2 * sum(w^2)."""
         w = tf.convert_to_tensor(x)
+        zero = tf.zeros((), w.dtype)
         # l2_loss is sum(w^2) / 2 in one pass over the kernel, and so is its gradient.
-        squares = tf.cond(self.l2 > 0, lambda: 2 * self.l2 * tf.nn.l2_loss(w), lambda: 0.0)
-        return squares + tf.cond(self.l1 > 0, lambda: self.l1 * tf.reduce_sum(tf.abs(w)), lambda: 0.0)
+        squares = tf.cond(self.l2 > 0, lambda: 2 * self.l2 * tf.nn.l2_loss(w), lambda: zero)
+        return squares + tf.cond(self.l1 > 0, lambda: self.l1 * tf.reduce_sum(tf.abs(w)), lambda: zero)
 
 
 class LiveDropout(keras.layers.Dropout):  # type: ignore[misc]
@@ -68,7 +85,7 @@ class LiveDropout(keras.layers.Dropout):  # type: ignore[misc]
 
     def __init__(self, rate: tf.Variable, seed: int) -> None:
         """Take the variable to read; any rate above 0 makes Keras create the generator."""
-        super().__init__(0.5, seed=seed, dtype="float32")
+        super().__init__(0.5, seed=seed)
         self.live_rate = rate
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -105,7 +122,7 @@ class FusedAdam(OneDevice, keras.optimizers.Adam):  # type: ignore[misc]
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Update a variable and its two moments."""
         number = self._get_variable_index(variable)
-        made = tf.cast(self.iterations + 1, tf.float32)
+        made = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[number].value.handle,
@@ -128,12 +145,15 @@ class Backend:
 
     def __init__(self, config: RunConfig, data: Data) -> None:
         """Build the model from `core.weights` and move the data to the device."""
-        self.device = choose_device(config.device, present_devices(), self.name)
+        self.device = choose_device(config, present_devices(), self.name)
+        if self.device == "cuda":
+            share_gpus()
         self._config = config
         self._names = layer_names(config)
-        with self._placed():
+        self._dtype = tf.dtypes.as_dtype(config.precision)
+        with self._placed(), keras_in(config.precision):
             self._knobs = {
-                name: tf.Variable(getattr(config, name), dtype=tf.float32, trainable=False, name=name)
+                name: tf.Variable(getattr(config, name), dtype=self._dtype, trainable=False, name=name)
                 for name in ("l1", "l2", "weight_decay", "dropout")
             }
             self._model = _build_model(config, data.inputs, data.classes, self._knobs)
@@ -141,9 +161,9 @@ class Backend:
             self._optimizer = _build_optimizer(config)
             self._optimizer.exclude_from_weight_decay(var_list=[layer.bias for layer in self._layers])
             self._optimizer.build(self._model.trainable_variables)
-            self._splits = {"train": _place(data.train), "valid": _place(data.valid)}
+            self._splits = {"train": self._place(data.train), "valid": self._place(data.valid)}
             if data.test is not None:
-                self._splits["test"] = _place(data.test)
+                self._splits["test"] = self._place(data.test)
             self._features, self._labels = self._splits["train"]
             chosen = evaluation_rows(config, len(data.train))
             if chosen is not None:
@@ -151,9 +171,9 @@ class Backend:
         self._slice = slice_rows([layer.units for layer in self._layers])
         self.parameters = int(self._model.count_params())
         rows = tf.TensorSpec([None, None], tf.int32)
-        rates = tf.TensorSpec([None], tf.float32)
+        rates = tf.TensorSpec([None], self._dtype)
         self._train = tf.function(self._updates, input_signature=[rows, rates], autograph=False)
-        features = tf.TensorSpec([None, data.inputs], tf.float32)
+        features = tf.TensorSpec([None, data.inputs], self._dtype)
         self._measure = tf.function(
             self._sums, input_signature=[features, tf.TensorSpec([None], tf.int64)], autograph=False
         )
@@ -161,14 +181,14 @@ class Backend:
     def train_steps(self, rows: IntArray, learning_rates: FloatArray) -> StepLosses:
         """Make k updates: `rows` (k, batch) are indices into the training split, `learning_rates` (k,)."""
         with self._placed():
-            losses = self._train(tf.constant(rows, tf.int32), tf.constant(learning_rates, tf.float32))
+            losses = self._train(tf.constant(rows, tf.int32), tf.constant(learning_rates, self._dtype))
         both = losses.numpy().astype(np.float64)
         return StepLosses(both[:, 0].copy(), both[:, 1].copy())
 
     def _updates(self, rows: tf.Tensor, rates: tf.Tensor) -> tf.Tensor:
         """Make k updates in the graph; gives their losses and penalties, shape (k, 2)."""
         count = tf.shape(rows)[0]
-        losses = tf.TensorArray(tf.float32, size=count, element_shape=[2])
+        losses = tf.TensorArray(self._dtype, size=count, element_shape=[2])
 
         def update(step: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
             return step + 1, losses.write(step, self._update(rows[step], rates[step]))
@@ -222,7 +242,7 @@ class Backend:
             return [penalty, *both]
 
         on = tf.logical_or(self._knobs["l1"] > 0, self._knobs["l2"] > 0)
-        penalty, *gradients = tf.cond(on, penalised, lambda: [0.0, *gradients])
+        penalty, *gradients = tf.cond(on, penalised, lambda: [tf.zeros((), self._dtype), *gradients])
         return penalty, gradients
 
     def evaluate(self, split: Split) -> Metrics:
@@ -235,12 +255,12 @@ class Backend:
                 part = slice(start, start + self._slice) if rows > self._slice else slice(None)
                 found = self._measure(features[part], labels[part]).numpy()
                 loss, correct = loss + float(found[0]), correct + float(found[1])
-        return Metrics(loss=loss / rows, accuracy=correct / rows)
+        return {"loss": loss / rows, "accuracy": correct / rows}
 
     def _sums(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Give the summed loss and the count of right answers, shape (2,)."""
         logits = self._model(features, training=False)
-        hits = tf.cast(tf.argmax(logits, 1) == labels, tf.float32)
+        hits = tf.cast(tf.argmax(logits, 1) == labels, self._dtype)
         # Cross entropy written out: half the ready-made one's time, which works out its gradient on the way.
         losses = tf.reduce_logsumexp(logits, 1) - tf.gather(logits, labels, batch_dims=1)
         return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
@@ -263,8 +283,8 @@ class Backend:
         norms = [float(np.linalg.norm(layer.kernel.numpy())) for layer in self._layers]
         return dict(zip(self._names, norms, strict=True))
 
-    def weights(self) -> list[NDArray[np.float32]]:
-        """Copy the kernels (inputs, outputs) and biases out, first layer first."""
+    def weights(self) -> Weights:
+        """Copy the kernels and biases out, in the run's precision."""
         return [part.numpy().copy() for layer in self._layers for part in (layer.kernel, layer.bias)]
 
     def close(self) -> None:
@@ -279,40 +299,48 @@ class Backend:
     def _placed(self) -> tf.device:
         return tf.device("/GPU:0" if self.device == "cuda" else "/CPU:0")
 
+    def _place(self, rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.constant(rows.features, self._dtype), tf.constant(rows.labels, tf.int64)
+
 
 def present_devices() -> list[str]:
     """Name the devices that TensorFlow sees here, the fastest first."""
     return ["cuda", "cpu"] if tf.config.list_physical_devices("GPU") else ["cpu"]
 
 
-def _place(rows: Rows) -> tuple[tf.Tensor, tf.Tensor]:
-    return tf.constant(rows.features, tf.float32), tf.constant(rows.labels, tf.int64)
+def share_gpus() -> None:
+    """Take of the GPUs' memory what is needed instead of all of it, from this process's first use of them on."""
+    for gpu in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        except RuntimeError:
+            # The process has used its GPUs before: they keep the setting they had.
+            return
 
 
 def _build_model(config: RunConfig, inputs: int, classes: int, knobs: dict[str, tf.Variable]) -> keras.Sequential:
     """Make the net as its users write it: Dense with ReLU, Dropout, ..., Dense; then lay the start's weights in."""
     regularizer = LiveL1L2(knobs["l1"], knobs["l2"])
-    model = keras.Sequential([keras.Input((inputs,), dtype="float32")])
+    model = keras.Sequential([keras.Input((inputs,))])
     *hidden, last = layer_widths(config, inputs, classes)
     for number, (_, width) in enumerate(hidden):
         model.add(
-            keras.layers.Dense(
-                width, activation="relu", kernel_regularizer=regularizer, kernel_initializer="zeros", dtype="float32"
-            )
+            keras.layers.Dense(width, activation="relu", kernel_regularizer=regularizer, kernel_initializer="zeros")
         )
         # Each layer draws its own masks.
         model.add(LiveDropout(knobs["dropout"], seed=config.seed + number))
-    model.add(keras.layers.Dense(last[1], kernel_regularizer=regularizer, kernel_initializer="zeros", dtype="float32"))
+    model.add(keras.layers.Dense(last[1], kernel_regularizer=regularizer, kernel_initializer="zeros"))
     model.set_weights(initial_weights(config, inputs, classes))
     return model
 
 
 def _build_optimizer(config: RunConfig) -> keras.optimizers.Optimizer:
     match config.optimizer:
-        case "sgd":
-            return PlainSGD(config.learning_rate)
-        case "momentum":
-            return PlainSGD(config.learning_rate, momentum=MOMENTUM)
-        case _:
+        case "sgd" | "momentum":
+            # Keras casts a plain float by way of float32; one of numpy's keeps its digits.
+            return PlainSGD(config.learning_rate, momentum=np.float64(OPTIMIZERS[config.optimizer].momentum))
+        case "adam" | "adamw":
             # Keras's AdamW is its Adam with a weight_decay by default; ours is always said.
             return FusedAdam(config.learning_rate)
+        case unknown:
+            raise unknown_optimizer(unknown, Backend.name)
