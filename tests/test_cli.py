@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from regtui.backends import names
+from regtui.cli.options import default_text
 from regtui.core.config import fields
 
 LOGS = Path(__file__).parent / "logs"
@@ -80,7 +81,7 @@ def test_options_beside_a_preset_win(tmp_path: Path) -> None:
         (["--learning-rate", "nan"], ["--learning-rate", "above 0", "nan"]),
         (["--learning-rate", "fast"], ["--learning-rate", "a number", "'fast'"]),
         (["--epochs", "1.5"], ["--epochs", "a whole number"]),
-        (["--l2", "-1"], ["--l2", "at least 0"]),
+        (["--l2", "-1"], ["--l2", "at least 0", "not -1\n"]),
         (["--patience", "3"], ["--patience", "plateau", "constant"]),
         (["--train-rows", "5000"], ["--train-rows", "1,797"]),
         (["--dataset", "none.npz"], ["none.npz"]),
@@ -128,8 +129,9 @@ def test_a_run_option_beside_a_replay_or_in_front_of_a_command_is_refused() -> N
     assert_one_sentence(regtui("--l2", "0.1", "train"), "--l2", "regtui train --l2")
 
 
-def test_a_bad_size_says_what_one_looks_like() -> None:
-    assert_one_sentence(regtui("--replay", "x.jsonl", "--size", "80"), "--size", "100x30")
+@pytest.mark.parametrize("size", ["80", "5x5", "39x30", "80x9", "80x2400"])
+def test_a_size_that_is_none_or_cannot_be_read_says_what_is_needed(size: str) -> None:
+    assert_one_sentence(regtui("--replay", "x.jsonl", "--size", size), "--size", "100x30", "at least 40x10", size)
 
 
 def test_a_replay_and_its_ghost_find_a_run_by_its_id_as_watch_does(tmp_path: Path) -> None:
@@ -207,6 +209,36 @@ def test_the_help_names_every_option_and_loads_no_framework() -> None:
     assert done.stdout.splitlines()[-1] == "loaded:"
     for option in [field.option for field in fields().values()] + ["--preset", "--log", "--json", "--runs-dir"]:
         assert option in done.stdout
+
+
+def test_the_help_shows_what_each_option_is_when_nobody_says_otherwise() -> None:
+    help_text = regtui("--help").stdout
+    of_option = {text.split()[0]: " ".join(text.split()) for text in help_text.split("\n  --")[1:]}
+    for field in fields().values():
+        shown = default_text(field)
+        assert of_option[field.option[2:]].endswith(f"[default: {shown}]" if shown else "."), field.option
+    said = " ".join(help_text.split())
+    assert "[default: 0.001]" in said
+    assert "[default: exponential 0.995, inverse_time 0.01]" in said
+    assert "[default: plateau 200 (step) or 5 (epoch)]" in said
+    assert "[default: overfit" in said
+
+
+def test_on_windows_one_sentence_says_where_it_runs() -> None:
+    script = "import sys\nsys.platform = 'win32'\nfrom regtui.cli import main\nmain()\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert_one_sentence(done, "Linux", "macOS", "Windows")
+
+
+@pytest.mark.parametrize("name", ["train", "watch", "runs"])
+def test_a_command_is_a_file_and_is_found_by_its_name(name: str) -> None:
+    assert f"Usage: regtui {name}" in regtui(name, "--help").stdout
+    assert f"  {name} " in regtui("--help").stdout
+
+
+@pytest.mark.parametrize("name", ["lab", "options", "nothing"])
+def test_a_file_without_a_command_is_none(name: str) -> None:
+    assert_one_sentence(regtui(name), name)
 
 
 def test_a_replay_loads_no_framework(tmp_path: Path) -> None:

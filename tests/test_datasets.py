@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from regtui import datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.datasets import add_noise, load, named, split
+from regtui.datasets import add_noise, load, named, note, split
 
 MNIST = Path(__file__).parents[2] / "shared" / "data" / "mnist.npz"
 
@@ -211,7 +211,9 @@ class TestMnist:
             pytest.skip("the cache folder of another platform is elsewhere")
         for name, folder in environment.items():
             monkeypatch.setenv(name, str(tmp_path / folder))
+        assert note("mnist") == "mnist: 11 MB, not here yet"
         write_npz(tmp_path / place)
+        assert note("mnist") == ""
         assert len(load(config("mnist")).train) == 48
 
     @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
@@ -221,7 +223,9 @@ class TestMnist:
         if root == "hub":
             monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home" / "hub"))
         folder = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[dataset]
+        assert "not here yet" in note(dataset)
         x, _ = write_idx(tmp_path / "home" / root / folder / "raw", packed)
+        assert note(dataset) == ""
         data = load(config(dataset))
         assert (len(data.train), len(data.valid), len(data.test)) == (48, 12, 20)
         train, _ = split(60, None, 0)

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from regtui.charts import STRIPS
+from regtui.cli.lab import cli
+from regtui.cli.options import make_config
 from regtui.core.config import fields
 from regtui.core.presets import PRESETS
 from regtui.tui.keys import LAB_KEYS
@@ -37,6 +41,18 @@ def test_every_option_and_every_preset_is_named() -> None:
         assert field.option in text
     for preset in PRESETS:
         assert preset in text
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_has_an_example_that_needs_no_network(preset: str) -> None:
+    examples = [
+        line.partition("#")[0].split() for line in README.read_text().splitlines() if line.startswith("regtui ")
+    ]
+    found = [example[1:] for example in examples if ["--preset", preset] == example[1:3]]
+    assert found
+    for arguments in found:
+        with cli.make_context("regtui", arguments) as context:
+            assert make_config(context.params).dataset == "digits"
 
 
 def test_every_picture_is_there() -> None:

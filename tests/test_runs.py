@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from regtui.core.config import fields
 from regtui.readers import LogError
-from regtui.runs import find_run
+from regtui.runs import find_run, new_run_id
 
 
 def folder_of(runs_dir: Path, *names: str) -> Path:
@@ -34,3 +35,11 @@ def test_a_run_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: 
         find_run("c", tmp_path)
     with pytest.raises(LogError, match="holds no run"):
         find_run(None, tmp_path / "empty")
+
+
+def test_the_end_of_a_run_id_cannot_be_read_as_a_field_or_a_value() -> None:
+    tails = {new_run_id("torch", 0.0).rpartition("-")[2] for _ in range(2000)}
+    signs = set("".join(tails))
+    words = {word for name, field in fields().items() for word in (*name.split("_"), *field.choices, *name.split())}
+    assert len(tails) > 200
+    assert not any(set(word) <= signs for word in {*words, "lr", "bs", "wd", "mps", "gpu", "fp16", "sgd"})

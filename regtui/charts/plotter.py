@@ -48,6 +48,9 @@ INSET = 0.0017585662, 0.001616152
 GRAIN = 1e-9
 """Cells by which places are moved on: one on the border of two cells, but for rounding, is in the second."""
 
+FAR_OUT = 1e6
+"""Heights of the plot above and below it beyond which a place is drawn as this."""
+
 COLOURS = {role: number for number, role in enumerate(ROLES)}
 ROLE_OF = {str(number): role for role, number in COLOURS.items()}
 PART = re.compile(r"\x1b\[0m(?:\x1b\[38;5;(\d+)m)?(?:\x1b\[48;5;\d+m)?([^\x1b]*)")
@@ -254,7 +257,8 @@ def _points(stroke: Stroke, width: int, *, fine: bool) -> Points:
     """Give the finite points of a stroke, cut into what its kind shows of it."""
     finite = np.isfinite(stroke.x) & np.isfinite(stroke.y)
     joined = np.append(False, finite[1:] & finite[:-1])[: len(finite)]
-    points = stroke.x[finite], stroke.y[finite], joined[finite]
+    # Farther out a line leaves the plot where it would anyway, to far less than a dot, and nothing overflows.
+    points = stroke.x[finite], np.clip(stroke.y[finite], -FAR_OUT, FAR_OUT), joined[finite]
     if stroke.kind == "dots":
         return points[0], points[1], np.zeros(len(points[0]), dtype=np.bool_)
     if stroke.kind == "dotted":

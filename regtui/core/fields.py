@@ -67,6 +67,9 @@ class ConfigError(ValueError):
         super().__init__(f"--{field.replace('_', '-')} {problem}")
 
 
+LONGEST_QUOTE = 30
+"""Characters of a typed number that a sentence repeats; a longer one says nothing that a person reads."""
+
 _FLAGS = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("", "0", "false", "no", "off"), False)
 
 
@@ -89,7 +92,7 @@ def parse(field: Field, text: str) -> Any:
                 value = text
     except (ValueError, KeyError):
         raise ConfigError(field.name, f"must be {field.range_text()}, not {text!r}") from None
-    check(field, value)
+    check(field, value, typed=text)
     return value
 
 
@@ -105,11 +108,11 @@ def unparse(field: Field, value: Any) -> str:
     return str(value)
 
 
-def check(field: Field, value: Any) -> None:
-    """Raise ConfigError when a value lies outside of what its field allows."""
+def check(field: Field, value: Any, *, typed: str = "") -> None:
+    """Raise ConfigError when a value lies outside of what its field allows; `typed` is how a person wrote it."""
     if value is None and field.optional:
         return
-    wrong = ConfigError(field.name, f"must be {field.range_text()}, not {_shown(value)}")
+    wrong = ConfigError(field.name, f"must be {field.range_text()}, not {_shown(value, typed)}")
     if field.kind == "choice":
         if value not in field.choices:
             raise wrong
@@ -140,8 +143,12 @@ def _outside(field: Field, value: float) -> bool:
     )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, typed: str) -> str:
     if isinstance(value, str):
         return repr(value)
+    if 0 < len(typed) <= LONGEST_QUOTE:
+        return typed
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
     # Python refuses to write out an integer of thousands of digits.
-    return "a number of that size" if isinstance(value, int) and abs(value) > 10**30 else str(value)
+    return "a number of that size" if isinstance(value, int) and abs(value) > 10**LONGEST_QUOTE else str(value)

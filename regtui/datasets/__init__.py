@@ -98,6 +98,12 @@ def check(dataset: str) -> None:
         files.check(_path(dataset))
 
 
+def note(dataset: str) -> str:
+    """Say what must be fetched first, where this machine has not got a data set yet: 'mnist: 11 MB, not here yet'."""
+    size = named.bytes_to_fetch(dataset)
+    return f"{dataset}: {size / 1e6:.0f} MB, not here yet" if size else ""
+
+
 def _table(dataset: str, progress: Callable[[int, int], None] | None, cache_dir: Path | None) -> Table:
     return named.LOADERS[dataset](progress, cache_dir) if dataset in NAMES else files.read(_path(dataset))
 

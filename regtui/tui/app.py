@@ -5,12 +5,15 @@ import json
 import locale
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
+from textual.command import CommandPalette
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.worker import WorkerError
 
@@ -19,15 +22,27 @@ from regtui.core.history import History
 from regtui.output import captured_output
 from regtui.readers import read_history
 from regtui.sources import Source
+from regtui.tui.canvas import plain
+from regtui.tui.colours import PALETTES, FewerColours
 from regtui.tui.dialogs import Question
 from regtui.tui.lab import LabScreen
-from regtui.tui.theme import DARK, LIGHT, THEMES
+from regtui.tui.remembered import remember_theme, remembered_theme
+from regtui.tui.theme import ground_of, themes
+from regtui.tui.turns import KeysInTurn
 
 FRAME_STATS = "REGTUI_FRAME_STATS"
 """Environment: a file that gets the cost of the frames as JSON at the end, for `tests/benchmarks/overhead.py`."""
 
 
-class RegtuiApp(App[None]):
+THEME_COMMANDS = {
+    "dark": "Colours for a dark terminal",
+    "light": "Colours for a light terminal",
+    "auto": "Colours by what the terminal says of itself, dark or light",
+}
+"""What the palette offers -> what it means."""
+
+
+class RegtuiApp(KeysInTurn):
     """The lab and the monitor."""
 
     TITLE = "regtui"
@@ -44,15 +59,19 @@ class RegtuiApp(App[None]):
         runs_dir: Path = Path("runs"),
         ghost: History | None = None,
         ascii_only: bool = False,
+        theme: str = "auto",
     ) -> None:
         super().__init__()
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
         self.lab = LabScreen(config, runs_dir=runs_dir, start=start, source=source, ghost=ghost)
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = DARK.name
+        palette = PALETTES.get(self.console.color_system or "")
+        self._fewer_colours = FewerColours(palette) if palette else None
+        self._themes = themes(self.console.color_system)
+        for each in self._themes.values():
+            self.register_theme(each)
+        self._show_theme(theme)
 
     def on_mount(self) -> None:
         """End cleanly when the process is told to go."""
@@ -71,17 +90,23 @@ class RegtuiApp(App[None]):
         """Give the lab: there is nothing under it."""
         return self.lab
 
+    def action_command_palette(self) -> None:
+        """Open the palette; Textual's own asks with a sign that not every terminal has."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(placeholder=plain("Search for commands…", self), id="--command-palette"))
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List what the palette offers: the lab's keys and the themes."""
         if screen is self.lab:
             for entry in self.lab.active_bindings.values():
                 binding = entry.binding
                 if binding.show and entry.enabled:
-                    yield SystemCommand(binding.description, binding.tooltip, self._runner(binding.action))
+                    name = plain(self.lab.key_name(binding), self)
+                    yield SystemCommand(name, plain(binding.tooltip, self), self._runner(binding.action))
         bell = "off" if self.lab.bell_at_end else "on"
         yield SystemCommand("Bell", f"Turn the bell at a run's end {bell}", self.action_bell_at_end)
-        other = LIGHT if self.theme == DARK.name else DARK
-        yield SystemCommand("Theme", f"Use the {other.name.removeprefix('regtui-')} theme", self.action_other_theme)
+        for choice, meant in THEME_COMMANDS.items():
+            yield SystemCommand(f"Theme: {choice}", meant, partial(self.choose_theme, choice))
 
     def _runner(self, action: str) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
@@ -93,9 +118,19 @@ class RegtuiApp(App[None]):
         """Ring the terminal's bell when a run ends, or not."""
         self.lab.bell_at_end = not self.lab.bell_at_end
 
-    def action_other_theme(self) -> None:
-        """Change between dark and light."""
-        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+    def choose_theme(self, choice: str) -> None:
+        """Use a theme, now and from the next session on."""
+        self._show_theme(choice)
+        remember_theme(choice)
+
+    def _show_theme(self, choice: str) -> None:
+        ground = ground_of(os.environ.get("COLORFGBG", "")) if choice == "auto" else choice
+        self.theme = self._themes[ground].name
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Let each line be drawn in the colours that the terminal has."""
+        filters = super().get_line_filters()
+        return [*filters, self._fewer_colours] if self._fewer_colours else filters
 
     async def action_quit(self) -> None:
         """Quit; while a run lives, ask, and end it first."""
@@ -139,8 +174,11 @@ def run_app(
     runs_dir: Path,
     ascii_only: bool = False,
     ghost: Path | None = None,
+    theme: str | None = None,
 ) -> None:
     """Open the app and stay until it is left."""
+    if theme is not None:
+        remember_theme(theme)
     app = RegtuiApp(
         config,
         start=start,
@@ -148,6 +186,7 @@ def run_app(
         runs_dir=runs_dir,
         ghost=read_history(ghost) if ghost is not None else None,
         ascii_only=ascii_only or not can_show_unicode(),
+        theme=theme or remembered_theme() or "auto",
     )
     with captured_output(app.say):
         app.run()

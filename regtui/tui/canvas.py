@@ -33,6 +33,21 @@ class Canvas(Widget):
         """What is shown, without colours."""
         return "\n".join(plain("".join(span.text for span in line), self.app).rstrip() for line in self._lines)
 
+    def fit(self) -> None:
+        """Make the lines anew for the size that the canvas has now; one whose lines do not depend on it need not."""
+
+    def on_resize(self) -> None:
+        """Fit to a new size."""
+        self.fit()
+
+    def watch_virtual_size(self) -> None:
+        """Fit to a new size of which Textual tells nobody.
+
+        A widget that comes to be shown gets no Resize when anything asked any widget for its region between a scroll
+        (the event log's) and the layout: Textual then finds that it has been there before.
+        """
+        self.fit()
+
     def show(self, lines: Sequence[StyledLine]) -> None:
         """Show these lines from now on."""
         before, self._lines = self._lines, list(lines)

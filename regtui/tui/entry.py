@@ -100,8 +100,10 @@ class Entry(Input):
 
     BINDINGS = [Binding("down", "open_menu", "Suggestions", show=False)]
 
-    def __init__(self, field: str, text: str, *, suggestions: Sequence[Item] = ()) -> None:
+    def __init__(self, field: str, text: str, *, suggestions: Sequence[Item] = (), any_text: bool = False) -> None:
         super().__init__(text, compact=True, id=f"field-{field}")
+        self.any_text = any_text
+        """Its value may hold a `?`, as a path may; elsewhere that sign asks for help."""
         self.field = field
         self.locked = False
         self.suggestions = suggestions
@@ -113,15 +115,15 @@ class Entry(Input):
             self.cursor_position = len(text)
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        """Leave the keys to the screen while locked."""
-        return not self.locked and super().check_consume_key(key, character)
+        """Leave the keys to the screen while locked, and those to it always that no value can hold."""
+        return not self.locked and (character != "?" or self.any_text) and super().check_consume_key(key, character)
 
     def validate(self, value: str) -> ValidationResult | None:  # noqa: ARG002 # Textual's
         """Leave the checking to the form; Input would set classes, which styles each field again as it is mounted."""
         return None
 
     async def _on_key(self, event: events.Key) -> None:
-        if self.locked:
+        if self.locked or (event.character == "?" and not self.any_text):
             # Textual calls the handler of each base class too: without this, Input would insert the character.
             event.prevent_default()
             return
@@ -201,7 +203,7 @@ class Choice(Canvas, can_focus=True):
         """Show the value."""
         self._draw()
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Keep the arrow at the right edge."""
         self._draw()
 

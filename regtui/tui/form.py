@@ -1,6 +1,6 @@
 """The configuration form: made from `core.config.fields()`, it gives a checked RunConfig or says what is wrong."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from textual import events, on
@@ -24,7 +24,7 @@ from regtui.core.config import (
 )
 from regtui.core.events import Changed as Change
 from regtui.core.presets import PRESETS
-from regtui.tui.canvas import Canvas, plain, span
+from regtui.tui.canvas import Canvas, clip, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
 from regtui.tui.knobs import PENDING, Knobs
 
@@ -33,6 +33,12 @@ START, STOP = "▸ Start", "■ Stop"
 
 CUSTOM = "custom"
 """Shown as preset when the fields are no preset's."""
+
+TWO_COLUMNS = 68
+"""Cells from which two columns of fields stand side by side: 17 for a label and 14 for a value in each, and margins."""
+
+HIGH = 16
+"""Rows from which the fields leave room for a rule and a second row of the hint; there are 7 around them at least."""
 
 SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "what": (("Data and model", ("data", "model")), ("Optimizer", ("optimizer",))),
@@ -64,7 +70,7 @@ class FieldRow(Canvas):
         """Draw the label."""
         self.draw()
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Wrap the notes anew."""
         self.draw()
 
@@ -135,7 +141,7 @@ class Form(Vertical):
         if field.kind == "choice":
             return Choice(field.name, text, [Item(choice) for choice in field.choices])
         known = [Item(name) for name in datasets.NAMES] if field.name == "dataset" else []
-        return Entry(field.name, text, suggestions=known)
+        return Entry(field.name, text, suggestions=known, any_text=field.kind == "text")
 
     def _put(self, name: str, value: Any) -> None:
         """Set a field, making its row where no policy needed it so far."""
@@ -158,7 +164,7 @@ class Form(Vertical):
                         yield Heading(title)
                         yield from self._rows_of(groups)
         with Container(id="form-foot"):
-            yield Canvas(id="hint")
+            yield Hint(self._show_hint)
             yield Button(plain(START, self.app), id="go", compact=True)
 
     def _rows_of(self, groups: tuple[str, ...]) -> Iterator[FieldRow]:
@@ -329,12 +335,21 @@ class Form(Vertical):
         for name, row in self._rows.items():
             problem = self.problems.get(name) or self._refused.get(name, "")
             mark = "" if self._read_only else self._knobs.mark(name, row.editor.value)
-            notes = backends.notes(draft) if name == "l2" and not problem else []
+            notes = self._notes(name, draft) if not problem else []
             if (problem, notes, mark) != (row.problem, row.notes, row.mark):
                 row.problem, row.notes, row.mark = problem, notes, mark
                 row.set_class(bool(problem), "-wrong")
                 row.draw()
         self._rows["preset"].editor.set_text(matching_preset(draft))
+
+    def _notes(self, name: str, draft: RunConfig) -> list[str]:
+        """Say under a field what its value comes to."""
+        if name == "l2":
+            return backends.notes(draft)
+        if name == "dataset" and not self._locked:
+            note = datasets.note(draft.dataset)
+            return [f"{note}: start fetches it"] if note else []
+        return []
 
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
         """Explain the field that is being edited."""
@@ -344,16 +359,12 @@ class Form(Vertical):
         """Explain nothing when no field is being edited."""
         self._show_hint()
 
-    def on_resize(self) -> None:
-        """Wrap the hint anew."""
-        self._show_hint()
-
     def _focused_field(self) -> str:
         focused = self.screen.focused
         return focused.field if isinstance(focused, Entry | Choice) else ""
 
     def _show_hint(self) -> None:
-        canvas = self.query_one("#hint", Canvas)
+        canvas = self.query_one(Hint)
         name = self._focused_field()
         if name == "preset":
             text, more = "a named starting point: fills the fields below", ""
@@ -369,13 +380,27 @@ class Form(Vertical):
         else:
             text, more = "", ""
         width, height = max(canvas.content_size.width, 8), canvas.content_size.height
-        rows = [span(part, "label") for part in wrap(text, width)]
+        rows, closing = wrap(text, width), wrap(more, width)
         # Whether a field is locked must be seen; its range is said again when it is wrong.
-        closing = [span(part, "muted") for part in wrap(more, width)]
         if not self._locked and len(rows) + len(closing) > height:
             closing = []
         room = max(height - len(closing), 1)
-        canvas.show([(row,) for row in [*rows[:room], *closing][: max(height, 1)]])
+        if len(rows) > room:
+            rows[room - 1 :] = [" ".join(rows[room - 1 :])]
+        lines = [*([span(row, "label")] for row in rows), *([span(row, "muted")] for row in closing)]
+        canvas.show([clip(line, width) for line in lines[: max(height, 1)]])
+
+
+class Hint(Canvas):
+    """What the field that is being edited means."""
+
+    def __init__(self, explain: Callable[[], None]) -> None:
+        super().__init__(id="hint")
+        self._explain = explain
+
+    def fit(self) -> None:
+        """Wrap the hint anew."""
+        self._explain()
 
 
 class Heading(Canvas):

@@ -36,7 +36,7 @@ class HelpScreen(ModalScreen[None]):
     """Keys, curves, words, fields."""
 
     BINDINGS = [
-        Binding("escape,q,question_mark,enter", "dismiss(None)", "Close", show=False),
+        Binding("escape,q,question_mark,f1,enter", "dismiss(None)", "Close", show=False),
         Binding("j,down", "scroll(1)", "Down", show=False),
         Binding("k,up", "scroll(-1)", "Up", show=False),
         Binding("space,pagedown", "scroll(10)", "Page", show=False),

@@ -22,7 +22,7 @@ class KeyBar(Canvas):
         """Follow what can be pressed."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Fit the keys anew."""
         self._follow(self.screen)
 
@@ -32,9 +32,11 @@ class KeyBar(Canvas):
         active = {entry.binding.id: entry.binding for entry in screen.active_bindings.values() if entry.enabled}
         # In the order of declaration, whatever has the focus.
         declared = [binding for bindings in screen._bindings.key_to_bindings.values() for binding in bindings]
-        shown = [binding for binding in declared if binding.show and binding.id in active]
-        tail = [binding for binding in shown if binding.id in {"help", "quit"}]
-        head = [binding for binding in shown if binding not in tail]
+        # Of two keys that do the same, the first that works now.
+        shown = {binding.action: binding for binding in reversed(declared) if binding.show and binding.id in active}
+        shown = dict(reversed(shown.items()))
+        tail = [binding for action, binding in shown.items() if action in {"help", "app.quit"}]
+        head = [binding for binding in shown.values() if binding not in tail]
         width = self.content_size.width
         room = width - sum(self._width(binding) for binding in tail)
         line: list[Span] = [span(" ")]

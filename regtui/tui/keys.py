@@ -3,9 +3,11 @@
 from textual.binding import Binding
 
 
-def _key(key: str, action: str, name: str, tooltip: str, sign: str | None = None, *, show: bool = True) -> Binding:
-    """Declare one key; its id, by which a keymap can change it, is its action."""
-    identity = action.removeprefix("app.").translate({ord(sign): "-" for sign in "(.)"}).rstrip("-")
+def _key(
+    key: str, action: str, name: str, tooltip: str, sign: str | None = None, *, show: bool = True, identity: str = ""
+) -> Binding:
+    """Declare one key; its id, by which a keymap can change it, is its action unless two keys have the same."""
+    identity = identity or action.removeprefix("app.").translate({ord(sign): "-" for sign in "(.)"}).rstrip("-")
     return Binding(key, action, name, tooltip=tooltip, id=identity, key_display=sign, show=show)
 
 
@@ -30,6 +32,7 @@ LAB_KEYS: list[Binding] = [
     _key("tab", "app.focus_next", "Next field", "Go to the next field.", show=False),
     _key("shift+tab", "app.focus_previous", "Field before", "Go to the field before.", show=False),
     _key("question_mark", "help", "Help", "Explain keys, curves and words.", "?"),
+    _key("f1", "help", "Help", "The same, also in a field that takes a ? as text.", identity="help-in-text"),
     _key("q", "app.quit", "Quit", "Quit; asks while a run lives, then ends it cleanly."),
 ]
 """Keys of the lab: key, action, name in the footer, a sentence for the help."""

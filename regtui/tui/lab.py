@@ -22,7 +22,7 @@ from regtui.sources import Nothing, Source, Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, ascii_only, span
-from regtui.tui.form import Form
+from regtui.tui.form import HIGH, TWO_COLUMNS, Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.panels import WIDE, problem_text, status_line, verdict_lines
@@ -58,6 +58,7 @@ class LabScreen(Steering):
 
     BINDINGS = [*LAB_KEYS]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (HIGH, "-high")]
     AUTO_FOCUS = ""
     BLANK = True
 
@@ -87,6 +88,7 @@ class LabScreen(Steering):
         # Set before there are widgets: each class that changes later styles all of them again.
         self.set_class(self.app.size.width < WIDE, "-narrow", update=False)
         self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
+        self.set_class(self.app.size.width < TWO_COLUMNS, "-slim", update=False)
         self.set_class(not (self._start_at_once or self.only_watches), "-form", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
@@ -291,6 +293,7 @@ class LabScreen(Steering):
 
     def on_resize(self) -> None:
         """Draw for the new size."""
+        self.set_class(self.app.size.width < TWO_COLUMNS, "-slim")
         self.call_after_refresh(self.draw)
 
     @on(Form.Changed)

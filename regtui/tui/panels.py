@@ -157,7 +157,7 @@ def _verdict_lines(history: History, activity: Activity, width: int, height: int
     if history.run is None and not len(history.evaluations):
         if activity.growing:
             return [(span(" ◌ the run is being set up", "calm"),)]
-        keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("?", " help")]
+        keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("? f1", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
     verdict = analysis.verdict(history) if at is None else analysis.verdict_at(history, at)

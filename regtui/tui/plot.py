@@ -21,7 +21,7 @@ class Plot(Canvas, can_focus=True):
 
     _drawn: tuple[History, View, RunConfig | None] | None = None
 
-    def on_resize(self) -> None:
+    def fit(self) -> None:
         """Draw for the new size: the rows below take room when there is a patience to meter."""
         if self._drawn is not None:
             self.draw(*self._drawn)

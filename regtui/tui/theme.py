@@ -6,6 +6,8 @@ then the rate; on the light theme the darkest comes first. States use a word and
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from rich.style import Style
 from textual.theme import Theme
@@ -77,7 +79,7 @@ LIGHT = Theme(
         "valid": "#6b2f00",
         "train": "#1c68ad",
         "running": "#8fb2d6",
-        "rate": "#9277bd",
+        "rate": "#8c79b4",
         "penalty": "#a08c63",
         "ghost": "#a8926f",
         "gap": "#b5521b",
@@ -88,8 +90,8 @@ LIGHT = Theme(
         "faint": "#d2d2cc",
         "tint": "#fae8df",
         "line": "#dddbd3",
-        "field": "#efede7",
-        "field-focus": "#dfe7f0",
+        "field": "#e9e7e0",
+        "field-focus": "#d3dfec",
         "strong": "#10141a",
         "norm-1": "#1d5a96",
         "norm-2": "#9a6b1a",
@@ -110,7 +112,62 @@ LIGHT = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT)
+_SIXTEEN = {
+    DARK.name: {
+        "#000000": "background surface panel tint field block-cursor-foreground input-cursor-foreground "
+        "scrollbar-background scrollbar-background-hover scrollbar-background-active scrollbar-corner-color",
+        "#e5e5e5": "foreground label input-cursor-background",
+        "#ffffff": "strong",
+        "#7f7f7f": "muted ghost rule axis line faint scrollbar scrollbar-hover scrollbar-active",
+        "#0000ee": "field-focus input-selection-background",
+        "#00cdcd": "primary secondary train block-cursor-background norm-1",
+        "#5c5cff": "running",
+        "#cd00cd": "rate norm-3",
+        "#ff00ff": "gap",
+        "#00cd00": "success norm-4",
+        "#cdcd00": "warning penalty norm-2",
+        "#ffff00": "valid accent",
+        "#ff0000": "error",
+    },
+    LIGHT.name: {
+        "#ffffff": "background surface block-cursor-foreground input-cursor-foreground "
+        "scrollbar-background scrollbar-background-hover scrollbar-background-active scrollbar-corner-color",
+        "#e5e5e5": "panel tint field faint line scrollbar",
+        "#7f7f7f": "muted label ghost rule axis penalty norm-4 scrollbar-hover scrollbar-active",
+        "#000000": "foreground strong valid input-cursor-background",
+        "#00ffff": "field-focus input-selection-background",
+        "#00cdcd": "running",
+        "#0000ee": "primary secondary train success block-cursor-background norm-1",
+        "#cd00cd": "rate warning norm-3",
+        "#cd0000": "gap error accent norm-2",
+    },
+}
+"""Where there are sixteen colours: which of them each name of a theme has, as nothing can be near enough by itself."""
+
+CHOICES = ("auto", "dark", "light")
+"""What can be asked for; auto goes by what the terminal says of itself."""
+
+
+def themes(colour_system: str | None) -> dict[str, Theme]:
+    """Give the two themes by choice, for a terminal of some colour system as Rich calls them."""
+    found = {"dark": DARK, "light": LIGHT}
+    return {choice: _of_sixteen(theme) for choice, theme in found.items()} if colour_system == "standard" else found
+
+
+def _of_sixteen(theme: Theme) -> Theme:
+    colours = {name: colour for colour, names in _SIXTEEN[theme.name].items() for name in names.split()}
+    own: dict[str, Any] = {name: colours[name] for name in colours if name not in theme.variables}
+    return replace(theme, **own, variables={name: colours[name] for name in theme.variables})
+
+
+def ground_of(terminal: str) -> str:
+    """Say what lies behind the text by COLORFGBG, `text;ground` in numbers of the sixteen colours; dark if unknown.
+
+    The terminal is not asked (OSC 11): over a slow line its answer would come as keys, into a field.
+    """
+    ground = terminal.rpartition(";")[2]
+    return "light" if ground in {"7", *map(str, range(9, 16))} else "dark"
+
 
 ROLE_STYLES: Mapping[str, str] = {
     # Around the curves

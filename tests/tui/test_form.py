@@ -10,6 +10,7 @@ from regtui.core.config import RunConfig, fields, policy_fields, policy_only_fie
 from regtui.core.presets import PRESETS
 from regtui.tui.app import RegtuiApp
 from regtui.tui.form import CUSTOM, FieldRow, Form
+from regtui.tui.help import HelpScreen
 
 
 def shown_fields(app: RegtuiApp) -> set[str]:
@@ -204,3 +205,45 @@ async def test_plateaus_of_the_keras_rule_have_its_defaults(drive: Any, app: Reg
         await lab.choose("plateau_rule", "keras")
         expected = RunConfig.create(**{**_given(lab.config), "lr_policy": "plateau", "plateau_rule": "keras"})
         assert lab.config == expected
+
+
+async def test_a_question_mark_asks_for_help_in_a_field_whose_value_cannot_hold_one(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, (140, 40)) as lab:
+        entry = lab.find("#field-epochs")
+        entry.focus()
+        await lab.until(lambda: "? Help" in lab.shown("#keys"))
+        before = entry.value
+        await lab.press("question_mark")
+        await lab.until(lambda: isinstance(app.screen, HelpScreen))
+        await lab.press("escape")
+        assert entry.value == before
+        assert app.focused is entry
+
+
+async def test_where_a_question_mark_is_text_the_key_bar_names_another_key_for_help(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, (140, 40)) as lab:
+        entry = lab.find("#field-dataset")
+        entry.focus()
+        await lab.until(lambda: "f1 Help" in lab.shown("#keys"))
+        assert "? Help" not in lab.shown("#keys")
+        await lab.press("end", "question_mark")
+        await lab.until(lambda: entry.value.endswith("?"))
+        await lab.press("f1")
+        await lab.until(lambda: isinstance(app.screen, HelpScreen))
+        await lab.press("f1")
+        await lab.until(lambda: app.screen is app.lab)
+
+
+async def test_data_that_must_be_fetched_first_says_so_beside_its_field(
+    drive: Any, app: RegtuiApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "REGTUI_CACHE_DIR", "KERAS_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    async with drive(app, (140, 40)) as lab:
+        assert "not here yet" not in lab.row("dataset")
+        await lab.choose("preset", "l2")
+        assert "mnist: 11 MB, not here yet" in lab.row("dataset")
+        (tmp_path / "mnist.npz").touch()
+        await lab.choose("preset", "dropout")
+        assert "not here yet" not in lab.row("dataset")

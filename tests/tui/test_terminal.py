@@ -32,9 +32,10 @@ class Terminal:
     def __init__(self, command: list[str], size: tuple[int, int], **environment: str) -> None:
         self.screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self.screen)
+        self.come = b""
         self._fd, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
+        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": "", **environment}
         for name in ("NO_COLOR", "COLUMNS", "LINES"):
             env.pop(name, None)
         self.process = subprocess.Popen(
@@ -51,7 +52,9 @@ class Terminal:
         ready, _, _ = select.select([self._fd], [], [], seconds)
         if ready:
             try:
-                self._stream.feed(os.read(self._fd, 65536))
+                come = os.read(self._fd, 65536)
+                self.come += come
+                self._stream.feed(come)
             except OSError:
                 # The other side has closed: the process is going.
                 time.sleep(0.01)
@@ -78,7 +81,7 @@ def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
     def open_one(*options: str, size: tuple[int, int] = (80, 24), **environment: str) -> Terminal:
         command = [sys.executable, "-m", "regtui", "--runs-dir", str(tmp_path / "runs"), *options]
-        opened.append(Terminal(command, size, **environment))
+        opened.append(Terminal(command, size, XDG_CONFIG_HOME=str(tmp_path / "config"), **environment))
         return opened[-1]
 
     yield open_one
@@ -161,12 +164,86 @@ def test_without_utf8_the_screen_is_ascii(terminal: Callable[..., Terminal]) -> 
     lab.until(lambda: lab.process.poll() is not None)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+def test_no_screen_and_no_dialog_sends_a_byte_beyond_ascii_where_ascii_is_asked_for(
+    terminal: Callable[..., Terminal], size: tuple[int, int]
+) -> None:
+    lab = terminal("--framework", "torch", "--ascii", *SMALL, "--epochs", "1000000", size=size)
+
+    def look(keys: str, for_text: str, away: str = "") -> None:
+        lab.press(keys)
+        lab.until(lambda: for_text in lab.text)
+        if away:
+            lab.press(away)
+            lab.until(lambda: for_text not in lab.text)
+
+    lab.until(lambda: "starts a run" in lab.text and "Dropout" in lab.text)
+    look("\r", "lr-decay", "\x1b[D")
+    look("\t\t\t5x", "must be")
+    look("\x15500\t0.1\t\t\r", "sgd", "\x1b[D")
+    look("\x1b", "f Form")
+    look("?", "escape closes", "\x1b")
+    look("\x10", "Search for commands", "\x1b")
+    look("\x10light", "Theme: light", "\x1b")
+    look("\x10qqqq", "No matches", "\x1b")
+    look("\x12", "validation")
+    look("?", "escape closes", "\x1b")
+    for key in "gzlmp":
+        lab.press(key)
+    look("\x1b[D", "at epoch")
+    look("f", "a named starting point", "\x1b")
+    look("x", "Its log is kept", "n")
+    look("q", "Stop it and quit?", "n")
+    look("\x03", "to quit")
+    look("xy", "stopped")
+    look("\x12", "previous" if size[0] > 100 else "stopped")
+    assert lab.come.isascii(), sorted(set(lab.come.decode(errors="replace")) - set(map(chr, range(128))))
+
+
+def grounds(lab: Terminal) -> set[str]:
+    """The colours behind the signs of the screen."""
+    return {sign.bg for row in lab.screen.buffer.values() for sign in row.values()}
+
+
+def test_the_light_theme_is_grey_and_white_with_256_colours_and_is_remembered(
+    terminal: Callable[..., Terminal],
+) -> None:
+    for options in (["--theme", "light"], []):
+        lab = terminal("--framework", "torch", *options, COLORTERM="", size=(120, 30))
+        lab.until(lambda lab=lab: "starts a run" in lab.text and "Dropout" in lab.text)
+        # Every ground is white or a grey but the button's, which is the blue of what is started.
+        tinted = {colour for colour in grounds(lab) if len({colour[:2], colour[2:4], colour[4:]}) > 1}
+        assert len(tinted) <= 1, tinted
+        assert "ffffff" in grounds(lab)
+
+
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "xterm-16color", "COLORTERM": ""}])
 def test_without_colours_or_with_sixteen_the_lab_still_reads(
     terminal: Callable[..., Terminal], environment: dict[str, str]
 ) -> None:
     lab = terminal("--framework", "torch", "--start", *SMALL, "--epochs", "5", **environment)
     lab.until(lambda: "finished" in lab.screen.display[0] and "validation" in lab.text)
+
+
+def test_keys_that_come_in_one_burst_land_in_the_fields_they_were_meant_for(terminal: Callable[..., Terminal]) -> None:
+    lab = terminal("--framework", "torch", *SMALL)
+    lab.until(lambda: "ctrl+r starts a run" in lab.text and "Dropout" in lab.text)
+    # To the label noise; to hidden, and on by enter; down opens a menu; to the batch size, and back to the rate.
+    lab.press("\t\t\t\t0.3\t50\r\x1b[B\x1b[B\r\t0.5\t7\x1b[Z9")
+    lab.until(lambda: "Learning rate   9 " in lab.text)
+    for row in ("Label noise     0.3 ", "Hidden          50 ", "Optimizer       adamw ", "Batch size      7 "):
+        assert row in lab.text
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown", ""])
+def test_a_terminal_that_cannot_move_its_cursor_is_told_what_to_use_instead(
+    terminal: Callable[..., Terminal], name: str
+) -> None:
+    lab = terminal(TERM=name, size=(200, 24))
+    lab.until(lambda: lab.process.poll() is not None and "--replay" in lab.text)
+    assert lab.process.returncode == 2
+    assert "regtui train" in lab.text
+    assert len(lab.text.strip().splitlines()) == 1
 
 
 def test_the_first_paint_loads_no_framework(tmp_path: Path) -> None:

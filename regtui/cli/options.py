@@ -1,0 +1,102 @@
+"""Options that several commands share, and what they make: a configuration, a size."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from regtui import backends
+from regtui.core.config import Field, RunConfig, fields, parse, policy_only_fields, unparse
+from regtui.core.policies import policies
+from regtui.core.presets import DEFAULT_PRESET, PRESETS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+RUNS_DIR = click.option(
+    "--runs-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("runs"),
+    envvar="REGTUI_RUNS_DIR",
+    show_default=True,
+    help="Folder of the recorded runs (or the environment's REGTUI_RUNS_DIR).",
+)
+ASCII = click.option("--ascii", "ascii_only", is_flag=True, help="Draw without braille and box characters.")
+GHOST = click.option("--ghost", type=click.Path(path_type=Path), metavar="LOG", help="A run to show faintly behind it.")
+
+
+def run_options(command: F) -> F:
+    """Give a command one option for each field of the configuration."""
+    command = RUNS_DIR(command)
+    for field in reversed(fields().values()):
+        command = _field_option(field)(command)
+    preset_help = (
+        f"Start from one of: {', '.join(PRESETS)}. Options given beside it win. "
+        f"[default: {DEFAULT_PRESET}, unless --dataset is given; it goes before the defaults below]"
+    )
+    return click.option("--preset", metavar="NAME", help=preset_help)(command)
+
+
+def _field_option(field: Field) -> Callable[[F], F]:
+    choices = backends.names() if field.name == "framework" else field.choices
+    metavar = "|".join(choices) or {"integer": "N", "number": "X", "widths": "N,N", "text": "NAME|PATH"}.get(field.kind)
+    default = default_text(field)
+    text = field.hint[0].upper() + field.hint[1:] + "." + (f" [default: {default}]" if default else "")
+    if field.kind == "flag":
+        return click.option(field.option, field.name, is_flag=True, default=None, help=text)
+    # No type and no default: values are read by the same `parse` as the form's, and a preset may fill the gap.
+    return click.option(field.option, field.name, metavar=metavar, help=text)
+
+
+def default_text(field: Field) -> str:
+    """Say what a field is where nobody says otherwise; a policy's field has one for each policy that reads it."""
+    if field.name == "framework":
+        return f"{backends.names()[0]}, or whichever is installed"
+    if field.name in policy_only_fields():
+        return ", ".join(
+            f"{name} {shown}"
+            for name, policy in policies().items()
+            if field.name in policy.defaults and (shown := _policy_default(field, policy.defaults[field.name]))
+        )
+    return "off" if field.kind == "flag" else unparse(field, field.default)
+
+
+def _policy_default(field: Field, default: Any) -> str:
+    if isinstance(default, Mapping):
+        return " or ".join(f"{unparse(field, value)} ({case})" for case, value in default.items())
+    return unparse(field, default)
+
+
+def make_config(options: Mapping[str, Any]) -> RunConfig:
+    """Make the configuration that the options ask for; raises ConfigError."""
+    by_name = fields()
+    given = {
+        name: parse(by_name[name], value) if isinstance(value, str) else value
+        for name, value in options.items()
+        if name in by_name and value is not None
+    }
+    if "framework" not in given:
+        installed = [name for name in backends.names() if backends.is_installed(name)]
+        given["framework"] = (installed or backends.names())[0]
+    elif given["framework"] not in backends.names():
+        backends.check(given["framework"])
+    return RunConfig.create(options.get("preset"), **given)
+
+
+def find_ghost(options: Mapping[str, Any]) -> Path | None:
+    """Find the run that is to be shown behind another; raises LogError."""
+    from regtui.runs import find_run
+
+    return find_run(options["ghost"], options["runs_dir"]) if options["ghost"] is not None else None
+
+
+def given_options(context: click.Context) -> Iterator[str]:
+    """Name the parameters that stand on the command line itself."""
+    for name in context.params:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            yield name
+
+
+def option_name(context: click.Context, name: str) -> str:
+    """Give a parameter's option as a person types it."""
+    return next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)

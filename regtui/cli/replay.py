@@ -1,0 +1,82 @@
+"""`regtui --replay LOG`: a recorded run as text, JSON or a picture, without the app."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from regtui.cli.options import find_ghost, given_options, option_name
+from regtui.core.config import fields
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+LEAST_SIZE = 40, 10
+"""Columns and lines under which neither the curves nor the sentences of a page can be read."""
+
+MOST_CELLS = 1000
+"""Columns or lines; no screen has more, and a slip such as 80x2400 would draw for minutes."""
+
+NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "check")
+"""Options that mean nothing without a log to replay."""
+
+NEW_RUN = (*fields(), "preset", "start", "theme")
+"""Options that mean nothing with one."""
+
+
+def read_size(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Read a size of a screen in characters, such as 100x30: columns and lines."""
+    if value is None:
+        return None
+    width, _, height = value.lower().partition("x")
+    size = (int(width), int(height)) if width.isdecimal() and height.isdecimal() else (0, 0)
+    if not all(least <= cells <= MOST_CELLS for least, cells in zip(LEAST_SIZE, size, strict=True)):
+        least = "x".join(map(str, LEAST_SIZE))
+        raise click.BadParameter(f"must be columns and lines such as 100x30, at least {least}, not {value!r}.")
+    return size
+
+
+_OPTIONS = (
+    click.option(
+        "--replay", type=click.Path(path_type=Path), metavar="LOG", help="Show a recorded run without the app."
+    ),
+    click.option(
+        "--speed", type=click.FloatRange(min=0, min_open=True), metavar="X", help="With --replay: X times as fast."
+    ),
+    click.option("--size", callback=read_size, metavar="WxH", help="With --replay: columns and lines to draw on."),
+    click.option("--until-epoch", type=click.IntRange(min=1), metavar="N", help="With --replay: stop after epoch N."),
+    click.option("--json", "as_json", is_flag=True, help="With --replay: print the result as one JSON object."),
+    click.option(
+        "--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --replay: draw it here."
+    ),
+    click.option("--check", is_flag=True, help="With --replay: exit with 1 when the run overfits or diverged."),
+)
+"""The options of a replay, in the order of the help."""
+
+
+def replay_options(command: F) -> F:
+    """Give a command the options of a replay."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def refuse_without_replay(context: click.Context) -> None:
+    """Raise UsageError for an option that only a replay has."""
+    for name in given_options(context):
+        if name in NEEDS_REPLAY:
+            raise click.UsageError(f"{option_name(context, name)} goes with --replay LOG.")
+
+
+def replay(context: click.Context, options: Mapping[str, Any]) -> int:
+    """Replay a log; gives the exit status."""
+    for name in given_options(context):
+        if name in NEW_RUN:
+            raise click.UsageError(f"{option_name(context, name)} is for a new run; a replayed log has its own.")
+    from regtui import report
+    from regtui.runs import find_run
+
+    return report.replay(
+        find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"], ghost=find_ghost(options),
+        **{name: options[name] for name in NEEDS_REPLAY},
+    )  # fmt: skip

@@ -1,0 +1,40 @@
+"""What the app asks of the terminal it is started on."""
+
+import os
+import sys
+
+import click
+
+THEME = click.option(
+    "--theme",
+    type=click.Choice(["auto", "dark", "light"]),
+    help="Colours for a dark or a light terminal; auto goes by COLORFGBG, else dark. "
+    "[default: the last choice, at first auto]",
+)
+
+CANNOT_DRAW = ("", "dumb", "unknown")
+"""Values of TERM that say that there is no cursor to move."""
+
+IN_A_BROWSER = "xterm-256color"
+"""What textual-serve's page is, whatever terminal the server was started on."""
+
+
+def need_terminal() -> None:
+    """Raise UsageError where the app could not be drawn."""
+    term = os.environ.get("TERM", "")
+    if os.environ.get("TEXTUAL_DRIVER"):
+        # Served to a browser: the streams are the server's pipes, and its TERM says nothing of the page.
+        if term in CANNOT_DRAW:
+            os.environ["TERM"] = IN_A_BROWSER
+        return
+    # Textual reads from standard input, measures standard output and draws on standard error.
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise click.UsageError(
+            "The lab needs a terminal on standard input, output and error; "
+            "`regtui train` and `regtui --replay LOG` do without."
+        )
+    if term in CANNOT_DRAW:
+        raise click.UsageError(
+            f"The lab cannot draw on a terminal with TERM={term or '(not set)'}; "
+            "`regtui train` and `regtui --replay LOG` do without."
+        )
