@@ -87,6 +87,8 @@ class Plot:
     zero: float | None = None
     """Place of the zero line."""
     ascii: bool = False
+    beside: tuple[Stroke, ...] = ()
+    """Lines that are drawn over this plot as another one: its dots keep out of their cells."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -138,7 +140,7 @@ def column_of(place: float, columns: int) -> int:
 
 def build(plot: Plot) -> list[Cell]:
     """Let plotext draw a plot, and give the cells that are not blank."""
-    if plot.columns < 1 or plot.rows < 1:
+    if plot.columns < 1 or plot.rows < 1 or not (plot.axis or plot.strokes or plot.zero is not None):
         return []
     with _drawing:
         figure = _plotext().figure
@@ -236,7 +238,7 @@ def _dots(plot: Plot, index: int) -> Dots:
     stroke, (width, height) = plot.strokes[index], plot.size
     x, y, joined = _cropped(_points(stroke, width, fine=not plot.ascii))
     if stroke.kind == "dots":
-        free = _beside(x, y, plot.strokes[:index], plot)
+        free = _beside(x, y, (*plot.beside, *plot.strokes[:index]), plot)
         x, y, joined = x[free], y[free], joined[free]
     across = np.minimum((x * width + GRAIN).astype(np.int64), width - 1)
     down = np.minimum(((1 - y) * height + GRAIN).astype(np.int64), height - 1)
