@@ -1,17 +1,19 @@
 """The folder of runs: how a run is named, which are there, and which one a person means."""
 
 import secrets
-import string
 import time
 from pathlib import Path
 
 from regtui.readers import LOG_NAME, LogError
 
+TAIL_LETTERS = "cfghjkpqrsvxz"
+"""No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
+
 
 def new_run_id(framework: str, now: float) -> str:
-    """Name a run by its local time, its framework and two characters that keep two starts in a second apart."""
+    """Name a run by its local time, its framework and three letters that keep two starts in a second apart."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    tail = secrets.choice(string.ascii_lowercase) + secrets.choice(string.digits)
+    tail = "".join(secrets.choice(TAIL_LETTERS) for _ in range(3))
     return f"{stamp}-{framework}-{tail}"
 
 

@@ -90,9 +90,11 @@ def advise(history: History, found: Judgement, settings: Settings, *, row: int, 
 
 
 def by_epochs(history: History) -> bool:
-    """Tell whether each evaluation ends an epoch, so that one may speak of epochs."""
+    """Tell whether each evaluation ends an epoch, so that one may speak of epochs; before the first, as was planned."""
     last = len(history.evaluations) - 1
-    return history.counts_epochs and (last < 0 or history.epoch_of(last) is not None)
+    if last < 0:
+        return history.run is None or bool(history.plan.epochs or history.plan.steps_per_epoch)
+    return history.epoch_of(last) is not None
 
 
 def from_one_to_the_next(history: History) -> str:

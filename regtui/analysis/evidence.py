@@ -110,9 +110,9 @@ def evidence_of_batches(history: History, climb: Climb) -> str:
     """Write what the batch losses show of a run that has no other."""
     if not climb.on:
         now = f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}"
-        return f"{now}, {number(climb.start)} at the start"
-    step = int(history.steps.step.values[climb.since])
+        return f"{now}, {number(climb.start)} at the start, lowest {number(climb.lowest)}"
+    lowest = f", lowest {number(climb.lowest)}" if climb.lowest < climb.start else ""
     return (
-        f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}, far above its lowest "
-        f"{number(climb.lowest)} and its start {number(climb.start)} since step {step:,}; nothing was evaluated"
+        f"training loss {number(climb.level)} at step {int(history.steps.step.last):,}, "
+        f"{number(climb.start)} at the start{lowest}; nothing was evaluated"
     )

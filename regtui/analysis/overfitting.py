@@ -11,7 +11,8 @@ FEWEST = 5
 CHANCE = 8.0
 """Grows with what a rise must exceed, sqrt(CHANCE + 2 ln n) standard errors at epoch n: 3.7 at 20 epochs, 4.3 at 200.
 A longer run tries its luck more often: the highest of n normal numbers lies about sqrt(2 ln n) above their mean. With
-8, flat curves with white noise were called overfitting in 3 of 100 runs of 60 epochs and 11 of 100 runs of 200."""
+8, flat curves with white noise were called overfitting in 2 of 100 runs of 60 epochs and 10 of 100 runs of 200, and
+as seldom where the training rows are known by heart."""
 
 COMPARED = (3, 5, 9, 13)
 """Epochs whose medians are compared to find a rise: few where the noise is small, more where it is large."""
@@ -51,6 +52,11 @@ STEADY = 9
 
 STEADY_ERRORS = 3.5
 """Two standard errors of the difference of two such medians: 2 x 1.25 x the square root of 2."""
+
+
+DOUBLED = 2.0
+"""The lowest of all levels that are known well is low by luck, too, and its noise may be thought too low: a rise from
+it must exceed twice what one from the level about the best must."""
 
 
 class Overfitting:
@@ -125,12 +131,16 @@ class Overfitting:
     def _rise(self, position: int, valid: Curve, by_heart: bool) -> tuple[float, bool]:
         """Compare the validation loss now with the lowest level it had: give the rise, 1 where it counts.
 
-        Compared are medians of 3, 5, 9 and 13 epochs: the last of each width with the lowest before it that holds an
+        Compared are medians of 5, 9 and 13 epochs: the last of each width with the lowest before it that holds an
         epoch which was the best when it came. (The best alone is low by luck, about two standard deviations below
         its neighbours among fifty, and whatever is compared with luck seems to rise.) A rise counts when it is larger
-        than what anybody would act on, and certain: larger than the difference of two such medians may be by chance.
-        The lowest level may lie where the curve still jumped, and be uncertain for ever; a rise is certain, too, when
-        it is so from the level that is known best to be low. Also tells whether the level is back at its lowest.
+        than what anybody would act on, and than the difference of two such medians may be by chance.
+
+        Where the training rows are known by heart, medians of 3 are compared, too; the size of a rise may be told by
+        one width and its certainty by another; and a rise is certain also if it is so from the level that is known
+        best to be low: the one about the best may lie where the curve still jumped, and be in doubt for ever.
+
+        Also tells whether the level is back at its lowest.
         """
         noise, now = valid.noise, valid.noise[position]
         luck = MEDIAN_ERROR * math.sqrt(CHANCE + 2 * math.log(position + 1))
@@ -142,6 +152,7 @@ class Overfitting:
                 break
             lowest = self._lowest(width, self.best[position], before, levels)
             error = luck / math.sqrt(width)
+            # The noise about that level: of changes of which a third, or by heart all of the last few, came after it.
             doubt = error * math.hypot(now, noise[min(lowest + (CALMER if by_heart else RECENT // 3), position)])
             level = levels[lowest]
             floor = self._floor(level, now, by_heart=by_heart)
@@ -167,7 +178,7 @@ class Overfitting:
         if known is None or level + error * then < known[0] + error * known[1]:
             known = self._known[width] = (level, then)
         rise = valid.levels[width][position] - known[0]
-        return rise, _share(rise, 2 * error * math.hypot(valid.noise[position], known[1]))
+        return rise, _share(rise, DOUBLED * error * math.hypot(valid.noise[position], known[1]))
 
     def _lowest(self, width: int, best: int, before: int, levels: list[float]) -> int:
         """Give the position of the lowest median of one width so far."""

@@ -49,14 +49,14 @@ class Settings:
                 knobs[change.what] = change.new
         now, highest = _rates(history, row)
         start = _positive(said.get("learning_rate")) or highest
-        optimizer = OPTIMIZERS.get(str(said.get("optimizer"))) if ours else None
+        known = OPTIMIZERS.get(str(said.get("optimizer"))) if ours else None
         hidden = said.get("hidden", ()) if ours else ()
         return cls(
             ours=ours,
             knobs=knobs,
             start_rate=start,
             rate=now or start,
-            usual_rate=optimizer.usual_rate if optimizer is not None else None,
+            usual_rate=known.usual_rate if known is not None else start if ours else None,
             constant_rate=said.get("lr_policy") == "constant" if ours else False,
             hidden=tuple(hidden),
             few_rows=ours and said.get("train_rows") is not None,

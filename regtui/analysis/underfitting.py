@@ -80,7 +80,7 @@ class Underfitting:
             high = min(train.level[now] - self._lowest, valid if math.isfinite(valid) else math.inf)
             line = STUCK_ABOVE * self._guessing
             if self.stuck.feed(row, enter=still and high > WELL * line, leave=moving or high < line) and self.stuck.on:
-                self.stuck.since = train.row[max(0, now - STILL_FOR)]
+                self.stuck.since = train.row[_still_from(train, now)]
 
     def _moves(self, train: Curve, now: int) -> tuple[bool, bool]:
         """Tell whether the training loss stands still, and whether it clearly falls; neither where none can tell."""
@@ -99,3 +99,13 @@ class Underfitting:
         """
         share = (self._guessing - train) / max(self._guessing - self._lowest, 1e-9)
         return max(share, 1 - valid / self._guessing) if math.isfinite(valid) else share
+
+
+def _still_from(train: Curve, now: int) -> int:
+    """Give the first of the last few positions from which on the level stayed near the one it has now."""
+    levels = train.levels[STILL_WIDTH]
+    near = max(2 * STILL_SHARE * levels[now], SURE * train.noise[now])
+    first = now
+    while first > max(0, now - STILL_FOR) and abs(levels[first - 1] - levels[now]) <= near:
+        first -= 1
+    return first

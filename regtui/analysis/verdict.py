@@ -7,6 +7,8 @@ for several epochs, while the training loss fell), `recovered` (was overfitting;
 evaluated). What each is asked for stands in `overfitting.py`, `underfitting.py` and `divergence.py`.
 """
 
+import math
+
 import msgspec
 
 from regtui.analysis.advice import (
@@ -31,6 +33,9 @@ from regtui.core.text import number
 VISIBLE = 0.005
 """A noise under 0.005 nats hides nothing."""
 
+NOTHING_EVALUATED = "overfitting: no epoch has been evaluated"
+"""What cannot be judged before the first evaluation."""
+
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What can be said of a run, at one of its epochs."""
@@ -42,6 +47,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     for a run that does not count epochs."""
     since_step: int | None = None
     """The same as updates completed; None before the first evaluation."""
+    since: str = ""
+    """The same in words: `epoch 16`, `epoch 2.4`, `step 4,000`; empty where nothing is known."""
     evidence: str
     """The numbers it rests on, for a person; losses in nats."""
     advice: str
@@ -55,11 +62,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def words(self) -> str:
         """The state as one says it: `warming up`, `overfitting since epoch 24`."""
         text = self.state.replace("_", " ")
-        if self.state not in ("overfitting", "recovered", "diverged"):
-            return text
-        if self.since_epoch is not None:
-            return f"{text} since epoch {self.since_epoch}"
-        return text if self.since_step is None else f"{text} since step {self.since_step:,}"
+        dated = self.state in ("overfitting", "recovered", "diverged") and self.since
+        return f"{text} since {self.since}" if dated else text
 
 
 def verdict(history: History) -> Verdict:
@@ -92,6 +96,7 @@ def _verdict(history: History, row: int, *, latest: bool) -> Verdict:
         state=found.state,
         since_epoch=history.epoch_of(found.since),
         since_step=history.step_of(found.since),
+        since=history.where(found.since),
         evidence=evidence(history, found),
         advice=advise(history, found, Settings.at(history, row), row=row, over=over),
         cannot_judge=tuple(_gaps(history, found, over=over)),
@@ -100,18 +105,20 @@ def _verdict(history: History, row: int, *, latest: bool) -> Verdict:
 
 
 def _before_the_first(history: History, *, over: bool) -> Verdict:
-    said = "no run yet" if history.status == "empty" else "no epoch has ended yet"
-    if over:
+    if history.status == "empty":
+        said = "no run yet"
+    elif by_epochs(history) and not over:
+        said = "no epoch has ended yet"
+    else:
         climb = history.derived(Climb)
-        said = "nothing was evaluated" + (
-            f"; {evidence_of_batches(history, climb)}" if climb.level == climb.level else ""
-        )
+        batches = f"; {evidence_of_batches(history, climb)}" if math.isfinite(climb.level) else ""
+        said = f"nothing {'was' if over else 'has been'} evaluated{batches}"
     return Verdict(
         state="warming_up",
         since_epoch=None,
         evidence=said,
         advice=ASK_FOR_VALIDATION if over and len(history.steps) else when_judged(history, over=over),
-        cannot_judge=("overfitting: no epoch has been evaluated",),
+        cannot_judge=(NOTHING_EVALUATED,),
     )
 
 
@@ -121,25 +128,33 @@ def _climb(history: History) -> Verdict | None:
     climb.follow(history)
     if not climb.on:
         return None
+    step = int(history.steps.step.values[climb.since])
     return Verdict(
         state="diverged",
         since_epoch=None,
-        since_step=int(history.steps.step.values[climb.since]),
+        since_step=step,
+        since=f"step {step:,}",
         evidence=evidence_of_batches(history, climb),
         advice=Settings.at(history, len(history.evaluations) - 1).lower_rate(),
-        cannot_judge=("overfitting: no epoch has been evaluated",),
+        cannot_judge=(NOTHING_EVALUATED,),
     )
 
 
 def _diverged(history: History, row: int, found: Judgement | None, lost: int | None) -> Verdict:
     if found is not None and found.state == "diverged":
-        since, since_step = history.epoch_of(found.since), history.step_of(found.since)
+        since, since_step, where = (
+            history.epoch_of(found.since),
+            history.step_of(found.since),
+            history.where(found.since),
+        )
     else:
         since, since_step = epoch_under_way(history, row), lost
+        where = f"epoch {since}" if since is not None else f"step {lost or 0:,}"
     return Verdict(
         state="diverged",
         since_epoch=since,
         since_step=since_step,
+        since=where,
         evidence=evidence_of_divergence(history, row, found, lost),
         advice=Settings.at(history, row).lower_rate(),
         overfitting_judged=True,

@@ -143,7 +143,5 @@ def _outside(field: Field, value: float) -> bool:
 def _shown(value: Any) -> str:
     if isinstance(value, str):
         return repr(value)
-    if isinstance(value, float):
-        return repr(value).removesuffix(".0")
     # Python refuses to write out an integer of thousands of digits.
     return "a number of that size" if isinstance(value, int) and abs(value) > 10**30 else str(value)

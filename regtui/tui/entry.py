@@ -58,7 +58,9 @@ class Menu(ModalScreen[str | None]):
         menu.styles.width = width
         menu.styles.height = min(height, self.app.size.height)
         below = self._at.bottom
-        y = below if below + height <= self.app.size.height else max(self._at.y - height, 0)
+        y = below if below + height <= self.app.size.height else self._at.y - height
+        # A field that is only being scrolled to lies outside of the screen as yet.
+        y = max(min(y, self.app.size.height - height), 0)
         menu.styles.offset = (max(min(self._at.x, self.app.size.width - width - 1), 0), y)
         usable = [item.value for item in self._items]
         menu.highlighted = usable.index(self._value) if self._value in usable else 0

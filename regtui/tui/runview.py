@@ -26,8 +26,8 @@ COMPARISON_WIDTH = (38, 64)
 FOOT_ROWS = 7
 """Rows of the event log and the comparison beside it, border included, as in the stylesheet; more where it is long."""
 
-LEAST_PLOT = 9
-"""Rows that the curves keep: the other half of a higher screen is theirs, too."""
+LEAST_PLOT = 11
+"""Rows that the curves keep: two strips with their axis; half of a higher screen is theirs, too."""
 
 
 class EventLog(VerticalScroll, can_focus=False):

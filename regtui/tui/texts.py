@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 
 EXPLANATIONS: Mapping[str, str] = {
+    "◆ and ◇ in the form": (
+        "A field with ◆ is a knob: while a run lives it says what is in force, also after [ and after a drop of the "
+        "policy's. With ◇ it says what was typed and is not in force yet: enter sends it, and the log says when the "
+        "run has obeyed; escape gives back what is in force."
+    ),
     "The gap": (
         "The generalisation gap is validation loss minus training loss, both measured after the epoch with dropout "
         "off and without any penalty. It grows while the net memorises: training loss falls on, validation loss "

@@ -56,6 +56,19 @@ def test_a_run_that_counts_no_epochs_overfits_since_a_step() -> None:
     assert "epoch" not in found.evidence + found.advice
 
 
+def test_a_run_evaluated_within_epochs_overfits_since_a_fraction_of_one() -> None:
+    events = [Evaluated(step=40 * n, epoch=0.4 * n, valid={"loss": float(loss)}) for n, loss in enumerate(VALLEY, 1)]
+    found = analysis.verdict(folded(started(), *events))
+    assert (found.words, found.since_epoch) == ("overfitting since epoch 4.8", None)
+    assert "at epoch 4.8" in found.evidence
+
+
+def test_a_run_under_way_that_was_not_evaluated_yet_is_promised_no_epoch() -> None:
+    found = analysis.verdict(folded(started(), *batches(noisy([1.0] * 40))))
+    assert found.evidence.startswith("nothing has been evaluated; training loss ")
+    assert found.advice == "a verdict needs 5 evaluations"
+
+
 def test_advice_names_remedies_without_values_where_the_run_shows_no_settings() -> None:
     advice = analysis.verdict(folded(started(), *evaluations(VALLEY))).advice
     assert advice.startswith("try dropout, weight decay, or stop at step 1,200: validation")

@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from regtui.core.config import ConfigError, fields, parse
 from regtui.core.text import cells, clock, number, short, signed, who
 
 
@@ -58,11 +57,3 @@ def test_durations_are_clocks() -> None:
 
 def test_a_hand_is_a_hand_everywhere() -> None:
     assert (who("user"), who("plateau"), who("")) == ("by hand", "plateau", "")
-
-
-@pytest.mark.parametrize(
-    ("typed", "quoted"), [("-1", "not -1"), ("-0.5", "not -0.5"), ("1e7", "not 10000000"), ("nan", "not nan")]
-)
-def test_a_wrong_number_is_quoted_as_it_would_be_typed(typed: str, quoted: str) -> None:
-    with pytest.raises(ConfigError, match=f"{quoted}$"):
-        parse(fields()["l2"], typed)

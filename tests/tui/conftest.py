@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from regtui.core.config import RunConfig
@@ -21,6 +22,14 @@ SMALL: dict[str, Any] = {
     "dataset": "digits", "train_rows": 200, "hidden": (16,), "batch_size": 50, "epochs": 6, "learning_rate": 0.01,
 }  # fmt: skip
 """A run of a second: what is tested is the app, not the learning."""
+
+TYPED = {"full_stop": ".", "comma": ",", "space": " ", "left_square_bracket": "[", "right_square_bracket": "]",
+         "question_mark": "?", "minus": "-"}  # fmt: skip
+"""Key -> the character it types, where the name is not that."""
+
+QUIET_TURNS = 20
+"""Turns of the event loop without a message under way after which there is none: a key goes through three or four
+handlers, one after the other."""
 
 PATIENCE_SECONDS = 60
 """Importing TensorFlow on a busy machine takes its time; a test that hangs must end."""
@@ -57,13 +66,28 @@ class Lab:
         return self.app.lab.query_one(selector, Canvas).text
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        """Press keys one after the other, each taken in before the next."""
+        # Not the pilot's: that waits for an idle processor, up to two seconds a key while a run trains.
+        for key in keys:
+            assert self.app._driver is not None
+            self.app._driver.send_message(events.Key(key, TYPED.get(key, key if len(key) == 1 else None)))
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Let every message that is under way be handled, and those that come of it, however slow the machine is."""
+        quiet = 0
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while quiet < QUIET_TURNS:
+                await asyncio.sleep(0)
+                pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
+                busy = any(pump._message_queue.qsize() or not pump._is_mounted for pump in pumps)
+                quiet = 0 if busy else quiet + 1
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let messages run until something holds."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not condition():
-                # Not `pause()`: that waits for an idle processor, up to a second a time while a run trains.
+                # Not `pause()` without a time: that waits for an idle processor, too.
                 await self.pilot.pause(0.01)
 
     async def finished(self) -> None:
@@ -75,20 +99,20 @@ class Lab:
     async def put(self, field: str, text: str) -> None:
         """Type into a field as a person would: go there, clear it, write."""
         self.app.lab.query_one(f"#field-{field}").focus()
+        await self.settle()
         await self.press(
             "end", "ctrl+u", *("full_stop" if key == "." else "comma" if key == "," else key for key in text)
         )
-        await self.pilot.pause()
 
     async def choose(self, field: str, value: str) -> None:
         """Open a field's menu and take a value from it."""
         choice = self.app.lab.query_one(f"#field-{field}")
         choice.focus()
+        await self.settle()
         await self.press("enter")
         menu = self.app.screen.query_one("OptionList")
         menu.highlighted = menu.get_option_index(value)
         await self.press("enter")
-        await self.pilot.pause()
 
 
 @pytest.fixture

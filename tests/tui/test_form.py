@@ -67,7 +67,7 @@ async def test_start_with_a_wrong_field_starts_nothing_and_goes_there(
     async with drive(app, (80, 24)) as lab:
         await lab.put(field, text)
         await lab.press("escape", "ctrl+r")
-        await lab.pilot.pause()
+        await lab.settle()
         assert app.lab.live is None
         assert app.focused is app.lab.query_one(f"#field-{field}")
 
@@ -143,7 +143,7 @@ async def test_a_configuration_whose_framework_is_missing_says_so_under_the_fiel
 async def test_the_focused_field_has_a_one_line_hint_and_its_range(drive: Any, app: RegtuiApp) -> None:
     async with drive(app, (140, 40)) as lab:
         lab.find("#field-dropout").focus()
-        await lab.pilot.pause()
+        await lab.settle()
         hint = " ".join(lab.shown("#hint").split())
         assert fields()["dropout"].hint in hint
         assert "of at least 0 and below 1" in hint
@@ -178,11 +178,11 @@ async def test_the_data_field_suggests_the_known_sets_and_takes_a_path(drive: An
 
 async def test_before_a_run_the_curves_show_the_rates_that_the_form_plans(drive: Any, app: RegtuiApp) -> None:
     async with drive(app, (140, 40)) as lab:
-        await lab.pilot.pause()
+        await lab.settle()
         flat = lab.shown("#plot")
         assert "No run yet" in flat
         await lab.choose("lr_policy", "exponential")
-        await lab.pilot.pause()
+        await lab.settle()
         falling = lab.shown("#plot")
         assert falling != flat
         assert "learning rate" in falling

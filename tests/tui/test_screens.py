@@ -77,12 +77,17 @@ async def test_the_screen_is_as_it_was_looked_at(name, size, drive, monkeypatch)
     )
     async with drive(app, size) as lab:
         if "log" in scene:
-            await lab.until(lambda: lab.history.run is not None)
-        # Until nothing moves any more: the log scrolls once its lines have been laid out.
-        text, before = screen_text(app), ""
-        while text != before:
+            await lab.until(lambda: lab.history.run is not None and not app.lab.shown.open)
+            # The log scrolls once its lines have been laid out.
+            await lab.until(lambda: lab.find("#events-text").size.height == len(lab.find("#events-text")._lines))
+            await lab.until(lambda: lab.find("#events").is_vertical_scroll_end)
+        await lab.settle()
+        # Until nothing moves any more.
+        seen = [screen_text(app)]
+        while len(seen) < 3 or len(set(seen[-3:])) > 1:
             await lab.pilot.pause()
-            text, before = screen_text(app), text
+            seen.append(screen_text(app))
+        text = seen[-1]
     if name == "ascii":
         assert text.isascii()
     golden = SCREENS / f"lab-{name}-{size[0]}x{size[1]}.txt"

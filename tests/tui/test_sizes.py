@@ -1,5 +1,6 @@
 """Nothing is cut off, at 80x24 and 140x40, before, during and after a run."""
 
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -57,30 +58,34 @@ def overlapping(app: RegtuiApp) -> list[str]:
     ]
 
 
+async def whole(lab: Any, *, alone: bool = True) -> None:
+    """Wait for the layout that follows what was done, and hold that nothing is cut off then, nor overlaps."""
+    with suppress(TimeoutError):
+        await lab.until(lambda: not cut_off(lab.app) and not (alone and overlapping(lab.app)))
+    assert cut_off(lab.app) == []
+    assert not alone or overlapping(lab.app) == []
+
+
 @pytest.mark.parametrize("size", SIZES)
 async def test_nothing_is_cut_off_from_the_empty_form_to_the_second_run(
     drive: Any, config: RunConfig, runs_dir: Path, size: tuple[int, int]
 ) -> None:
     app = RegtuiApp(config, runs_dir=runs_dir)
     async with drive(app, size) as lab:
-        await lab.pilot.pause()
-        assert cut_off(app) == overlapping(app) == []
+        await whole(lab)
         await lab.choose("lr_policy", "plateau")
         await lab.put("early_stopping", "50")
         await lab.put("l2", "0.001")
-        assert cut_off(app) == overlapping(app) == []
+        await whole(lab)
         await lab.press("ctrl+r")
         await lab.until(lambda: len(lab.history.evaluations) > 0)
-        await lab.pilot.pause()
-        assert cut_off(app) == overlapping(app) == []
+        await whole(lab)
         await lab.finished()
-        await lab.pilot.pause()
-        assert cut_off(app) == overlapping(app) == []
+        await whole(lab)
         await lab.press("ctrl+r")
         await lab.finished()
         await lab.press("left", "left")
-        await lab.pilot.pause()
-        assert cut_off(app) == overlapping(app) == []
+        await whole(lab)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -89,13 +94,12 @@ async def test_menus_questions_and_help_lie_on_the_screen(drive: Any, app: Regtu
         for field in ("preset", "framework", "optimizer", "lr_policy", "device"):
             lab.find(f"#field-{field}").focus()
             await lab.press("enter")
-            assert cut_off(app) == []
+            await whole(lab, alone=False)
             menu = app.screen.query_one("OptionList")
-            assert menu.region.height == menu.option_count
+            await lab.until(lambda menu=menu: menu.region.height == menu.option_count)
             await lab.press("escape")
         await lab.press("escape", "question_mark")
-        await lab.pilot.pause()
-        assert cut_off(app) == []
+        await whole(lab, alone=False)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -112,7 +116,7 @@ async def test_a_screen_far_too_small_does_not_break_the_app(drive: Any, config:
     async with drive(app, (20, 6)) as lab:
         await lab.finished()
         await lab.pilot.resize_terminal(1, 1)
-        await lab.pilot.pause()
+        await lab.settle()
         await lab.pilot.resize_terminal(140, 40)
         await lab.until(lambda: "validation" in lab.shown("#plot"))
         assert lab.find("#form").display
@@ -125,14 +129,14 @@ async def test_the_screen_follows_the_size_of_the_terminal(drive: Any, config: R
         await lab.pilot.resize_terminal(80, 24)
         await lab.until(lambda: not lab.find("#form").display)
         await lab.until(lambda: max(map(len, lab.shown("#plot").splitlines())) <= 80)
-        assert cut_off(app) == []
+        await whole(lab, alone=False)
 
 
 async def test_ascii_mode_shows_nothing_but_ascii(drive: Any, config: RunConfig, runs_dir: Path) -> None:
     app = RegtuiApp(config, start=True, runs_dir=runs_dir, ascii_only=True)
     async with drive(app) as lab:
         await lab.finished()
-        await lab.pilot.pause()
+        await lab.settle()
         for canvas in app.screen.query(Canvas):
             assert canvas.text.isascii(), canvas.text
         assert app.screen.query_one("#go").label.plain.isascii()

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from regtui import tui
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Command, EpochEnded, Event, RunStarted, SetKnob, StepEnded
 from regtui.core.history import History
@@ -277,6 +278,6 @@ async def test_a_locked_choice_shows_no_arrow(drive: Any, config: RunConfig, run
 
 def test_no_part_of_the_screen_asks_a_source_for_its_type() -> None:
     sources = {"LiveRun", "LogSource", "Nothing"}
-    for path in sorted(Path("regtui/tui").glob("*.py")):
+    for path in sorted(Path(str(tui.__file__)).parent.glob("*.py")):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert not ("isinstance" in line and any(name in line for name in sources)), f"{path}: {line}"
