@@ -267,8 +267,8 @@ def _points(stroke: Stroke, width: int, *, fine: bool) -> Points:
 
 
 def _given(places: FloatArray, size: int) -> FloatArray:
-    """Give the number, 0 to 1, that plotext puts at a place of an axis of so many cells."""
-    return np.clip((places * size + GRAIN - INSET[0]) / (size - sum(INSET)), 0.0, 1.0)
+    """Give the number, always finite and 0 to 1, that plotext puts at a place of an axis of so many cells."""
+    return np.clip(np.nan_to_num((places * size + GRAIN - INSET[0]) / (size - sum(INSET))), 0.0, 1.0)
 
 
 def _beside(x: FloatArray, y: FloatArray, strokes: Sequence[Stroke], plot: Plot) -> NDArray[np.bool_]:
