@@ -92,16 +92,9 @@ def _paint(
     """Draw one strip: title, y axis, curves, and the names at their ends."""
     if place.titled:
         grid.write(place.first, 0, content.title[: plan.left + plan.columns], "title")
-    plot = Plot(
-        strokes=tuple(content.strokes),
-        columns=plan.columns,
-        rows=place.rows,
-        ticks=_ticks(content.scale, place.rows),
-        axis=plan.left > 0,
-        zero=content.zero,
-        ascii=view.ascii,
-    )
-    grid.put_cells(place.top, plan.left, kept(history, place.name, plot, lambda: build(plot)))
+    for plot, part in zip(_plots(plan, place, content, view), ("dots", "lines"), strict=True):
+        cells = kept(history, f"{place.name} {part}", plot, lambda plot=plot: build(plot))  # type: ignore[misc]
+        grid.put_cells(place.top, plan.left, cells)
     if content.scale is None:
         if place.rows:
             say(grid, place.top, plan.left, plan.columns, place.rows, content.hint)
@@ -110,6 +103,17 @@ def _paint(
     names(grid, plan, place, content.labels)
     for each in content.pins:
         pin(grid, plan, place, each, signs)
+
+
+def _plots(plan: Layout, place: Place, content: Content, view: View) -> tuple[Plot, Plot]:
+    """Give the dots of a strip and the lines over them: dots move with every step, lines with every evaluation."""
+    lines = tuple(stroke for stroke in content.strokes if stroke.kind != "dots")
+    dots = tuple(stroke for stroke in content.strokes if stroke.kind == "dots")
+    columns, rows = plan.columns, place.rows
+    under = Plot(strokes=dots, columns=columns, rows=rows, axis=False, ascii=view.ascii, beside=lines)
+    ticks, axis = _ticks(content.scale, rows), plan.left > 0
+    over = Plot(strokes=lines, columns=columns, rows=rows, ticks=ticks, axis=axis, zero=content.zero, ascii=view.ascii)
+    return under, over
 
 
 def _ticks(scale: Scale | None, rows: int) -> tuple[Tick, ...]:

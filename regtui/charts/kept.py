@@ -8,7 +8,7 @@ from regtui.core.history import History
 Value = TypeVar("Value")
 
 
-class _Kept:
+class Kept:
     """The newest of each kind of thing, with what it was made from."""
 
     def __init__(self, history: History) -> None:  # noqa: ARG002 # it goes with the run, and knows nothing of it
@@ -17,7 +17,7 @@ class _Kept:
 
 def kept(history: History, name: str, key: Hashable, make: Callable[[], Value]) -> Value:
     """Give what `make` gave when it was last called under this name, if that was for an equal key."""
-    made = history.derived(_Kept).made
+    made = history.derived(Kept).made
     found = made.get(name)
     if found is None or found[0] != key:
         found = made[name] = key, make()

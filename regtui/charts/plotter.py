@@ -90,6 +90,8 @@ class Plot:
     zero: float | None = None
     """Place of the zero line."""
     ascii: bool = False
+    beside: tuple[Stroke, ...] = ()
+    """Lines that are drawn over this plot as another one: its dots keep out of their cells."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -141,7 +143,7 @@ def column_of(place: float, columns: int) -> int:
 
 def build(plot: Plot) -> list[Cell]:
     """Let plotext draw a plot, and give the cells that are not blank."""
-    if plot.columns < 1 or plot.rows < 1:
+    if plot.columns < 1 or plot.rows < 1 or not (plot.axis or plot.strokes or plot.zero is not None):
         return []
     with _drawing:
         figure = _plotext().figure
@@ -239,7 +241,7 @@ def _dots(plot: Plot, index: int) -> Dots:
     stroke, (width, height) = plot.strokes[index], plot.size
     x, y, joined = _cropped(_points(stroke, width, fine=not plot.ascii))
     if stroke.kind == "dots":
-        free = _beside(x, y, plot.strokes[:index], plot)
+        free = _beside(x, y, (*plot.beside, *plot.strokes[:index]), plot)
         x, y, joined = x[free], y[free], joined[free]
     across = np.minimum((x * width + GRAIN).astype(np.int64), width - 1)
     down = np.minimum(((1 - y) * height + GRAIN).astype(np.int64), height - 1)
@@ -269,8 +271,8 @@ def _points(stroke: Stroke, width: int, *, fine: bool) -> Points:
 
 
 def _given(places: FloatArray, size: int) -> FloatArray:
-    """Give the number, 0 to 1, that plotext puts at a place of an axis of so many cells."""
-    return np.clip((places * size + GRAIN - INSET[0]) / (size - sum(INSET)), 0.0, 1.0)
+    """Give the number, always finite and 0 to 1, that plotext puts at a place of an axis of so many cells."""
+    return np.clip(np.nan_to_num((places * size + GRAIN - INSET[0]) / (size - sum(INSET))), 0.0, 1.0)
 
 
 def _beside(x: FloatArray, y: FloatArray, strokes: Sequence[Stroke], plot: Plot) -> NDArray[np.bool_]:

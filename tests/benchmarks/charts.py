@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 
 from regtui.charts import View, draw
-from regtui.charts.kept import _Kept
+from regtui.charts.kept import Kept
 from regtui.charts.plotter import Plot, build
 from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, Metrics, RunStarted, StepEnded
@@ -58,7 +58,7 @@ def history(steps: int, epochs: int = 60) -> History:
 
 def forget(run: History) -> None:
     """Make the next frame build every plot, as if each dot had moved."""
-    run.derived(_Kept).made.clear()
+    run.derived(Kept).made.clear()
 
 
 def milliseconds(*frames: Callable[[], object], before: Callable[[], object] = lambda: None) -> list[float]:
@@ -75,10 +75,10 @@ def milliseconds(*frames: Callable[[], object], before: Callable[[], object] = l
 
 def plots_of(run: History, width: int, height: int, view: View) -> list[Plot]:
     """Give the plots of a frame, ready to be built."""
+    forget(run)
     draw(run, width, height, view)
-    made = run.derived(_Kept).made
-    found = [made[name][0] for name in view.strips if name in made]
-    plots = [key for key in found if isinstance(key, Plot)]
+    made = run.derived(Kept).made
+    plots = [key for key, _ in made.values() if isinstance(key, Plot)]
     for plot in plots:
         assert plot.dots is not None
     return plots

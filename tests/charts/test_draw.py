@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from regtui.charts import ROLES, STRIPS, STYLES, View, draw, glyphs, row_at
-from regtui.charts.kept import _Kept
+from regtui.charts.kept import Kept
 from regtui.charts.layout import TRAIN_ROWS, layout
 from regtui.charts.view import narrow, plain
 from regtui.core.config import RunConfig
@@ -146,10 +146,13 @@ def test_nothing_drawn_over_the_plots_hides_data(events, width, height, view):
     shown = [[span.role for span in line for _ in span.text] for line in lines]
     plan = layout(width, height, view.strips)
     for place in plan.strips:
-        _, made = history.derived(_Kept).made.get(place.name, (None, []))
-        for row, column, _, role in made:
+        made = history.derived(Kept).made
+        lines_over, dots = (made.get(f"{place.name} {part}", (None, []))[1] for part in ("lines", "dots"))
+        lined = {(row, column): role for row, column, _, role in lines_over if role not in NO_DATA}
+        for row, column, _, role in [*dots, *lines_over]:
             if role not in NO_DATA:
-                assert shown[place.top + row][plan.left + column] in {role, "best", "beyond"}
+                allowed = {lined.get((row, column), role), "best", "beyond"}
+                assert shown[place.top + row][plan.left + column] in allowed
 
 
 def curve(valid, train=None, **given):
