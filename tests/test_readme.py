@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from regtui.charts import STRIPS
 from regtui.cli.lab import cli
 from regtui.cli.options import make_config
 from regtui.core.config import fields
@@ -22,6 +23,16 @@ def key_table() -> str:
 
 def test_the_keys_are_those_of_the_bindings() -> None:
     assert key_table() in README.read_text()
+
+
+def strip_table() -> str:
+    """Write the strips as the README has them."""
+    rows = [f"| {strip.name} | {strip.title} |" for strip in STRIPS.values()]
+    return "\n".join(["| strip | what it shows |", "|---|---|", *rows])
+
+
+def test_the_strips_are_those_that_can_be_shown() -> None:
+    assert strip_table() in README.read_text()
 
 
 def test_every_option_and_every_preset_is_named() -> None:

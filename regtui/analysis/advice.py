@@ -1,15 +1,18 @@
-"""One line of advice that follows from a run's own configuration and curves."""
+"""One line of advice that follows from a run's own settings and curves.
+
+It names values only of knobs that the run shows it has, and values of its own only for nets that regtui trains; for
+others it names the remedy.
+"""
 
 import math
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from regtui.analysis.judge import FEWEST, Judgement
-from regtui.core.config import RunConfig
+from regtui.analysis.judge import Judgement
+from regtui.analysis.overfitting import FEWEST
+from regtui.analysis.settings import Settings
 from regtui.core.history import History
-from regtui.core.metrics import NORM
-from regtui.core.optimizers import OPTIMIZERS
 from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
@@ -27,6 +30,9 @@ MOST_L2 = 0.01
 COLLAPSED = 0.5
 """Kernels that have lost half of the norm they started with are held down by a penalty, not by the data."""
 
+NEAR_ZERO = 0.02
+"""Kernels with less than a fiftieth of their norm let nothing through."""
+
 SOON = 5
 """Epochs since the best within which a run counts as still improving."""
 
@@ -39,49 +45,35 @@ BY_HEART = 0.5
 JUMPY = 0.2
 """A noise of a fifth of the loss itself: its epochs cannot be compared one by one."""
 
+SAME_ACCURACY = 0.005
+"""Accuracies that differ by less than half a percent are called the same."""
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The configuration as it stood at one epoch, knobs turned by hand included."""
+MORE_ACCURATE = 0.002
+"""An epoch is named for its accuracy when it is right in two rows of a thousand more, and in two rows more at least."""
 
-    config: RunConfig
-    l2: float
-    l1: float
-    weight_decay: float
-    dropout: float
-    learning_rate: float
-    """The rate used last."""
-
-    @classmethod
-    def at(cls, history: History, row: int) -> "Settings":
-        """Read the configuration and the knobs turned up to the end of an epoch."""
-        config = history.config or RunConfig()
-        knobs = {name: getattr(config, name) for name in ("l2", "l1", "weight_decay", "dropout")}
-        table = history.evaluations
-        # A knob turned between two epochs belongs to the later one, whose number it carries.
-        last = table["epoch"].values[row] if 0 <= row < len(table) - 1 else math.inf
-        for change in history.changes:
-            if change.what in knobs and change.new is not None and change.epoch <= last:
-                knobs[change.what] = change.new
-        rate = table["learning_rate"].values[row] if 0 <= row < len(table) else math.nan
-        return cls(config=config, learning_rate=float(rate) if rate > 0 else config.learning_rate, **knobs)
-
-    @property
-    def usual_rate(self) -> float:
-        """Where this run's optimizer usually works; the rate it has, for one that is not known here."""
-        known = OPTIMIZERS.get(self.config.optimizer)
-        return known.usual_rate if known is not None else self.config.learning_rate
-
-    def lower_rate(self) -> str:
-        """Advise a lower learning rate: the optimizer's usual one, or a tenth where that is not lower."""
-        start = self.config.learning_rate
-        lower = min(start / 10, self.usual_rate)
-        return f"try learning rate {lower:g} instead of {start:g}"
+ASK_FOR_VALIDATION = "log a validation loss to see whether the run overfits"
+"""What to do about a run that evaluates nothing."""
 
 
 def rough(value: float) -> str:
     """Write a noise for people: no more than two digits of it are known."""
     return short(value, 2)
+
+
+Trend = Literal["falls", "holds", "rises", "unclear"]
+"""What a curve has done; `unclear` where it moved, but by no more than its noise."""
+
+
+def accuracy_trend(found: Judgement) -> Trend | None:
+    """Say what the validation accuracy has done since the best validation loss; None where there is no accuracy."""
+    change = found.accuracy - found.accuracy_at_best
+    if not math.isfinite(change):
+        return None
+    if abs(change) < SAME_ACCURACY:
+        return "holds"
+    if math.isfinite(found.accuracy_noise) and abs(change) < found.accuracy_noise:
+        return "unclear" if change < 0 else "holds"
+    return "rises" if change > 0 else "falls"
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
@@ -93,124 +85,181 @@ def advise(history: History, found: Judgement, settings: Settings, *, row: int, 
     if found.state == "recovered":
         return _after_recovery(history, found)
     if found.state == "warming_up":
-        return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"
+        return when_judged(history, over=over)
     return _while_fitting(history, found, settings, over=over)
 
 
+def by_epochs(history: History) -> bool:
+    """Tell whether each evaluation ends an epoch, so that one may speak of epochs; before the first, as was planned."""
+    last = len(history.evaluations) - 1
+    if last < 0:
+        return history.run is None or bool(history.plan.epochs or history.plan.steps_per_epoch)
+    return history.epoch_of(last) is not None
+
+
+def from_one_to_the_next(history: History) -> str:
+    """Say between what a loss jumps."""
+    return "from epoch to epoch" if by_epochs(history) else "from one evaluation to the next"
+
+
+def when_judged(history: History, *, over: bool) -> str:
+    """Say when a run that is too young is judged."""
+    if not by_epochs(history):
+        return f"a verdict needs {FEWEST} evaluations"
+    return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"
+
+
 def _against_overfitting(history: History, found: Judgement, settings: Settings) -> str:
-    valid, epochs = history.evaluations["valid/loss"].values, history.evaluations["epoch"].values
-    best = f"stop at epoch {epochs[found.best]:g}"
-    there = f"validation {number(valid[found.best])} there, {number(valid[found.valid_row])} now"
-    return f"try {_remedies(settings)}, or {best}: {there}"
+    valid = history.evaluations["valid/loss"].values
+    lowest, now = number(valid[found.best]), number(valid[found.valid_row])
+    either = f"try {_remedies(settings)}, or stop at {history.where(found.best)}"
+    right = _more_accurate(history, found)
+    if right:
+        return f"{either} for probabilities (loss {lowest}, now {now}), {right}"
+    return f"{either}: validation {lowest} there, {now} now"
+
+
+def _more_accurate(history: History, found: Judgement) -> str:
+    """Say which epoch answers right most often, where that lies after the one of the lowest loss."""
+    accuracy = history.evaluations["valid/accuracy"].values
+    if accuracy_trend(found) not in ("holds", "rises") or found.accuracy_best <= found.best:
+        return ""
+    rows = valid_rows(history)
+    more = max(MORE_ACCURATE, 2 / rows if rows else 0.0)
+    if not accuracy[found.accuracy_best] >= accuracy[found.best] + more * (1 - 1e-9):
+        return ""
+    return f"at {history.where(found.accuracy_best)} for right answers (accuracy {accuracy[found.accuracy_best]:.1%})"
 
 
 def _remedies(settings: Settings) -> str:
     """Name what holds a net back from learning rows by heart and is not in full use yet."""
-    remedies = []
-    if settings.dropout < USUAL_DROPOUT:
-        remedies.append(f"dropout {USUAL_DROPOUT:g}")
-    elif settings.dropout < MOST_DROPOUT:
-        remedies.append(f"dropout {min(settings.dropout + 0.1, MOST_DROPOUT):g}")
-    if settings.l2 == 0 and settings.weight_decay == 0:
-        remedies.append(f"l2 {STRONG_L2:g}")
-    elif 0 < settings.l2 < MOST_L2:
-        remedies.append(f"l2 {min(settings.l2 * 3, MOST_L2):.2g}")
-    elif settings.l2 == 0 and settings.weight_decay < MOST_L2:
-        remedies.append(f"weight decay {min(settings.weight_decay * 3, MOST_L2):.2g}")
+    has, remedies = settings.knobs, []
+    dropout, l2, decay = settings.knob("dropout"), settings.knob("l2"), settings.knob("weight_decay")
+    if dropout < USUAL_DROPOUT:
+        remedies.append(f"dropout {USUAL_DROPOUT:g}" if "dropout" in has else "dropout")
+    elif dropout < MOST_DROPOUT:
+        remedies.append(f"dropout {min(dropout + 0.1, MOST_DROPOUT):.2g}")
+    if 0 < l2 < MOST_L2:
+        remedies.append(f"l2 {min(l2 * 3, MOST_L2):.2g}")
+    elif l2 == 0 and decay == 0:
+        remedies.append(f"l2 {STRONG_L2:g}" if "l2" in has else "weight decay")
+    elif l2 == 0 and decay < MOST_L2:
+        remedies.append(f"weight decay {min(decay * 3, MOST_L2):.2g}")
     if not remedies:
-        remedies.append("a smaller net" if settings.config.train_rows is None else "more train rows")
+        remedies.append("more train rows" if settings.few_rows or not settings.ours else "a smaller net")
     return ", ".join(remedies)
 
 
 def _against_underfitting(history: History, found: Judgement, settings: Settings, row: int) -> str:
-    config = settings.config
     held = _held_down(history, settings, row)
     if held:
         return held
-    table = history.evaluations
-    running = table["step/loss"].values[: row + 1]
+    start, rate, usual = settings.start_rate, settings.rate, settings.usual_rate
+    running = history.evaluations["step/loss"].values[: row + 1]
     highest = float(np.nanmax(running)) if np.isfinite(running).any() else math.nan
     jumps = found.train_noise > 0.01 * found.guessing
-    usual = settings.usual_rate
-    if config.learning_rate > usual and (highest > 1.5 * found.guessing or jumps or found.slope >= 0):
+    high = start is not None and usual is not None and start > usual
+    if high and (highest > 1.5 * found.guessing or jumps or found.slope >= 0):
         return settings.lower_rate()
-    if settings.learning_rate < config.learning_rate / 100:
-        return (
-            f"the learning rate has fallen from {config.learning_rate:g} to {settings.learning_rate:.3g}: "
-            "let it fall later or more slowly"
-        )
-    if config.learning_rate < usual:
-        return f"try learning rate {usual:g} instead of {config.learning_rate:g}"
-    if found.slope < 0 and not jumps:
-        return f"try learning rate {3 * config.learning_rate:g} instead of {config.learning_rate:g}, or more epochs"
-    widths = ",".join(str(2 * width) for width in config.hidden)
-    return f"try a wider net (hidden {widths}), or learning rate {config.learning_rate / 3:.2g}"
+    if start is not None and rate is not None and rate < start / 100:
+        return f"the learning rate has fallen from {start:g} to {rate:.3g}: let it fall later or more slowly"
+    if start is None or usual is None:
+        return "try another learning rate, or a larger net"
+    if start < usual:
+        return f"try learning rate {usual:g} instead of {start:g}"
+    if found.slope < 0 and not jumps and found.stuck_since < 0:
+        return f"try learning rate {3 * start:g} instead of {start:g}, or more epochs"
+    widths = ",".join(str(2 * width) for width in settings.hidden)
+    return f"try a wider net (hidden {widths}), or learning rate {start / 3:.2g}"
 
 
 def _held_down(history: History, settings: Settings, row: int) -> str:
     """Blame the regularisation where it is strong and the kernels have shrunk."""
-    if settings.l2 > STRONG_L2 and _has_collapsed(history, settings, row):
-        return f"try l2 {STRONG_L2:g} instead of {settings.l2:g}: the penalty holds the weights near zero"
-    if settings.l1 > 0 and _has_collapsed(history, settings, row):
-        return f"try l1 {settings.l1 / 10:g} instead of {settings.l1:g}: the penalty holds the weights near zero"
-    if settings.weight_decay > 0 and _has_collapsed(history, settings, row):
-        lower = settings.weight_decay / 10
-        return f"try weight decay {lower:g} instead of {settings.weight_decay:g}: it holds the weights near zero"
-    if settings.dropout > 0.5:
-        return f"try dropout {USUAL_DROPOUT:g} instead of {settings.dropout:g}"
+    share = settings.shrunk(history, row)
+    # Our own logs hold the norms, but for those from which they were taken: then the penalty alone must do.
+    collapsed = settings.ours if share is None else share < COLLAPSED
+    if collapsed:
+        near_zero = share is None or share < NEAR_ZERO
+        how = "the weights near zero" if near_zero else f"the weights at {share:.0%} of their start"
+        for name, value in settings.knobs.items():
+            least = STRONG_L2 if name == "l2" else 0.0
+            if name != "dropout" and value > least:
+                lower = STRONG_L2 if name == "l2" else value / 10
+                holds = "it holds" if name == "weight_decay" else "the penalty holds"
+                return f"try {name.replace('_', ' ')} {lower:g} instead of {value:g}: {holds} {how}"
+    if settings.knob("dropout") > 0.5:
+        return f"try dropout {USUAL_DROPOUT:g} instead of {settings.knob('dropout'):g}"
     return ""
 
 
-def _has_collapsed(history: History, settings: Settings, row: int) -> bool:
-    """Tell whether a hidden kernel has less than half of its starting norm; True where norms were not logged.
-
-    Kernels start He uniform, with variance 2 / inputs, so a kernel (inputs, outputs) starts with norm sqrt(2 outputs).
-    """
-    table = history.evaluations
-    norms = [table[name].values[row] for name in table.names if name.startswith(NORM)]
-    starts = [math.sqrt(2 * width) for width in settings.config.hidden]
-    known = [now / start for now, start in zip(norms, starts, strict=False) if math.isfinite(now)]
-    return min(known) < COLLAPSED if known else True
-
-
 def _after_recovery(history: History, found: Judgement) -> str:
-    steps, epochs = history.evaluations.step.values, history.evaluations["epoch"].values
-    turned = [change for change in history.changes if change.step <= steps[found.since] and change.new is not None]
-    best = f"best so far {number(history.evaluations['valid/loss'].values[found.best])} at epoch {epochs[found.best]:g}"
+    table = history.evaluations
+    turned = [
+        change for change in history.changes if change.step <= table.step.values[found.since] and change.new is not None
+    ]
+    best = f"best so far {number(table['valid/loss'].values[found.best])} at {history.where(found.best)}"
     if not turned:
         return f"go on; {best}"
     last = [change for change in turned if change.step == turned[-1].step]
     kept = ", ".join(f"{change.what.replace('_', ' ')} {change.new:g}" for change in last)
-    return f"keep {kept} (since epoch {turned[-1].epoch}); {best}"
+    since = f"epoch {turned[-1].epoch}" if history.counts_epochs else f"step {turned[-1].step:,}"
+    return f"keep {kept} (since {since}); {best}"
 
 
 def _while_fitting(history: History, found: Judgement, settings: Settings, *, over: bool) -> str:
-    config = settings.config
     if found.valid_row < 0:
-        return "log a validation loss to see whether the run overfits"
-    epochs = history.evaluations["epoch"].values
-    idle = int(epochs[found.valid_row] - epochs[found.best])
-    rate = settings.learning_rate
+        return ASK_FOR_VALIDATION
+    start, rate = settings.start_rate, settings.rate
     if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
-        return f"losses jump by ±{rough(found.noise)} from epoch to epoch: try learning rate {rate / 3:.2g}"
-    if rate < config.learning_rate / 100 and abs(found.slope) < 1e-3 * found.train:
-        fallen = f"the learning rate has fallen from {config.learning_rate:g} to {rate:.2g}"
+        lower = f"learning rate {rate / 3:.2g}" if rate is not None else "a lower learning rate"
+        return f"losses jump by ±{rough(found.noise)} {from_one_to_the_next(history)}: try {lower}"
+    if start is not None and rate is not None and rate < start / 100 and abs(found.slope) < 1e-3 * found.train:
+        fallen = f"the learning rate has fallen from {start:g} to {rate:.2g}"
         return f"{fallen} and nothing moves any more: stop, or let it fall more slowly"
+    idle, unit = idle_since(history, found.improved, found.valid_row)
     if idle < SOON:
-        if not over:
-            return "validation is still falling: go on"
-        slow = config.lr_policy == "constant" and config.learning_rate < settings.usual_rate / 3
-        faster = f" or learning rate {settings.usual_rate:g} instead of {config.learning_rate:g}" if slow else ""
-        return f"still improving: try more than {config.epochs} epochs{faster}"
+        return _still_improving(history, settings, over=over)
     if idle < 2 * SOON:
-        return "try more epochs" if over else f"no better for {idle} epochs: wait a little longer"
+        return (
+            ("try more epochs" if by_epochs(history) else "train for longer")
+            if over
+            else f"no better for {idle} {unit}: wait a little longer"
+        )
     rows = valid_rows(history)
     if rows is not None and rows < FEW_ROWS and found.noise > JUMPY * found.valid:
         return f"leave more rows for validation than {rows}: its noise hides what changes"
-    stale = f"no better since epoch {epochs[found.best]:g} and not clearly worse"
-    if found.train < BY_HEART * found.valid:
+    return _gone_stale(history, found, settings)
+
+
+def _still_improving(history: History, settings: Settings, *, over: bool) -> str:
+    if not over:
+        return "validation is still falling: go on"
+    start, usual = settings.start_rate, settings.usual_rate
+    slow = settings.constant_rate and start is not None and usual is not None and start < usual / 3
+    faster = f" or learning rate {usual:g} instead of {start:g}" if slow else ""
+    longer = f"try more than {history.plan.epochs} epochs" if history.plan.epochs else "train for longer"
+    return f"still improving: {longer}{faster}"
+
+
+def _gone_stale(history: History, found: Judgement, settings: Settings) -> str:
+    hardly = "no better" if found.improved == found.best else "hardly better"
+    stale = f"{hardly} since {history.where(found.improved)} and not clearly worse"
+    right = _more_accurate(history, found)
+    if right and accuracy_trend(found) == "rises":
+        rises = f"accuracy rises ({found.accuracy_at_best:.1%} → {found.accuracy:.1%})"
+        return f"{stale}, but {rises}: stop at {history.where(found.best)} for probabilities, {right}"
+    if found.train < BY_HEART * found.valid and math.isfinite(
+        history.evaluations["train/loss"].values[found.train_row]
+    ):
         return f"{stale}, while training loss is {number(found.train)}: stop, or try {_remedies(settings)}"
     return f"{stale}: stop, or lower the learning rate"
+
+
+def idle_since(history: History, since: int, row: int) -> tuple[int, str]:
+    """Count the epochs from one row of the evaluations to another, or the evaluations where there are more of them."""
+    epochs = history.evaluations["epoch"].values
+    passed = epochs[row] - epochs[since]
+    return (int(passed), "epochs") if passed >= row - since else (row - since, "evaluations")
 
 
 def valid_rows(history: History) -> int | None:

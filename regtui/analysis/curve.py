@@ -11,8 +11,18 @@ RECENT = 20
 """Changes from epoch to epoch that the noise is taken from. Taken from ten it is off by a third one time in three, and
 a noise that is thought too low cries wolf; many more would not follow a noise that falls with the learning rate."""
 
+CALMER = 10
+"""Where the last ten changes are much quieter than twenty, the noise has fallen, as it does after the first epochs of a
+run and when the learning rate drops; the twenty would not know it for long."""
+
+CALMER_BY = 1.4
+"""But ten are not many: their noise counts as higher by its own error of a third."""
+
 LEVEL = 3
 """Epochs whose median is 'the loss now': one spike among them does not show."""
+
+AROUND = 5
+"""Evaluations centred on one whose median is 'the loss there'."""
 
 WIDTHS = (3, 5, 9, 13)
 """Epochs whose medians are kept at each epoch."""
@@ -43,7 +53,7 @@ class Curve:
         self.levels: dict[int, list[float]] = {width: [] for width in WIDTHS}
         """Median of the last so many values, fewer at the start."""
         self.noise: list[float] = []
-        """`spread` of the last `RECENT` changes, fewer at the start."""
+        """`spread` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
 
     @property
     def level(self) -> list[float]:
@@ -63,15 +73,53 @@ class Curve:
         every = self.value.values
         for width, levels in self.levels.items():
             levels.extend(_medians(every, before, width))
-        full = max(before, RECENT)
-        self.noise.extend([spread(np.diff(every[: index + 1])) for index in range(before, min(full, len(every)))])
-        if len(every) > full:
-            changes = sliding_window_view(np.diff(every[full - RECENT :]), RECENT)
-            middle = np.median(changes, axis=1, keepdims=True)
-            self.noise.extend((np.median(np.abs(changes - middle), axis=1) * 1.4826 / math.sqrt(2)).tolist())
+        self.noise.extend(_noise(every, before))
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def at(self, row: int) -> float | None:
+        """Give the value at a row of the table, None where there is none."""
+        position = self.latest[row]
+        return float(self.value.values[position]) if position >= 0 and self.row[position] == row else None
+
+
+def pace(curve: Curve, position: int, over: int, numbers: FloatArray) -> float:
+    """Give the change of a loss per epoch over the last few evaluations, in nats.
+
+    `numbers` are the epochs of the table's rows, or the rows themselves in a run that does not count epochs.
+    """
+    if position < 1:
+        return math.nan
+    back = max(0, position - over)
+    passed = float(numbers[curve.row[position]] - numbers[curve.row[back]])
+    return (curve.level[position] - curve.level[back]) / (passed if passed > 0 else position - back)
+
+
+def around(curve: Curve, at: int, position: int) -> float:
+    """Give the level at a position, median of five centred on it, as known when `position` was the last one."""
+    centred = at + AROUND // 2
+    return curve.levels[AROUND][centred] if centred <= position else float(curve.value.values[at])
+
+
+def _noise(values: FloatArray, start: int) -> list[float]:
+    """Give the noise at each value from `start` on."""
+    recent = _spreads(values, start, RECENT)
+    calmer = CALMER_BY * _spreads(values, start, CALMER)
+    few = np.arange(start, len(values)) < CALMER  # no more than ten changes: both are the same ones
+    noise: list[float] = np.where(few, recent, np.fmin(recent, calmer)).tolist()
+    return noise
+
+
+def _spreads(values: FloatArray, start: int, width: int) -> FloatArray:
+    """Give the spread of the last `width` changes at each value from `start` on, of fewer at the beginning."""
+    full = min(max(start, width), len(values))
+    first = np.array([spread(np.diff(values[: index + 1])) for index in range(start, full)], dtype=np.float64)
+    if len(values) <= full:
+        return first
+    changes = sliding_window_view(np.diff(values[full - width :]), width)
+    middle = np.median(changes, axis=1, keepdims=True)
+    return np.append(first, np.median(np.abs(changes - middle), axis=1) * 1.4826 / math.sqrt(2))
 
 
 def _medians(values: FloatArray, start: int, width: int) -> list[float]:

@@ -6,13 +6,12 @@ highest, so a single bad step in a million still shows. Lines are tuples and com
 """
 
 from regtui.charts.compose import draw as draw
-from regtui.charts.compose import epoch_at as epoch_at
+from regtui.charts.compose import row_at as row_at
+from regtui.charts.strips import STRIPS as STRIPS
+from regtui.charts.strips import stacks as stacks
 from regtui.charts.view import ROLES as ROLES
 from regtui.charts.view import SMOOTHING as SMOOTHING
-from regtui.charts.view import STRIPS as STRIPS
 from regtui.charts.view import STYLES as STYLES
-from regtui.charts.view import TINTS as TINTS
-from regtui.charts.view import Mark as Mark
 from regtui.charts.view import Span as Span
 from regtui.charts.view import StyledLine as StyledLine
 from regtui.charts.view import View as View

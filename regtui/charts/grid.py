@@ -7,9 +7,8 @@ from regtui.charts.view import Span, StyledLine
 
 BLANK = frozenset({"blank"})
 
-FAINT = frozenset({"blank", "rule", "rule-user", "zero", "running", "raw", "ghost", "future"})
-"""Roles that a label may cover when nothing else is free."""
-
+FAINT = frozenset({"blank", "rule", "rule-user", "zero"})
+"""Roles that may be covered when nothing else is free: all that are no data."""
 
 RULED = frozenset({"rule", "rule-user"})
 
@@ -61,10 +60,19 @@ class Grid:
             return False
         return not any((row, place) in self._written for place in range(column, column + size))
 
-    def put_behind(self, row: int, column: int, sign: str, role: str, over: frozenset[str]) -> None:
+    def put_behind(self, row: int, column: int, sign: str, role: str, over: frozenset[str] = FAINT) -> None:
         """Write one sign where nothing but these roles stands."""
         if self.role(row, column) in over and (row, column) not in self._written:
             self.put(row, column, sign, role)
+
+    def clear_word(self, row: int, column: int, size: int) -> None:
+        """Clear these cells, and those beside them that belong to the same words."""
+        first, after = column, column + size
+        while self.role(row, first) not in ("blank", "") and self.role(row, first - 1) == self.role(row, first):
+            first -= 1
+        while self.role(row, after - 1) not in ("blank", "") and self.role(row, after) == self.role(row, after - 1):
+            after += 1
+        self.put(row, first, " " * (after - first), "blank")
 
     def tint(self, row: int, first: int, last: int) -> None:
         """Colour the ground of the cells from the first up to the last, both included."""

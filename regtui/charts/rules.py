@@ -1,11 +1,10 @@
 """The discrete changes of a run as rules through all strips: where, and what each says."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from regtui.charts.scales import XAxis, short
-from regtui.charts.view import Glyphs, View, narrow
+from regtui.charts.view import Glyphs, narrow
 from regtui.core.events import Changed
 from regtui.core.history import History
 from regtui.core.text import who
@@ -23,7 +22,7 @@ class Rule:
     """`rule` for the policy's, `rule-user` for what a hand did."""
 
 
-def rules_of(history: History, view: View, axis: XAxis, signs: Glyphs) -> list[Rule]:
+def rules_of(history: History, axis: XAxis, signs: Glyphs) -> list[Rule]:
     """Give the rules in sight; of several in one column the newest speaks, hands before policies."""
     found: dict[tuple[int, str], Rule] = {}
     for change in history.changes:
@@ -31,19 +30,10 @@ def rules_of(history: History, view: View, axis: XAxis, signs: Glyphs) -> list[R
         if column is not None:
             role = "rule-user" if change.cause == "user" else "rule"
             found[column, role] = Rule(column, narrow(change_label(change, signs)), role)
-    for label, step in _others(history, view, axis):
-        column = axis.column(step)
-        if column is not None:
-            found[column, "mark"] = Rule(column, narrow(label), "rule-user")
+    column = axis.column(float(history.step))
+    if history.end is not None and history.end.status == "diverged" and column is not None:
+        found[column, "end"] = Rule(column, "diverged", "rule-user")
     return list(found.values())
-
-
-def _others(history: History, view: View, axis: XAxis) -> Iterable[tuple[str, float]]:
-    if history.end is not None and history.end.status == "diverged":
-        yield "diverged", float(history.step)
-    for mark in view.marks:
-        if axis.per_epoch > 0 and math.isfinite(mark.epoch):
-            yield mark.label, mark.epoch * axis.per_epoch
 
 
 def change_label(change: Changed, signs: Glyphs) -> str:

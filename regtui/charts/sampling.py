@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regtui.charts.scales import FAR, XAxis
+from regtui.core.history import History
 from regtui.core.series import Column, FloatArray, thin
 from regtui.core.table import Table
 
@@ -67,14 +68,26 @@ def sample(column: Column, steps: Column, axis: XAxis, *, stretch: float = 1.0, 
     )
 
 
-def evaluated(column: Column, epochs: Table, axis: XAxis, *, stretch: float = 1.0) -> Sampled:
+def evaluated(table: Table, name: str, axis: XAxis, *, stretch: float = 1.0, weight: float = 0.0) -> Sampled:
     """Sample what evaluations measured: a line spans epochs without one, but a loss that is not finite is a gap."""
-    shown = sample(column, epochs.step, axis, stretch=stretch, joined=True)
-    made = sample(epochs["measured"], epochs.step, axis, stretch=stretch, joined=True)
+    column = table[name].smoothed(weight) if weight else table[name]
+    shown = sample(column, table.step, axis, stretch=stretch, joined=True)
+    made = sample(table["measured"], table.step, axis, stretch=stretch, joined=True)
     if len(made.y) != len(shown.y):
         return shown
     kept = (made.y > 0) | np.isfinite(shown.y)
     return Sampled(shown.x[kept], shown.y[kept], shown.end)
+
+
+def finest(history: History, name: str) -> tuple[Column, Column]:
+    """Give a quantity step by step, or where that was not recorded, evaluation by evaluation, and the steps."""
+    table = history.steps if logged(history.steps, name) else history.evaluations
+    return table[name], table.step
+
+
+def logged(table: Table, *names: str) -> bool:
+    """Say whether a table has a number under one of these names."""
+    return any(math.isfinite(table[name].bounds[0]) for name in names)
 
 
 def _last_number(x: FloatArray, y: FloatArray) -> tuple[float, float] | None:

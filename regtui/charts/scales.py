@@ -13,6 +13,9 @@ from regtui.core.text import short as short
 FAR = 1e300
 """Numbers beyond this are drawn as this, so that differences of two never overflow."""
 
+OFF = 1e6
+"""Places further off an axis are taken for this: still far enough for a line from there to enter where it should."""
+
 
 LABEL = 6
 """Cells of a number on the y axis."""
@@ -58,7 +61,7 @@ class Scale:
                 shown = np.where(np.isnan(values), np.nan, shown)
             else:
                 low, high, shown = self.low, self.high, np.clip(values, -FAR, FAR)
-            placed: FloatArray = np.clip((shown - low) / (high - low), -1.0, 2.0)
+            placed: FloatArray = np.clip((shown - low) / (high - low), 0.0 if self.log else -OFF, OFF)
         return placed
 
 
@@ -175,6 +178,10 @@ class XAxis:
         """Give places across the plot; NaN outside it."""
         placed: FloatArray = (steps - self.low) / (self.high - self.low)
         return np.where((placed >= 0) & (placed <= 1), placed, np.nan)
+
+    def fraction(self, step: float) -> float:
+        """Give the place of a step, also outside the plot."""
+        return (step - self.low) / (self.high - self.low)
 
     def column(self, step: float) -> int | None:
         """Give the column of a step, None outside the plot."""

@@ -9,9 +9,6 @@ from regtui.core.history import History
 Zoom = Literal["all", "half", "tenth"]
 """All of the planned run, or the last half or tenth of what has been seen."""
 
-STRIPS = ("loss", "rate", "gap", "norms")
-"""The strips that `View.strips` may name."""
-
 SMOOTHING = 0.9
 """The weight of the exponential mean when smoothing is switched on without naming one."""
 
@@ -31,16 +28,6 @@ StyledLine = tuple[Span, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
-    """A rule through all strips that the events do not tell by themselves."""
-
-    epoch: float
-    """Where; a fraction is within an epoch."""
-    label: str
-    """What it says."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class View:
     """How a run is to be looked at."""
 
@@ -51,7 +38,7 @@ class View:
     smoothing: float = 0.0
     """Weight of the debiased exponential mean; 0 is off, 1 (or True) stands for SMOOTHING."""
     cursor: int | None = None
-    """The epoch under the cursor."""
+    """The row of the table of evaluations under the cursor."""
     ascii: bool = False
     """Whether only ASCII signs may be used."""
     strips: tuple[str, ...] = ("loss", "rate")
@@ -60,10 +47,8 @@ class View:
     """An earlier run whose validation loss stays behind this one's."""
     show_penalty: bool = False
     """Whether the penalty is drawn in the loss strip."""
-    overfit_since: int | None = None
-    """The epoch from which on the analysis says overfitting: what comes after it is tinted."""
-    marks: tuple[Mark, ...] = ()
-    """Further rules, such as where the run was resumed."""
+    overfit_since: float | None = None
+    """The step from which on the analysis says overfitting: what comes after it is tinted."""
 
     @property
     def weight(self) -> float:
@@ -88,11 +73,12 @@ ROLES: dict[str, str] = {
     "norm2": "weight norm of the second layer",
     "norm3": "weight norm of the third layer",
     "norm4": "weight norm of the fourth layer; further layers begin again with the first sign",
+    "beyond": "a value above the axis, or below it, such as the start of a run or a spike: a log axis has room for it",
     "best": "the epoch with the lowest validation loss, and that loss",
     "overfit": "the epochs after the best one, while the run overfits",
     "rule": "a discrete change by the learning-rate policy, with what it did",
     "rule-user": "a knob turned by hand, with what it did",
-    "cursor": "the epoch under the cursor",
+    "cursor": "what is under the cursor",
     "title": "name and unit of a strip",
     "axis": "axis lines",
     "label": "numbers along the axes",
@@ -116,6 +102,7 @@ STYLES: dict[str, str] = {
     "norm2": "cyan",
     "norm3": "bright_blue",
     "norm4": "blue",
+    "beyond": "bright_white",
     "best": "bold bright_white",
     "overfit": "bold bright_red",
     "rule": "bright_black",
@@ -133,72 +120,28 @@ Yellow, cyan and blue fall in lightness in this order, so that they differ witho
 blue is the pair that people with any common colour blindness tell apart.
 """
 
-TINTS: dict[str, str] = {"dark": "on #2c1f27", "light": "on #fbeaea", "": ""}
-"""The ground of tinted spans on a dark, a light and an unknown terminal.
-
-None of the 16 colours can be trusted to lie softly under all the others, so on an unknown ground there is no tint:
-the line `overfitting` over that region says the same.
-"""
-
 
 @dataclass(frozen=True)
 class Glyphs:
     """The signs that are not letters, digits or dots of a curve."""
 
-    vertical: str
     horizontal: str
-    tick_left: str
-    tick_down: str
-    corner: str
     rule: str
     rule_tick: str
-    zero: str
     cursor: str
     best: str
     over: str
     under: str
-    minus: str
     times: str
     divide: str
-    ellipsis: str
 
 
 UNICODE = Glyphs(
-    vertical="│",
-    horizontal="─",
-    tick_left="┤",
-    tick_down="┬",
-    corner="└",
-    rule="┊",
-    rule_tick="╷",
-    zero="┈",
-    cursor="│",
-    best="●",
-    over="▴",
-    under="▾",
-    minus="−",
-    times="×",
-    divide="÷",
-    ellipsis="…",
+    horizontal="─", rule="┊", rule_tick="╷", cursor="│", best="●", over="▴", under="▾", times="×", divide="÷"
 )
 
 ASCII = Glyphs(
-    vertical="|",
-    horizontal="-",
-    tick_left="+",
-    tick_down="+",
-    corner="+",
-    rule=":",
-    rule_tick="'",
-    zero="-",
-    cursor="|",
-    best="@",
-    over="^",
-    under="v",
-    minus="-",
-    times="x",
-    divide="/",
-    ellipsis="~",
+    horizontal="-", rule=":", rule_tick="'", cursor="|", best="@", over="^", under="v", times="x", divide="/"
 )
 
 
@@ -207,7 +150,7 @@ def glyphs(ascii_only: bool = False) -> Glyphs:
     return ASCII if ascii_only else UNICODE
 
 
-SINGLE = frozenset("−–—×÷…·→←↑↓●▴▾│─┤┬└┊╷┈‘’“”≤≥≈∞")
+SINGLE = frozenset("−–—×÷…·→←↑↓●▴▾│─├┤┬┼└┊╷┈‘’“”≤≥≈∞")
 """Signs beyond U+1100 that texts use and that take one cell; most others there take two."""
 
 
@@ -232,8 +175,8 @@ def plain(text: str) -> str:
 PLAIN = str.maketrans({
     "×": "x", "÷": "/", "−": "-", "–": "-", "—": "-", "…": "~", "·": "-", "→": ">", "←": "<", "↑": "^", "↓": "v",
     "●": "@", "○": "o", "◌": ".", "◆": "*", "◇": "?", "‖": "=", "■": "#", "✓": "+", "✗": "x", "▲": "!", "▼": "v",
-    "▴": "^", "▾": "v", "▸": ">", "│": "|", "─": "-", "━": "=", "╸": "=", "╺": "-", "┤": "+", "┬": "+", "└": "+",
-    "┊": ":", "╷": "'", "┈": "-", "▏": "|", "‘": "'", "’": "'", "“": '"', "”": '"', "≤": "<", "≥": ">", "≈": "~",
-    "±": "~", "∞": "8", "²": "2", "Δ": "d", "µ": "u", "∑": "S",
+    "▴": "^", "▾": "v", "▸": ">", "│": "|", "─": "-", "━": "=", "╸": "=", "╺": "-", "├": "+", "┤": "+", "┬": "+",
+    "┼": "+", "└": "+", "┊": ":", "╷": "'", "┈": "-", "▏": "|", "‘": "'", "’": "'", "“": '"', "”": '"', "≤": "<",
+    "≥": ">", "≈": "~", "±": "~", "∞": "8", "²": "2", "Δ": "d", "µ": "u", "∑": "S",
 })  # fmt: skip
 """Sign -> the one ASCII character that stands for it wherever the terminal has no others; widths stay the same."""

@@ -132,12 +132,12 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[int, Field(
         label="Seed", group="run", kind="integer", at_least=0, at_most=2**31 - 1,
         hint="same seed, same splits, same start, same order of rows")] = 0
-    precision: Annotated[str, Field(
-        label="Precision", group="run", kind="choice", choices=PRECISIONS,
-        hint="float64 is slower and so exact that both frameworks give the same digits")] = "float32"
     device: Annotated[str, Field(
         label="Device", group="device", kind="choice", choices=DEVICES,
         hint="auto takes a GPU where there is one")] = "auto"
+    precision: Annotated[str, Field(
+        label="Precision", group="run", kind="choice", choices=PRECISIONS,
+        hint="float64 is slower and so exact that both frameworks give the same digits")] = "float32"
     # fmt: on
 
     @classmethod

@@ -77,9 +77,9 @@ def _in_ascii(lines: Sequence[StyledLine]) -> list[StyledLine]:
 def with_overfitting(history: History, view: View) -> View:
     """Tint the charts after the best epoch while the run overfits."""
     found = verdict(history)
-    if found.state != "overfitting" or found.since_epoch is None:
-        return view  # the charts' part: since_step
-    return replace(view, overfit_since=found.since_epoch)
+    if found.state != "overfitting" or found.since_step is None:
+        return view
+    return replace(view, overfit_since=found.since_step)
 
 
 def _header(history: History, width: int) -> StyledLine:

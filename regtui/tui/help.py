@@ -7,14 +7,28 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 
-from regtui.charts import ROLES, Span, StyledLine
+from regtui.charts import ROLES, STRIPS, Span, StyledLine
 from regtui.charts.wrap import wrap
 from regtui.core.config import fields
 from regtui.tui.canvas import Canvas, span
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.texts import EXPLANATIONS
 
-SIGNS = ("valid", "train", "running", "penalty", "ghost", "rate", "future", "gap", "norm1", "best", "rule", "rule-user")
+SIGNS = (
+    "valid",
+    "train",
+    "running",
+    "penalty",
+    "ghost",
+    "rate",
+    "future",
+    "gap",
+    "norm1",
+    "best",
+    "beyond",
+    "rule",
+    "rule-user",
+)
 """The roles that a person meets as curves and marks; the others are axes and labels."""
 
 
@@ -70,6 +84,9 @@ def help_lines(width: int, keys: Sequence[Binding] = LAB_KEYS) -> list[StyledLin
     lines += [(), *_section("Curves")]
     for role in SIGNS:
         lines += _entry(role, ROLES[role], width, role)
+    lines += [(), *_section("Strips")]
+    for strip in STRIPS.values():
+        lines += _entry(strip.name, strip.title, width, "label")
     lines += [(), *_section("Words")]
     for title, text in EXPLANATIONS.items():
         lines.append((span(title, "strong"),))

@@ -20,7 +20,7 @@ LAB_KEYS: list[Binding] = [
     _key("f", "switch", "Form", "Go from the curves to the form."),
     _key("left_square_bracket", "scale_rate(0.5)", "LR ÷2", "Halve the learning rate.", "["),
     _key("right_square_bracket", "scale_rate(2.0)", "LR ×2", "Double the learning rate.", "]"),
-    _key("g", "strips", "Strips", "Change the strips: learning rate, gap, weight norms."),
+    _key("g", "strips", "Strips", "Change the strips under the loss: each that the run has data for."),
     _key("z", "zoom", "Zoom", "Show all of the run, its last half, or its last tenth."),
     _key("l", "log_y", "Log", "Make the loss axis logarithmic, or linear."),
     _key("m", "smooth", "Smooth", "Smooth the curves; the raw ones stay behind them."),

@@ -280,14 +280,14 @@ class LabScreen(Steering):
             self._was_paused = paused
             self.refresh_bindings()
         verdict = analysis.verdict(self.history)
-        since = verdict.since_epoch if verdict.state == "overfitting" else None
+        since = verdict.since_step if verdict.state == "overfitting" else None
         view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))
         status = self.query_one("#status", Canvas)
         config = self.live.config if self.live else form.config
         width = status.content_size.width
         status.show([status_line(self.history, activity, config, width, time.time(), only_watched=self.only_watches)])
         canvas = self.query_one("#verdict", Canvas)
-        canvas.show(verdict_lines(self.history, activity, *canvas.content_size, epoch=view.cursor))
+        canvas.show(verdict_lines(self.history, activity, *canvas.content_size, row=view.cursor))
         preview = form.config if self.history.run is None and not self.alive else None
         self.query_one(RunView).draw(self.history, view, preview)
 
@@ -347,7 +347,7 @@ class LabScreen(Steering):
         if self.query_one(Form).give_back():
             return
         if self.focused is self.query_one(Plot):
-            self._set_cursor(None)
+            self._look_at(cursor=None)
         self._focus_curves()
 
     def action_help(self) -> None:

@@ -6,16 +6,11 @@ from typing import Any
 from textual import on
 from textual.screen import Screen
 
-from regtui.charts import SMOOTHING, View, epoch_at
+from regtui.charts import SMOOTHING, View, row_at, stacks
 from regtui.charts.view import Zoom
 from regtui.core.history import History
 from regtui.sources import Watched
-from regtui.tui.panels import row_of
 from regtui.tui.plot import Plot
-
-STRIPS = (("loss", "rate"), ("loss", "gap"), ("loss", "norms"))
-STRIPS_TALL = (("loss", "rate"), ("loss", "rate", "gap"), ("loss", "rate", "norms"), ("loss", "gap", "norms"))
-"""What `g` steps through, on a low screen and on a high one."""
 
 TALL_ROWS = 20
 """Rows of curves from which on three strips can be read."""
@@ -67,7 +62,8 @@ class Looking(Screen[None]):
 
     def action_strips(self) -> None:
         """Show the next set of strips."""
-        sets = STRIPS_TALL if self.query_one(Plot).content_size.height >= TALL_ROWS else STRIPS
+        tall = self.query_one(Plot).content_size.height >= TALL_ROWS
+        sets = stacks(self.history, View().strips, tall=tall)
         at = sets.index(self.view.strips) if self.view.strips in sets else -1
         self._look_at(strips=sets[(at + 1) % len(sets)])
 
@@ -88,31 +84,23 @@ class Looking(Screen[None]):
         self._look_at(show_penalty=not self.view.show_penalty)
 
     def action_cursor(self, by: int) -> None:
-        """Move the cursor by one measured epoch."""
-        epochs = self.history.evaluations["epoch"].values
-        at = row_of(self.history, self.view.cursor) + (by if self.view.cursor is not None else 0)
-        self._set_cursor(int(epochs[min(max(at, 0), len(epochs) - 1)]))
+        """Move the cursor by one evaluation; the first time it is put on the newest."""
+        newest = len(self.history.evaluations) - 1
+        self._look_at(cursor=newest if self.view.cursor is None else min(max(self.view.cursor + by, 0), newest))
 
     def action_cursor_first(self) -> None:
-        """Put the cursor on the first epoch."""
-        self._set_cursor(int(self.history.evaluations["epoch"].values[0]))
+        """Put the cursor on the first evaluation."""
+        self._look_at(cursor=0)
 
     def action_cursor_last(self) -> None:
-        """Put the cursor on the newest epoch."""
-        self._set_cursor(int(self.history.evaluations["epoch"].values[-1]))
+        """Put the cursor on the newest evaluation."""
+        self._look_at(cursor=len(self.history.evaluations) - 1)
 
     @on(Plot.Pointed)
     def point(self, message: Plot.Pointed) -> None:
         """Set the cursor where the curves were clicked."""
         plot = self.query_one(Plot)
-        self._set_cursor(epoch_at(self.history, *plot.content_size, message.column, self.view))
-
-    def _set_cursor(self, epoch: int | None) -> None:
-        """Read the run at the measured epoch nearest to this one."""
-        if epoch is not None:
-            epochs = self.history.evaluations["epoch"].values
-            epoch = int(epochs[int(abs(epochs - epoch).argmin())])
-        self._look_at(cursor=epoch)
+        self._look_at(cursor=row_at(self.history, *plot.content_size, message.column, self.view))
 
     def _look_at(self, **changes: Any) -> None:
         self.view = replace(self.view, **changes)

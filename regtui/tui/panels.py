@@ -141,16 +141,14 @@ def bar(share: float, width: int) -> list[Span]:
 
 
 def verdict_lines(
-    history: History, activity: Activity, width: int, height: int, *, epoch: int | None = None
+    history: History, activity: Activity, width: int, height: int, *, row: int | None = None
 ) -> list[StyledLine]:
     """Say in words, sign and colour how the run fares, why, and what to try, on exactly `height` lines."""
-    lines = _verdict_lines(history, activity, width, height, epoch)
+    lines = _verdict_lines(history, activity, width, height, row)
     return [*lines, *([()] * (height - len(lines)))][:height]
 
 
-def _verdict_lines(
-    history: History, activity: Activity, width: int, height: int, epoch: int | None
-) -> list[StyledLine]:
+def _verdict_lines(history: History, activity: Activity, width: int, height: int, at: int | None) -> list[StyledLine]:
     if activity.problem and history.run is None:
         return [
             (span(" ✗ " if at == 0 else "   ", "bad"), span(row))
@@ -162,12 +160,12 @@ def _verdict_lines(
         keys = [("ctrl+r", " starts a run    "), ("tab", " next field    "), ("? f1", " help")]
         hint = [part for key, does in keys for part in (span(key, "key"), span(does, "muted"))]
         return [(span(" ○ no run yet", "calm"),), (span("   "), *hint)]
-    verdict = analysis.verdict_at(history, row_of(history, epoch)) if epoch is not None else analysis.verdict(history)
+    verdict = analysis.verdict(history) if at is None else analysis.verdict_at(history, at)
     sign, role = VERDICTS.get(verdict.state, ("●", "calm"))
     # On a ground of its own where something is wrong: this is the first thing that should be seen.
     head = [span(f" {sign} {verdict.words} ", f"chip-{role}" if role in {"bad", "warn"} else role), span("  ")]
-    if epoch is not None:
-        head.insert(0, span(f" at epoch {epoch}:", "muted"))
+    if at is not None:
+        head.insert(0, span(f" at {history.where(at)}:", "muted"))
     advice = verdict.advice
     if history.end is not None and history.end.status == "failed":
         head, advice = [span(" ✗ failed ", "chip-bad"), span("  ")], ""
@@ -182,8 +180,8 @@ def _verdict_lines(
     return [clip([*head, span(verdict.evidence)], width), *closing]
 
 
-def number_lines(history: History, width: int, height: int, *, epoch: int | None = None) -> list[StyledLine]:
-    """Read every series out, at the cursor's epoch or now: on one row what fits, on two all of them."""
+def number_lines(history: History, width: int, height: int, *, row: int | None = None) -> list[StyledLine]:
+    """Read every series out, at a row of the evaluations or now: on one row what fits, on two all of them."""
     table = history.evaluations
     if not len(table):
         early = [
@@ -191,7 +189,7 @@ def number_lines(history: History, width: int, height: int, *, epoch: int | None
             ("batch loss", _loss(history.steps["step/loss"].last), "running"),
         ]
         return [_pairs(early if len(history.steps) else [], width)]
-    at = row_of(history, epoch)
+    at = len(table) - 1 if row is None else min(max(row, 0), len(table) - 1)
     gap = analysis.gap(history)[at]
     unit, _, place = history.where(at).partition(" ")
     digits = len(history.where(len(table) - 1)) - len(unit) - 1
@@ -236,15 +234,6 @@ def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
             break
         line += piece
     return tuple(line)
-
-
-def row_of(history: History, epoch: int | None) -> int:
-    """Find the row of an epoch, the last one where it is not known."""
-    values = history.evaluations["epoch"].values
-    if epoch is None:
-        return len(values) - 1
-    found = [at for at, value in enumerate(values) if value == epoch]
-    return found[-1] if found else len(values) - 1
 
 
 def comparison_lines(history: History, ghost: History, width: int) -> list[StyledLine]:

@@ -83,7 +83,7 @@ class RunView(Vertical):
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
         """Show a run as it stands."""
         numbers = self.query_one("#numbers", Canvas)
-        numbers.show(number_lines(history, *numbers.content_size, epoch=view.cursor))
+        numbers.show(number_lines(history, *numbers.content_size, row=view.cursor))
         self._draw_meters(history, view.ghost)
         self._draw_comparison(history, view.ghost)
         self.query_one(Plot).draw(history, view, preview)

@@ -190,6 +190,7 @@ ROLE_STYLES: Mapping[str, str] = {
     # The roles of charts.ROLES
     "valid": "valid bold",
     "best": "valid bold",
+    "beyond": "strong",
     "train": "train",
     "running": "running",
     "raw": "running",

@@ -1,11 +1,13 @@
-"""What the frameworks say of themselves before anybody imports them."""
+"""What the frameworks say of themselves before anybody imports them, and what importing them leaves behind."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from regtui import backends
+from regtui.backends._environment import environment
 from regtui.core.config import RunConfig
 from regtui.core.optimizers import OPTIMIZERS
 
@@ -42,9 +44,19 @@ def test_they_are_read_without_importing_any_framework():
     script = """
 import sys
 from regtui import backends
+from regtui.backends._environment import environment
 from regtui.core.config import RunConfig
 assert len(backends.notes(RunConfig(l2=1.0))) == len(backends.names()) == 2
 print(sorted({"torch", "tensorflow", "keras"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_variables_set_for_an_import_are_what_they_were_when_it_is_over(monkeypatch):
+    monkeypatch.setenv("REGTUI_SET", "before")
+    monkeypatch.delenv("REGTUI_UNSET", raising=False)
+    with environment(REGTUI_SET="now", REGTUI_UNSET="now"):
+        assert os.environ["REGTUI_SET"] == os.environ["REGTUI_UNSET"] == "now"
+    assert os.environ["REGTUI_SET"] == "before"
+    assert "REGTUI_UNSET" not in os.environ

@@ -27,7 +27,7 @@ POLICIES = {
 """Policy -> what suits so short a run better than its defaults; one that is not here runs with those."""
 
 # 20 batches of 20 and one of 10 an epoch: 609 steps, every 21st short.
-SHAPE = {"dataset": "mnist", "batch_size": 20, "epochs": 29, "learning_rate": 0.05, "hidden": (32, 16), "device": "cpu"}
+SHAPE = {"dataset": "mnist", "batch_size": 20, "epochs": 29, "learning_rate": 0.05, "hidden": (24,), "device": "cpu"}
 EXACT = {**SHAPE, "optimizer": "sgd", "precision": "float64"}
 
 TURNS = {7: [SetKnob("l2", 2e-3)], 14: [SetKnob("weight_decay", 0.2)], 21: [SetKnob("l2", 0.0)]}
@@ -84,8 +84,7 @@ def assert_same_runs(ours: list[Event], theirs: list[Event]) -> None:
     assert changes[0] == changes[1]
     for left, right in zip(of(EpochEnded, ours), of(EpochEnded, theirs), strict=True):
         for one, other in ((left.train, right.train), (left.valid, right.valid)):
-            assert one.loss == pytest.approx(other.loss, abs=1e-9)
-            assert one.accuracy == pytest.approx(other.accuracy, abs=1e-9)
+            assert one == pytest.approx(other, abs=1e-9)
         assert left.penalty == pytest.approx(right.penalty, abs=1e-9)
         assert left.running_loss == pytest.approx(right.running_loss, abs=1e-9)
         assert left.weight_norms == pytest.approx(right.weight_norms, rel=1e-9)
@@ -106,7 +105,7 @@ def test_in_float64_sgd_is_the_same_run_in_both_frameworks_with_and_without_l2_a
 
 
 def test_in_float64_real_data_with_l2_and_decay_all_along_gives_the_same_run_too(log, real_data):
-    given = {**EXACT, "seed": 3, "hidden": (24,), "l2": 1e-3, "weight_decay": 0.1}
+    given = {**EXACT, "seed": 3, "hidden": (32, 16), "l2": 1e-3, "weight_decay": 0.1}
     assert_same_runs(*both(log, first(real_data, 410), **given))
 
 
@@ -143,9 +142,8 @@ SHORT = {**SHAPE, "epochs": 10, "lr_policy": "exponential", "lr_decay": 0.995}
 
 @pytest.mark.parametrize("given", [
     {"optimizer": "adam"},
-    {"optimizer": "adam", "l2": 1e-3},
+    {"optimizer": "adam", "l2": 1e-3, "l1": 1e-5},
     {"optimizer": "adamw", "weight_decay": 0.1},
-    {"optimizer": "adam", "weight_decay": 0.1, "l1": 1e-5},
 ], ids=lambda given: "-".join(given))  # fmt: skip
 def test_adam_and_adamw_agree_within_three_percent(log, few, given):
     """Keras folds the bias correction into the step size, so its epsilon acts elsewhere than torch's."""
@@ -160,7 +158,7 @@ def test_adam_and_adamw_agree_within_three_percent(log, few, given):
 
 def test_momentum_agrees_while_the_rate_stands_and_parts_when_it_falls(log, few):
     """torch multiplies the rate onto the whole velocity, Keras onto each gradient before it enters."""
-    steady = {**EXACT, "epochs": 10, "learning_rate": 0.005, "optimizer": "momentum"}
+    steady = {**EXACT, "epochs": 5, "learning_rate": 0.005, "optimizer": "momentum"}
     ours, theirs = both(log, few, **steady)
     np.testing.assert_allclose(column(ours, "loss"), column(theirs, "loss"), rtol=0, atol=1e-9)
     falling = both(log, few, **steady, lr_policy="exponential", lr_decay=0.9, lr_floor=1e-6)
@@ -172,4 +170,5 @@ def test_dropout_masks_are_each_frameworks_own(log, few):
     ours, theirs = both(log, few, **{**SHORT, "epochs": 1}, optimizer="sgd", dropout=0.4)
     apart = np.abs(column(ours, "loss") - column(theirs, "loss"))
     assert apart[0] > 1e-3
-    assert of(EpochEnded, ours)[0].valid["loss"] == pytest.approx(of(EpochEnded, theirs)[0].valid["loss"], abs=0.1)
+    ours_valid, theirs_valid = (of(EpochEnded, events)[0].valid["loss"] for events in (ours, theirs))
+    assert ours_valid == pytest.approx(theirs_valid, abs=0.1)

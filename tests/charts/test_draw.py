@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from regtui.charts import ROLES, STYLES, Mark, View, draw, epoch_at, glyphs
-from regtui.charts.compose import TRAIN_ROWS, layout
-from regtui.charts.view import STRIPS, narrow, plain
+from regtui.charts import ROLES, STRIPS, STYLES, View, draw, glyphs, row_at
+from regtui.charts.kept import _Kept
+from regtui.charts.layout import TRAIN_ROWS, layout
+from regtui.charts.view import narrow, plain
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
@@ -109,8 +110,7 @@ VIEWS = st.builds(
     strips=st.lists(st.sampled_from([*STRIPS, "unknown"]), max_size=5).map(tuple),
     ghost=st.none() | histories(),
     show_penalty=st.booleans(),
-    overfit_since=st.none() | WHOLE,
-    marks=st.lists(st.builds(Mark, epoch=st.floats(), label=st.text(max_size=6)), max_size=2).map(tuple),
+    overfit_since=st.none() | st.floats() | WHOLE,
 )
 
 
@@ -129,9 +129,27 @@ def test_any_data_at_any_size_gives_exactly_the_cells_asked_for(history, width, 
 
 @given(histories(), st.integers(0, 130), st.integers(0, 40), st.integers(-5, 140), VIEWS)
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_a_click_anywhere_names_an_epoch_of_the_run_or_none(history, width, height, column, view):
-    found = epoch_at(history, width, height, column, view)
-    assert found is None or found in history.evaluations["epoch"].values
+def test_a_click_anywhere_names_a_row_of_the_table_or_none(history, width, height, column, view):
+    found = row_at(history, width, height, column, view)
+    assert found is None or 0 <= found < len(history.evaluations)
+
+
+NO_DATA = {"axis", "label", "zero"}
+"""Roles that plotext draws and that are no data."""
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(EVENTS, st.integers(30, 130), st.integers(8, 50), VIEWS)
+def test_nothing_drawn_over_the_plots_hides_data(events, width, height, view):
+    history = folded(started(), *events)
+    lines = draw(history, width, height, view)
+    shown = [[span.role for span in line for _ in span.text] for line in lines]
+    plan = layout(width, height, view.strips)
+    for place in plan.strips:
+        _, made = history.derived(_Kept).made.get(place.name, (None, []))
+        for row, column, _, role in made:
+            if role not in NO_DATA:
+                assert shown[place.top + row][plan.left + column] in {role, "best", "beyond"}
 
 
 def curve(valid, train=None, **given):
@@ -168,21 +186,19 @@ def test_the_planned_rows_are_those_the_data_sets_have():
         assert len(split(rows, None, 0)[0]) == TRAIN_ROWS[name]
 
 
-@pytest.mark.parametrize("place", [1, 333_333, 999_999])
-def test_one_spike_in_a_million_steps_is_on_the_screen_in_its_column(place):
+@pytest.mark.parametrize("view", [View(), View(overfit_since=100_000, cursor=2)], ids=["plain", "overfitting"])
+@pytest.mark.parametrize("place", [1, 300_321, 333_333, 543_211, 999_999])
+def test_one_spike_in_a_million_steps_is_on_the_screen_in_its_column(place, view):
     steps = 1_000_000
     losses = np.full(steps, 0.5)
     losses[place - 1] = 1e6
     history = History()
     history.steps.extend(np.arange(1.0, steps + 1), {"step/loss": losses, "learning_rate": np.full(steps, 0.1)})
+    history.apply(epoch(number, 0.5, 0.4, step=number * 181_070) for number in range(1, 5))
     plan = layout(100, 30, ("loss", "rate"))
-    marks = [
-        column - plan.left
-        for (row, column), sign in zip(
-            cells(draw(history, 100, 30), "running"), signs_of(draw(history, 100, 30), "running"), strict=True
-        )
-        if sign == glyphs().over
-    ]
+    lines = draw(history, 100, 30, view)
+    marks = [column - plan.left for _, column in cells(lines, "beyond")]
+    assert set(signs_of(lines, "beyond")) == {glyphs().over}
     assert marks == [min(place * plan.columns // steps, plan.columns - 1)]
 
 
@@ -223,8 +239,8 @@ def test_a_rate_drop_is_a_rule_at_its_step_through_every_strip():
     lines = draw(history, 100, 40, View(strips=wanted))
     ruled = cells(lines, "rule")
     assert {column - plan.left for _, column in ruled} == {40 * plan.columns // 100}
-    for _, first, title, rows in plan.strips:
-        assert len([row for row, _ in ruled if first <= row < first + title + rows]) >= rows - 1
+    for place in plan.strips:
+        assert len([row for row, _ in ruled if place.first <= row < place.top + place.rows]) >= place.rows - 1
 
 
 @pytest.mark.parametrize(
@@ -262,9 +278,9 @@ def test_a_hundred_drops_leave_the_curves_to_be_seen():
 def test_the_region_after_the_best_epoch_is_tinted_and_named_when_the_run_overfits():
     history = curve([1.0, 0.6, 0.3, 0.5, 0.8, 1.1, 1.2, 1.4, 1.5, 1.6], [0.5] * 10)
     plan = layout(80, 24, ("loss", "rate"))
-    lines = draw(history, 80, 24, View(overfit_since=3))
-    _, first, title, rows = plan.strips[0]
-    for row in range(first + title, first + title + rows):
+    lines = draw(history, 80, 24, View(overfit_since=30))
+    loss = plan.strips[0]
+    for row in range(loss.top, loss.top + loss.rows):
         column, tinted = 0, []
         for span in lines[row]:
             tinted += [column + index for index in range(len(span.text))] if span.tinted else []
@@ -277,7 +293,7 @@ def test_the_region_after_the_best_epoch_is_tinted_and_named_when_the_run_overfi
 def test_the_cursor_is_one_line_through_all_strips_with_its_epoch_under_it():
     history = curve([1.0 / number for number in range(1, 21)])
     plan = layout(80, 24, ("loss", "rate"))
-    lines = draw(history, 80, 24, View(cursor=7))
+    lines = draw(history, 80, 24, View(cursor=6))
     marked = cells(lines, "cursor")
     column = plan.left + 7 * plan.columns // 20
     assert {place for row, place in marked if row < 23} == {column}
@@ -285,12 +301,12 @@ def test_the_cursor_is_one_line_through_all_strips_with_its_epoch_under_it():
     assert text_of(lines)[23][column] == "7"
 
 
-def test_a_click_on_the_cursor_column_finds_its_epoch():
+def test_a_click_on_the_cursor_column_finds_its_row():
     history = curve([1.0 / number for number in range(1, 21)])
     for number in range(1, 21):
-        lines = draw(history, 80, 24, View(cursor=number))
+        lines = draw(history, 80, 24, View(cursor=number - 1))
         column = min(place for row, place in cells(lines, "cursor") if row < 22)
-        assert epoch_at(history, 80, 24, column) == number
+        assert row_at(history, 80, 24, column) == number - 1
 
 
 def test_a_ghost_stands_at_the_same_epochs_though_its_epochs_are_of_another_length():
@@ -385,9 +401,9 @@ def test_the_axis_keeps_its_place_while_numbers_change():
 
 
 def test_strips_that_do_not_fit_are_left_out_from_the_last():
-    assert [name for name, *_ in layout(80, 24, ("loss", "rate", "gap", "norms")).strips] == list(STRIPS)
-    assert [name for name, *_ in layout(80, 10, ("loss", "rate", "gap")).strips] == ["loss", "rate"]
-    assert [name for name, *_ in layout(80, 5, ("gap", "norms")).strips] == ["gap"]
+    wanted = ("loss", "rate", "gap", "norms", "accuracy")
+    for height, shown in ((24, 5), (10, 2), (5, 1)):
+        assert [place.name for place in layout(80, height, wanted).strips] == list(wanted[:shown])
 
 
 def test_only_rows_whose_signs_changed_differ_after_one_more_step():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from regtui.charts import Mark, View, draw
+from regtui.charts import View, draw
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
@@ -22,9 +22,10 @@ SCREENS = Path(__file__).parents[1] / "screens"
 PER_EPOCH = 16
 
 
-def run(epochs, until=None, *, dropout=False, drops=(), status=None, **given):
+def run(epochs, until=None, *, dropout=False, drops=(), status=None):
     """Fold a made-up run like the overfit preset: validation falls, then climbs while training goes on falling."""
-    config = RunConfig.create("overfit", epochs=epochs, **given)
+    policy = {"lr_policy": "plateau"} if drops else {}
+    config = RunConfig.create("overfit", epochs=epochs, **policy)
     events = [RunStarted(run_id="a-run", config=config, environment={"steps_per_epoch": PER_EPOCH})]
     rate, step = config.learning_rate, 0
     for epoch in range(1, (until or epochs) + 1):
@@ -42,8 +43,8 @@ def run(epochs, until=None, *, dropout=False, drops=(), status=None, **given):
             EpochEnded(
                 epoch=epoch,
                 step=step,
-                train=Metrics(loss=train),
-                valid=Metrics(loss=valid),
+                train=Metrics(loss=train, accuracy=1 - 0.3 * train),
+                valid=Metrics(loss=valid, accuracy=0.97 - 0.2 * valid),
                 running_loss=train * 1.2,
                 penalty=0.03,
                 learning_rate=rate,
@@ -92,14 +93,16 @@ def diverged():
 
 ALL = ("loss", "rate", "gap", "norms")
 CASES = {
-    "overfit-half-way": lambda: draw(run(60, 30), 80, 24, View(overfit_since=18)),
-    "overfit-end": lambda: draw(run(60, status="finished"), 80, 24, View(overfit_since=18)),
-    "overfit-ascii": lambda: draw(run(60, status="finished"), 80, 24, View(overfit_since=18, ascii=True)),
+    "overfit-half-way": lambda: draw(run(60, 30), 80, 24, View(overfit_since=18 * PER_EPOCH)),
+    "overfit-end": lambda: draw(run(60, status="finished"), 80, 24, View(overfit_since=18 * PER_EPOCH)),
+    "overfit-ascii": lambda: draw(run(60, status="finished"), 80, 24, View(overfit_since=18 * PER_EPOCH, ascii=True)),
     "dropout-ghost": lambda: draw(run(60, 45, dropout=True), 120, 36, View(ghost=run(60, status="finished"))),
-    "plateau-all-strips": lambda: draw(run(60, 40, drops=(12, 28)), 120, 40, View(strips=ALL, cursor=22)),
+    "plateau-all-strips": lambda: draw(run(60, 40, drops=(12, 28)), 120, 40, View(strips=ALL, cursor=21)),
     "plateau-small": lambda: draw(run(60, 40, drops=(12, 28)), 40, 12),
     "smoothed-log-half": lambda: draw(run(60), 100, 30, View(smoothing=0.9, log_y=True, zoom="half")),
-    "penalty-mark": lambda: draw(run(60), 80, 16, View(show_penalty=True, marks=(Mark(epoch=40, label="resumed"),))),
+    "overfit-log": lambda: draw(run(60, status="finished"), 80, 24, View(overfit_since=18 * PER_EPOCH, log_y=True)),
+    "penalty": lambda: draw(run(60), 80, 16, View(show_penalty=True)),
+    "accuracy": lambda: draw(run(60, 40), 80, 24, View(strips=("loss", "accuracy"), overfit_since=18 * PER_EPOCH)),
     "decay-forecast": lambda: draw(decayed(), 80, 24),
     "decay-preview": lambda: draw(History(), 80, 24, preview=RunConfig.create("lr-decay")),
     "diverged": lambda: draw(diverged(), 80, 24),

@@ -39,7 +39,8 @@ def test_each_number_on_a_log_axis_stands_at_its_own_value(one, other, rows):
     for place, text in scale.ticks:
         assert len(text) <= LABEL
         assert text or len(scale.ticks) == 1
-        assert not text or float(scale.place(np.array([float(text)]))[0]) == pytest.approx(place, abs=0.03)
+        # One value has the axis to itself, and 1.04e16 is written 1e16.
+        assert not text or float(scale.place(np.array([float(text)]))[0]) == pytest.approx(place, abs=0.04)
 
 
 def test_a_log_axis_of_nothing_above_zero_is_none():

@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from regtui import analysis, backends
 from regtui.core.config import RunConfig
@@ -37,6 +39,9 @@ MNIST: dict[str, Any] = {
     "dataset": "mnist", "hidden": (200, 100), "batch_size": 128, "epochs": 40,
     "optimizer": "adam", "learning_rate": 1e-3,
 }  # fmt: skip
+CLIMBING: dict[str, Any] = {
+    **DIGITS, "hidden": (100,), "learning_rate": 20.0, "warmup": 320, "epochs": 10, "keep_going": True,
+}  # fmt: skip
 BOTH = ("torch", "tensorflow")
 TORCH = ("torch",)
 
@@ -50,6 +55,8 @@ class Run:
     knobs: dict[int, tuple[SetKnob, ...]] = field(default_factory=dict)
     every_step: bool = False
     """Keep each step record, for what depends on all of them."""
+    stripped: Literal["", "evaluations", "epochs"] = ""
+    """What is taken out, as if it had never been logged: what was measured after each epoch, or all of its record."""
 
 
 RUNS: dict[str, Run] = {
@@ -118,6 +125,29 @@ RUNS: dict[str, Run] = {
     ),
     "early-stop": Run(given={**NOISY, "early_stopping": 10}, frameworks=TORCH),
     "two-epochs": Run(given={**NOISY, "epochs": 2}),
+    # Held down by a penalty, and two that are not.
+    "l2-mnist": Run(given={**MNIST, "train_rows": 5000, "l2": 0.05, "epochs": 25}),
+    "l2-mnist-mild": Run(given={**MNIST, "train_rows": 5000, "l2": 0.03, "epochs": 30}),
+    "l2-digits": Run(given={**DIGITS, "l2": 0.05, "epochs": 40}),
+    "l2-digits-mild": Run(given={**DIGITS, "l2": 0.03, "learning_rate": 1e-3, "epochs": 40}, frameworks=TORCH),
+    "l1-digits": Run(given={**DIGITS, "l1": 0.03, "epochs": 30}, frameworks=TORCH),
+    "l1-falling": Run(given={**DIGITS, "l1": 0.005, "epochs": 40}, frameworks=TORCH),
+    "l2-usual": Run(given={**DIGITS, "l2": 0.001, "epochs": 40}, frameworks=TORCH),
+    # Mild overfitting, and one that stays flat.
+    "mild-mnist": Run(given={**MNIST, "train_rows": 10000, "epochs": 22, "seed": 2}),
+    "mild-mnist-dropout": Run(given={**MNIST, "train_rows": 5000, "dropout": 0.2}, frameworks=TORCH),
+    "mild-digits": Run(given={**DIGITS, "train_rows": 600, "learning_rate": 2e-3, "seed": 9}),
+    "mild-digits-wide": Run(
+        given={**DIGITS, "hidden": (400, 200), "learning_rate": 1e-3, "epochs": 50, "seed": 8}, frameworks=TORCH
+    ),
+    "flat-digits": Run(given={**DIGITS, "learning_rate": 2e-3, "seed": 5}, frameworks=TORCH),
+    # Loss and accuracy that disagree.
+    "disagree": Run(given={**MNIST, "train_rows": 5000, "batch_size": 32, "learning_rate": 3e-3}),
+    "disagree-smooth": Run(given={**MNIST, "train_rows": 5000, "batch_size": 32, "epochs": 30}, frameworks=TORCH),
+    # A rate that grows until the loss climbs, by a trainer that evaluates nothing; and one that learns.
+    "climbing-steps": Run(given=CLIMBING, stripped="epochs"),
+    "climbing-epochs": Run(given=CLIMBING, stripped="evaluations"),
+    "learning-steps": Run(given={**DIGITS, "epochs": 12}, frameworks=TORCH, stripped="epochs"),
 }
 
 
@@ -151,6 +181,18 @@ def thin(found: list[Event], every: bool) -> list[Event]:
     return [event for event in found if not isinstance(event, StepEnded) or id(event) in kept]
 
 
+def strip(found: list[Event], what: str) -> list[Event]:
+    """Take out what a trainer that evaluates nothing would not have logged."""
+    if what == "epochs":
+        return [event for event in found if not isinstance(event, EpochEnded)]
+    if what == "evaluations":
+        return [
+            msgspec.structs.replace(event, train=None, valid=None) if isinstance(event, EpochEnded) else event
+            for event in found
+        ]
+    return found
+
+
 def verdicts() -> str:
     """Write what the analysis says of each log at its end, for people to read."""
     parts = []
@@ -181,7 +223,8 @@ def main(names: list[str]) -> None:
         run = RUNS[name]
         for framework in run.frameworks:
             path = HERE / f"{name}-{framework}.jsonl"
-            path.write_bytes(encode_lines(thin(list(events(run, framework, name)), run.every_step)))
+            left = strip(list(events(run, framework, name)), run.stripped)
+            path.write_bytes(encode_lines(thin(left, run.every_step)))
             print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 

@@ -121,7 +121,7 @@ def test_the_verdict_keeps_to_its_room(width: int, height: int) -> None:
 
 
 def test_a_verdict_at_the_cursor_says_at_which_epoch() -> None:
-    assert "at epoch 3:" in text_of(verdict_lines(history_of(TURNING, FALLING), TRAINING, 140, 3, epoch=3)[0])
+    assert "at epoch 3:" in text_of(verdict_lines(history_of(TURNING, FALLING), TRAINING, 140, 3, row=2)[0])
 
 
 def test_before_a_run_the_verdict_says_what_to_press() -> None:
@@ -149,7 +149,7 @@ def test_the_numbers_are_those_of_the_newest_epoch_or_of_the_cursor() -> None:
     assert text_of(number_lines(history, 120, 2)[0]).split()[:8] == [
         "epoch", "12", "valid", "0.5500", "train", "0.0300", "gap", "+0.5200",
     ]  # fmt: skip
-    assert text_of(number_lines(history, 120, 2, epoch=6)[0]).split()[:4] == ["epoch", "6", "valid", "0.3000"]
+    assert text_of(number_lines(history, 120, 2, row=5)[0]).split()[:4] == ["epoch", "6", "valid", "0.3000"]
     assert "best 0.3000 @6" in text_of(number_lines(history, 120, 2)[1])
 
 

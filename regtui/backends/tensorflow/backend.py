@@ -255,7 +255,7 @@ class Backend:
                 part = slice(start, start + self._slice) if rows > self._slice else slice(None)
                 found = self._measure(features[part], labels[part]).numpy()
                 loss, correct = loss + float(found[0]), correct + float(found[1])
-        return Metrics(loss=loss / rows, accuracy=correct / rows)
+        return {"loss": loss / rows, "accuracy": correct / rows}
 
     def _sums(self, features: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Give the summed loss and the count of right answers, shape (2,)."""

@@ -140,7 +140,7 @@ class Backend:
                 hits = (logits.argmax(1) == answers).sum()
                 found = torch.stack([summed, hits.to(summed.dtype)]).tolist()
                 loss, correct = loss + found[0], correct + found[1]
-        return Metrics(loss=loss / len(labels), accuracy=correct / len(labels))
+        return {"loss": loss / len(labels), "accuracy": correct / len(labels)}
 
     def set_knob(self, knob: Knob, value: float) -> None:
         """Turn l2, l1, weight_decay or dropout from the next update on; raises ValueError for any other."""

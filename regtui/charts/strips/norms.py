@@ -1,0 +1,46 @@
+"""Weight norms: one curve a layer, named at its end."""
+
+import math
+
+from regtui.charts.plotter import Kind
+from regtui.charts.sampling import logged, sample
+from regtui.charts.scales import linear
+from regtui.charts.span import least, most
+from regtui.charts.strip import Content, Sight, Strip
+from regtui.charts.view import narrow
+from regtui.core.history import History
+from regtui.core.metrics import NORM
+
+KINDS: tuple[Kind, ...] = ("bold", "line", "dashed", "dotted")
+
+
+def draw(sight: Sight) -> Content:
+    """Make the strip."""
+    content = Content("weight norms")
+    evaluations = sight.history.evaluations
+    layers = {
+        name.removeprefix(NORM): sample(evaluations[name], evaluations.step, sight.axis, joined=True)
+        for name in _norms(sight.history)
+    }
+    highest = most(shown.bounds[1] for shown in layers.values())
+    if not math.isfinite(highest):
+        content.hint = "no weight norms in this log"
+        return content
+    lowest = least(shown.bounds[0] for shown in layers.values())
+    content.scale = linear(0.0 if 0 < lowest < highest / 2 else lowest, highest, sight.rows)
+    for index, (name, shown) in enumerate(layers.items()):
+        content.draw(shown, f"norm{index % 4 + 1}", KINDS[index % 4], str((index + 1) % 10), narrow(name))
+    return content
+
+
+def _norms(history: History) -> list[str]:
+    return [name for name in history.evaluations.names if name.startswith(NORM)]
+
+
+STRIP = Strip(
+    name="norms",
+    title="the weight norm of each layer, which L2 holds back",
+    share=3,
+    has_data=lambda history: logged(history.evaluations, *_norms(history)),
+    draw=draw,
+)
