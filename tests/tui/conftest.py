@@ -58,6 +58,7 @@ class Lab:
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
+        await self.until(lambda: self.app.settled)
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Let messages run until something holds."""
@@ -85,6 +86,7 @@ class Lab:
         choice = self.app.lab.query_one(f"#field-{field}")
         choice.focus()
         await self.press("enter")
+        await self.until(lambda: bool(self.app.screen.query("OptionList")))
         menu = self.app.screen.query_one("OptionList")
         menu.highlighted = menu.get_option_index(value)
         await self.press("enter")
