@@ -26,7 +26,8 @@ from regtui.core.events import (
     StepEnded,
     Stop,
 )
-from regtui.loop import evaluate_every, failure, train
+from regtui.loop import failure, train
+from regtui.preparation import evaluate_every
 
 
 class Scripted:

@@ -1,6 +1,6 @@
 """The configuration form: made from `core.config.fields()`, it gives a checked RunConfig or says what is wrong."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from textual import events, on
@@ -24,9 +24,10 @@ from regtui.core.config import (
 )
 from regtui.core.events import Changed as Change
 from regtui.core.presets import PRESETS
-from regtui.tui.canvas import Canvas, clip, plain, span
+from regtui.tui.canvas import clip, plain, span
 from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
-from regtui.tui.knobs import PENDING, Knobs
+from regtui.tui.knobs import Knobs
+from regtui.tui.rows import FieldRow, Heading, Hint
 
 START, STOP = "▸ Start", "■ Stop"
 """What the button says, before a run and while one lives."""
@@ -49,42 +50,6 @@ SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 
 KEPT_BY_PRESETS = ("framework", "device", "seed", "precision")
 """Fields that a preset leaves as they are."""
-
-
-class FieldRow(Canvas):
-    """A field's label and its editor on one row; notes and what is wrong with it below."""
-
-    def __init__(self, label: str, editor: Editor) -> None:
-        super().__init__(id=f"row-{editor.field}", classes="field-row")
-        self.label = label
-        self.editor = editor
-        self.mark = ""
-        self.notes: list[str] = []
-        self.problem = ""
-
-    def compose(self) -> ComposeResult:
-        """Put the editor beside the label."""
-        yield self.editor
-
-    def on_mount(self) -> None:
-        """Draw the label."""
-        self.draw()
-
-    def fit(self) -> None:
-        """Wrap the notes anew."""
-        self.draw()
-
-    def draw(self) -> None:
-        """Show label, notes and problem, as high as they need."""
-        role = "bad" if self.problem else "muted" if self.editor.locked else "label"
-        mark = span(f"{self.mark or ' ':<2}", "warn" if self.mark == PENDING else "live")
-        lines = [(mark, span(self.label, role))]
-        width = max(self.content_size.width - 2, 8)
-        for text, role in [(self.problem, "bad"), *((note, "muted") for note in self.notes)]:
-            lines += [(span("  "), span(part, role)) for part in wrap(text, width)]
-        self.show(lines)
-        if self.styles.height is None or self.styles.height.value != len(lines):
-            self.styles.height = len(lines)
 
 
 class Form(Vertical):
@@ -389,26 +354,6 @@ class Form(Vertical):
             rows[room - 1 :] = [" ".join(rows[room - 1 :])]
         lines = [*([span(row, "label")] for row in rows), *([span(row, "muted")] for row in closing)]
         canvas.show([clip(line, width) for line in lines[: max(height, 1)]])
-
-
-class Hint(Canvas):
-    """What the field that is being edited means."""
-
-    def __init__(self, explain: Callable[[], None]) -> None:
-        super().__init__(id="hint")
-        self._explain = explain
-
-    def fit(self) -> None:
-        """Wrap the hint anew."""
-        self._explain()
-
-
-class Heading(Canvas):
-    """The name of a few fields that belong together."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(classes="heading")
-        self.show([(span(title, "heading"),)])
 
 
 def matching_preset(config: RunConfig) -> str:

@@ -10,7 +10,8 @@ from regtui.core.config import RunConfig
 from regtui.core.data import Data, Rows
 from regtui.core.events import Changed, Command, EpochEnded, Event, RunEpoch, SetKnob, StepEnded
 from regtui.core.policies import policies
-from regtui.loop import shuffled, train
+from regtui.loop import train
+from regtui.preparation import shuffled
 
 pytestmark = pytest.mark.skipif(
     not all(backends.is_installed(name) for name in ("torch", "tensorflow")), reason="compares both frameworks"

@@ -11,7 +11,7 @@ import pytest
 from regtui import backends
 from regtui.core.config import RunConfig
 from regtui.core.events import StepEnded
-from regtui.loop import shuffled
+from regtui.preparation import shuffled
 
 if not backends.is_installed("tensorflow"):
     pytest.skip("tensorflow is not installed", allow_module_level=True)

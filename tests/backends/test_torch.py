@@ -5,7 +5,7 @@ import pytest
 
 from regtui.core.config import RunConfig
 from regtui.core.events import StepEnded
-from regtui.loop import shuffled
+from regtui.preparation import shuffled
 
 torch = pytest.importorskip("torch")
 

@@ -9,8 +9,9 @@ import pytest
 from regtui.core.config import RunConfig, fields, policy_fields, policy_only_fields
 from regtui.core.presets import PRESETS
 from regtui.tui.app import RegtuiApp
-from regtui.tui.form import CUSTOM, FieldRow, Form
+from regtui.tui.form import CUSTOM, Form
 from regtui.tui.help import HelpScreen
+from regtui.tui.rows import FieldRow
 
 
 def shown_fields(app: RegtuiApp) -> set[str]:
