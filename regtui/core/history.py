@@ -129,6 +129,18 @@ class History:
         """Whether the rows of `evaluations` say their epoch, as far as there are any."""
         return "epoch" in self.evaluations or not len(self.evaluations)
 
+    def newest(self, name: str) -> float | None:
+        """Give the last known number of a quantity that steps and evaluations carry; None where there is none.
+
+        The newer table wins: of a long run only some steps are recorded, and its epochs end between them.
+        """
+        steps_are_newer = len(self.steps) and not self.steps.step.last <= self.evaluations.step.last
+        tables = (self.steps, self.evaluations)
+        for table in tables if steps_are_newer else reversed(tables):
+            if math.isfinite(table[name].last):
+                return table[name].last
+        return None
+
     @property
     def unit(self) -> str:
         """What `progress` counts: `epoch` or `evaluation`."""

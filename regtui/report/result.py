@@ -11,6 +11,7 @@ import numpy as np
 from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
 from regtui.analysis.comparison import last_evaluated
 from regtui.core.history import History
+from regtui.core.metrics import LEARNING_RATE, PENALTY
 
 FAILED = 1
 """Exit status of a run that failed, diverged or, asked for, overfits."""
@@ -48,8 +49,8 @@ def result(history: History, skipped_lines: int = 0, log_format: str = "regtui")
         "best_epoch": None if best is None else history.epoch_of(best),
         "best_valid_loss": _at(table["valid/loss"].values, best),
         "generalization_gap": None if train is None or valid is None else valid - train,
-        "learning_rate": _newest(history, "learning_rate"),
-        "penalty": _newest(history, "penalty"),
+        "learning_rate": history.newest(LEARNING_RATE),
+        "penalty": history.newest(PENALTY),
         "verdict": _verdict(found),
         "changes": [_finite(msgspec.to_builtins(change)) for change in history.changes],
         "skipped_lines": skipped_lines,
@@ -175,16 +176,6 @@ def _at(values: Any, row: int | None) -> float | None:
     if row is None or not math.isfinite(values[row]):
         return None
     return float(values[row])
-
-
-def _newest(history: History, name: str) -> float | None:
-    """Give the last known number of a quantity that both steps and evaluations carry."""
-    steps, epochs = history.steps[name], history.evaluations[name]
-    steps_are_newer = len(steps) and not history.steps.step.last <= history.evaluations.step.last
-    for column in (steps, epochs) if steps_are_newer else (epochs, steps):
-        if math.isfinite(column.last):
-            return float(column.last)
-    return None
 
 
 def _verdict(found: Verdict) -> dict[str, Any]:

@@ -123,3 +123,11 @@ def test_what_a_run_comes_to_is_worked_out_once_until_more_comes() -> None:
 def test_known_metrics_say_which_way_is_better_and_others_are_not_judged(name, label, better) -> None:
     found = metric(name)
     assert (found.name, found.label, found.better) == (name, label, better)
+
+
+def test_the_newest_number_is_that_of_the_newer_table() -> None:
+    thinned = folded(StepEnded(step=8, learning_rate=0.4), EpochEnded(epoch=1, step=10, learning_rate=0.3))
+    assert thinned.newest("learning_rate") == 0.3
+    thinned.apply([StepEnded(step=16, learning_rate=0.2)])
+    assert thinned.newest("learning_rate") == 0.2
+    assert thinned.newest("penalty") is None

@@ -25,8 +25,8 @@ def draw(sight: Sight) -> Content:
     """Make the strip."""
     history, axis = sight.history, sight.axis
     past = _past(history, axis)
-    forecast = _forecast(sight)
-    future = _future(forecast, history.step, past, axis)
+    newest, forecast = history.newest(LEARNING_RATE), _forecast(sight)
+    future = _future(forecast, history.step, newest, axis)
     values = np.concatenate([past.y, future.y])
     values = values[np.isfinite(values)]
     content = Content("learning rate")
@@ -38,7 +38,7 @@ def draw(sight: Sight) -> Content:
         content.scale = logarithmic(lowest, highest, sight.rows)
         content.title += ", log" if content.scale else ""
     content.scale = content.scale or linear(min(0.0, lowest), highest, sight.rows)
-    content.draw(past, "rate", "line", "*", "LR", short(past.end[1]) if past.end else None)
+    content.draw(past, "rate", "line", "*", "LR", None if newest is None else short(newest))
     content.draw(future, "future", "dashed", ".")
     if forecast is not None and len(future.y):
         _pin_floor(content, content.scale, forecast, history.step, axis)
@@ -60,14 +60,14 @@ def _forecast(sight: Sight) -> analysis.Forecast | None:
     return kept(history, "preview", (config, per_epoch, points), lambda: planned(config, per_epoch, points))
 
 
-def _future(forecast: analysis.Forecast | None, now: int, past: Sampled, axis: XAxis) -> Sampled:
+def _future(forecast: analysis.Forecast | None, now: int, used: float | None, axis: XAxis) -> Sampled:
     """Place the rates to come, led to from the last one used."""
     if forecast is None or not len(forecast.steps):
         return EMPTY
     steps: FloatArray = forecast.steps.astype(np.float64)
     rates = forecast.rates
-    if past.end is not None:
-        steps, rates = np.append(float(now), steps), np.append(past.end[1], rates)
+    if used is not None:
+        steps, rates = np.append(float(now), steps), np.append(used, rates)
     return Sampled(axis.place(steps), rates)
 
 
