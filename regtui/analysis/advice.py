@@ -77,7 +77,7 @@ def accuracy_trend(found: Judgement) -> Trend | None:
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
-    """Say what to try next."""
+    """Say in one line what to try next, after a row of the evaluations; `over` where the run has ended there."""
     if found.state == "overfitting":
         return _against_overfitting(history, found, settings)
     if found.state == "underfitting":
