@@ -18,7 +18,6 @@ def new_run_id(framework: str, now: float) -> str:
 
 
 def log_of(run_id: str, runs_dir: Path) -> Path:
-    """Give the place of a run's log."""
     return runs_dir / run_id / LOG_NAME
 
 

@@ -77,7 +77,7 @@ def accuracy_trend(found: Judgement) -> Trend | None:
 
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
-    """Say what to try next."""
+    """Say in one line what to try next, after a row of the evaluations; `over` where the run has ended there."""
     if found.state == "overfitting":
         return _against_overfitting(history, found, settings)
     if found.state == "underfitting":
@@ -136,15 +136,15 @@ def _remedies(settings: Settings) -> str:
     has, remedies = settings.knobs, []
     dropout, l2, decay = settings.knob("dropout"), settings.knob("l2"), settings.knob("weight_decay")
     if dropout < USUAL_DROPOUT:
-        remedies.append(f"dropout {USUAL_DROPOUT:g}" if "dropout" in has else "dropout")
+        remedies.append(f"dropout {short(USUAL_DROPOUT)}" if "dropout" in has else "dropout")
     elif dropout < MOST_DROPOUT:
-        remedies.append(f"dropout {min(dropout + 0.1, MOST_DROPOUT):.2g}")
+        remedies.append(f"dropout {short(min(dropout + 0.1, MOST_DROPOUT), 2)}")
     if 0 < l2 < MOST_L2:
-        remedies.append(f"l2 {min(l2 * 3, MOST_L2):.2g}")
+        remedies.append(f"l2 {short(min(l2 * 3, MOST_L2), 2)}")
     elif l2 == 0 and decay == 0:
-        remedies.append(f"l2 {STRONG_L2:g}" if "l2" in has else "weight decay")
+        remedies.append(f"l2 {short(STRONG_L2)}" if "l2" in has else "weight decay")
     elif l2 == 0 and decay < MOST_L2:
-        remedies.append(f"weight decay {min(decay * 3, MOST_L2):.2g}")
+        remedies.append(f"weight decay {short(min(decay * 3, MOST_L2), 2)}")
     if not remedies:
         remedies.append("more train rows" if settings.few_rows or not settings.ours else "a smaller net")
     return ", ".join(remedies)
@@ -162,15 +162,15 @@ def _against_underfitting(history: History, found: Judgement, settings: Settings
     if high and (highest > 1.5 * found.guessing or jumps or found.slope >= 0):
         return settings.lower_rate()
     if start is not None and rate is not None and rate < start / 100:
-        return f"the learning rate has fallen from {start:g} to {rate:.3g}: let it fall later or more slowly"
+        return f"the learning rate has fallen from {short(start)} to {short(rate)}: let it fall later or more slowly"
     if start is None or usual is None:
         return "try another learning rate, or a larger net"
     if start < usual:
-        return f"try learning rate {usual:g} instead of {start:g}"
+        return f"try learning rate {short(usual)} instead of {short(start)}"
     if found.slope < 0 and not jumps and found.stuck_since < 0:
-        return f"try learning rate {3 * start:g} instead of {start:g}, or more epochs"
+        return f"try learning rate {short(3 * start)} instead of {short(start)}, or more epochs"
     widths = ",".join(str(2 * width) for width in settings.hidden)
-    return f"try a wider net (hidden {widths}), or learning rate {start / 3:.2g}"
+    return f"try a wider net (hidden {widths}), or learning rate {short(start / 3, 2)}"
 
 
 def _held_down(history: History, settings: Settings, row: int) -> str:
@@ -186,9 +186,9 @@ def _held_down(history: History, settings: Settings, row: int) -> str:
             if name != "dropout" and value > least:
                 lower = STRONG_L2 if name == "l2" else value / 10
                 holds = "it holds" if name == "weight_decay" else "the penalty holds"
-                return f"try {name.replace('_', ' ')} {lower:g} instead of {value:g}: {holds} {how}"
+                return f"try {name.replace('_', ' ')} {short(lower)} instead of {short(value)}: {holds} {how}"
     if settings.knob("dropout") > 0.5:
-        return f"try dropout {USUAL_DROPOUT:g} instead of {settings.knob('dropout'):g}"
+        return f"try dropout {short(USUAL_DROPOUT)} instead of {short(settings.knob('dropout'))}"
     return ""
 
 
@@ -200,9 +200,13 @@ def _after_recovery(history: History, found: Judgement) -> str:
     best = f"best so far {number(table['valid/loss'].values[found.best])} at {history.where(found.best)}"
     if not turned:
         return f"go on; {best}"
-    last = [change for change in turned if change.step == turned[-1].step]
-    kept = ", ".join(f"{change.what.replace('_', ' ')} {change.new:g}" for change in last)
-    since = f"epoch {turned[-1].epoch}" if history.counts_epochs else f"step {turned[-1].step:,}"
+    last = turned[-1]
+    kept = ", ".join(
+        f"{change.what.replace('_', ' ')} {short(change.new)}"
+        for change in turned
+        if change.step == last.step and change.new is not None
+    )
+    since = f"epoch {last.epoch}" if history.counts_epochs else f"step {last.step:,}"
     return f"keep {kept} (since {since}); {best}"
 
 
@@ -211,10 +215,10 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
         return ASK_FOR_VALIDATION
     start, rate = settings.start_rate, settings.rate
     if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
-        lower = f"learning rate {rate / 3:.2g}" if rate is not None else "a lower learning rate"
+        lower = f"learning rate {short(rate / 3, 2)}" if rate is not None else "a lower learning rate"
         return f"losses jump by ±{rough(found.noise)} {from_one_to_the_next(history)}: try {lower}"
     if start is not None and rate is not None and rate < start / 100 and abs(found.slope) < 1e-3 * found.train:
-        fallen = f"the learning rate has fallen from {start:g} to {rate:.2g}"
+        fallen = f"the learning rate has fallen from {short(start)} to {short(rate, 2)}"
         return f"{fallen} and nothing moves any more: stop, or let it fall more slowly"
     idle, unit = idle_since(history, found.improved, found.valid_row)
     if idle < SOON:
@@ -235,8 +239,9 @@ def _still_improving(history: History, settings: Settings, *, over: bool) -> str
     if not over:
         return "validation is still falling: go on"
     start, usual = settings.start_rate, settings.usual_rate
-    slow = settings.constant_rate and start is not None and usual is not None and start < usual / 3
-    faster = f" or learning rate {usual:g} instead of {start:g}" if slow else ""
+    faster = ""
+    if settings.constant_rate and start is not None and usual is not None and start < usual / 3:
+        faster = f" or learning rate {short(usual)} instead of {short(start)}"
     longer = f"try more than {history.plan.epochs} epochs" if history.plan.epochs else "train for longer"
     return f"still improving: {longer}{faster}"
 

@@ -11,6 +11,7 @@ from regtui.core.fields import ConfigError
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE
 from regtui.core.series import FloatArray
+from regtui.core.text import short
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import Schedule
 
@@ -39,7 +40,7 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True):
         if self.floor_step is None or self.floor_epoch is None or self.floor is None:
             return "" if self.certain else "LR stays until the loss stops improving"
         when = f"at epoch {self.floor_epoch:.1f} (step {self.floor_step:,})"
-        return f"LR {'reached' if self.floor_step <= step else 'reaches'} its floor {self.floor:.3g} {when}"
+        return f"LR {'reached' if self.floor_step <= step else 'reaches'} its floor {short(self.floor)} {when}"
 
 
 class Steering(msgspec.Struct, frozen=True, kw_only=True):

@@ -111,7 +111,6 @@ class _Judge:
         self._diverged = Divergence(self._guessing)
 
     def at(self, row: int) -> Judgement:
-        """Put together what is known at a row."""
         valid, overfit = self._valid, self._overfit
         position = valid.latest[row]
         train, now = self._train(row)

@@ -9,7 +9,7 @@ import numpy as np
 from regtui.analysis.forecast import MOST_STEPS, steering
 from regtui.core.fields import ConfigError
 from regtui.core.history import History
-from regtui.core.text import number
+from regtui.core.text import number, short
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import PlateauMeter, Schedule
 
@@ -54,9 +54,9 @@ class Meters(msgspec.Struct, frozen=True, kw_only=True):
 def _plateau_line(meter: PlateauMeter) -> str:
     line = f"plateau {meter.bad}/{meter.patience}"
     if meter.next_rate < meter.rate:
-        line += f" → LR {meter.rate:.3g} → {meter.next_rate:.3g}"
+        line += f" → LR {short(meter.rate)} → {short(meter.next_rate)}"
     else:
-        line += f" · LR {meter.rate:.3g}, as low as it goes"
+        line += f" · LR {short(meter.rate)}, as low as it goes"
     if meter.cooldown:
         line += f" · cooldown {meter.cooldown}"
     if math.isfinite(meter.best):

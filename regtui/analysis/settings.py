@@ -10,6 +10,7 @@ import numpy as np
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE, NORM
 from regtui.core.optimizers import OPTIMIZERS
+from regtui.core.text import short
 
 KNOBS = ("l2", "l1", "weight_decay", "dropout")
 """What holds a net back from learning rows by heart."""
@@ -72,7 +73,7 @@ class Settings:
         if start is None:
             return "try a lower learning rate"
         lower = min(start / 10, self.usual_rate) if self.usual_rate is not None else start / 10
-        return f"try learning rate {lower:.3g} instead of {start:.3g}"
+        return f"try learning rate {short(lower)} instead of {short(start)}"
 
     def shrunk(self, history: History, row: int) -> float | None:
         """Give the smallest share that a kernel has kept of the norm it started with; None where norms are not known.

@@ -67,7 +67,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verdict(history: History) -> Verdict:
-    """Say what the run's curves show now."""
+    """Say what the run's curves show at its newest record; worked out once until more comes."""
     return history.now(_newest)
 
 

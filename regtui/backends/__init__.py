@@ -90,7 +90,6 @@ class BackendMissing(ConfigError):
     """The framework that was asked for is not installed."""
 
     def __init__(self, name: str) -> None:
-        """Say how to install it."""
         super().__init__("framework", f"{name} is not installed: run {install_command(name)}")
 
 
@@ -106,7 +105,6 @@ def is_installed(name: str) -> bool:
 
 
 def install_command(name: str) -> str:
-    """Give the command that installs a framework."""
     return f"pip install 'regtui[{name}]'"
 
 

@@ -191,7 +191,6 @@ def build_foot(foot: Foot) -> list[Cell]:
 
 
 def _clear(figure: Any, width: int, height: int) -> None:
-    """Make the figure blank, of this size."""
     figure.clear.data()
     figure.plot_size(width, height)
     figure.axes(False)

@@ -16,7 +16,6 @@ class Commands(click.Group):
     """Each file of this package that has a `COMMAND` is one, by its own name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name the commands."""
         return sorted(name for name in _files() if self.get_command(ctx, name) is not None)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 # click's

@@ -55,7 +55,6 @@ _OPTIONS = (
 
 
 def replay_options(command: F) -> F:
-    """Give a command the options of a replay."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

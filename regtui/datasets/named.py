@@ -109,7 +109,6 @@ def cache_folder() -> Path:
 
 
 def keras_folder() -> Path:
-    """Say where Keras keeps its data sets."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home).expanduser() if home else _home() / ".keras") / "datasets"
 
@@ -252,7 +251,6 @@ class _Bar:
         self._progress(self._before + self._come, self._whole)
 
     def reset(self) -> None:
-        """Start again from none."""
         self._come = 0
 
     def close(self) -> None:

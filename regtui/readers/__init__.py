@@ -21,7 +21,7 @@ SNIFFED_BYTES = 65536
 
 
 def formats() -> list[type[Reader]]:
-    """Give the reader of each format."""
+    """Give the reader of each format, by the names of their files: `open_log` takes the first that accepts."""
     modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
     return [module.READER for module in modules if hasattr(module, "READER")]
 

@@ -28,7 +28,7 @@ def blocks(reader: Reader, until_epoch: int | None = None) -> Iterator[list[Even
 
 
 def fold(batches: Iterable[list[Event]]) -> History:
-    """Fold blocks of events into one History."""
+    """Fold blocks of events into one History: the newest run, where they hold several."""
     history = History()
     for events in batches:
         history.apply(events)

@@ -28,7 +28,6 @@ class SkippedLines:
         return iter(self.first)
 
     def add(self, line: int) -> None:
-        """Count one line."""
         self.count += 1
         if len(self.first) < LINES_NAMED:
             self.first.append(line)

@@ -11,7 +11,7 @@ from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
-from regtui.core.text import number
+from regtui.core.text import number, short
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells, shown
 from regtui.report.result import completed_epochs, device, environment, framework
@@ -123,9 +123,9 @@ def _settings(history: History, width: int) -> StyledLine:
     if config is None:
         said = [f"{name} {value}" for name, value in history.settings.items() if isinstance(value, str | int | float)]
         return (Span(fitted(" · ".join(said) or "the log does not say what was asked for", width), "label"),)
-    parts = [f"{config.optimizer} LR {config.learning_rate:g}", config.lr_policy, f"batch {config.batch_size}"]
+    parts = [f"{config.optimizer} LR {short(config.learning_rate)}", config.lr_policy, f"batch {config.batch_size}"]
     extras = {name: getattr(config, name) for name in SHOWN_WHEN_SET}
-    parts += [f"{fields()[name].label} {value:g}" for name, value in extras.items() if value]
+    parts += [f"{fields()[name].label} {short(value)}" for name, value in extras.items() if value]
     if not (config.l2 or config.l1 or config.weight_decay or config.dropout):
         parts.append("no regularisation")
     while len(" · ".join(parts)) > width and len(parts) > 1:

@@ -186,12 +186,10 @@ class Plateau(Schedule):
             self._fell(self._done, old)
 
     def drops(self) -> list[RateDrop]:
-        """Give the falls since the last call."""
         given, self._drops = self._drops, []
         return given
 
     def meter(self) -> PlateauMeter:
-        """Say how far patience is used up."""
         rule = self._rule
         return PlateauMeter(
             bad=rule.bad,

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 @policy("constant", "the rate stays as it is")
 def constant(start: float, shape: RunShape) -> Schedule:  # noqa: ARG001
-    """Keep the rate."""
     return OpenLoop(lambda step: start)  # noqa: ARG005
 
 
@@ -139,7 +138,6 @@ def polynomial(start: float, shape: RunShape, *, lr_floor: float, power: float) 
 
 @policy("inverse_time", "start / (1 + decay * step)", lr_decay=0.01)
 def inverse_time(start: float, shape: RunShape, *, lr_decay: float) -> Schedule:  # noqa: ARG001
-    """Give start / (1 + decay * step)."""
     return OpenLoop(lambda step: start / (1 + lr_decay * step))
 
 

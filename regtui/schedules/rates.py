@@ -126,7 +126,6 @@ class OpenLoop(Schedule):
             self._next_jump = next(self._jumps, None)
 
     def drops(self) -> list[RateDrop]:
-        """Give the jumps passed since the last call."""
         given, self._drops = self._drops, []
         return given
 
@@ -248,7 +247,6 @@ class Steered(Schedule):
         self._inner.observe(losses)
 
     def observe_epoch(self, valid_loss: float) -> None:
-        """Show the schedule the validation loss."""
         self._inner.observe_epoch(valid_loss)
 
     def drops(self) -> list[RateDrop]:
@@ -281,7 +279,6 @@ class Steered(Schedule):
         return self._turned(old)
 
     def next_rate(self) -> float:
-        """Give the rate of the next update."""
         return float(self.plan(self._done, 1)[0])
 
     def _turned(self, old: float) -> RateDrop:

@@ -55,7 +55,6 @@ class Nothing:
     listens: frozenset[type] = frozenset()
 
     def poll(self, limit: int | None = None) -> list[Event]:  # noqa: ARG002 # the protocol's
-        """Give no events."""
         return []
 
     def send(self, command: Command) -> None:

@@ -68,7 +68,6 @@ class LiveRun:
 
     @property
     def activity(self) -> Activity:
-        """Say what the run is doing."""
         # Asked first: what is set before the end of the run is then there, too.
         alive = self.alive
         return Activity(stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused)
@@ -87,7 +86,6 @@ class LiveRun:
         self._on_news = on_news
 
     def poll(self, limit: int | None = None) -> list[Event]:
-        """Take the events that have come since the last call."""
         with self._lock:
             if limit is None or limit >= len(self._pending):
                 taken = list(self._pending)

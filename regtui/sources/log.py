@@ -36,7 +36,6 @@ class LogSource:
         return Activity(alive=growing or not self._ended, growing=growing, warnings=tuple(self._reader.warnings()))
 
     def poll(self, limit: int | None = None) -> list[Event]:
-        """Take the events that have been appended since the last call."""
         events = self._reader.poll(limit)
         if events and self._caught_up:
             self._news_at = time.monotonic()

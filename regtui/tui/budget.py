@@ -45,6 +45,5 @@ class FrameBudget:
         self.frames += 1
 
     def end(self, cost: float) -> None:
-        """Note what a frame took."""
         self._cost = cost if self._cost is None else MEMORY * self._cost + (1 - MEMORY) * cost
         self.spent_seconds += cost

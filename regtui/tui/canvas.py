@@ -37,7 +37,6 @@ class Canvas(Widget):
         """Make the lines anew for the size that the canvas has now; one whose lines do not depend on it need not."""
 
     def on_resize(self) -> None:
-        """Fit to a new size."""
         self.fit()
 
     def watch_virtual_size(self) -> None:
@@ -49,7 +48,6 @@ class Canvas(Widget):
         self.fit()
 
     def show(self, lines: Sequence[StyledLine]) -> None:
-        """Show these lines from now on."""
         before, self._lines = self._lines, list(lines)
         dirty = []
         for y in range(max(len(before), len(self._lines))):
@@ -144,7 +142,6 @@ def plain(text: str, app: App[Any]) -> str:
 
 
 def span(text: str, role: str = "text") -> Span:
-    """Make a piece of a line."""
     return Span(text, role)
 
 

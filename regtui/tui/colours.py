@@ -46,7 +46,6 @@ class FewerColours(LineFilter):
         self._styles: dict[Style, Style] = {}
 
     def apply(self, segments: list[Segment], background: TrueColor) -> list[Segment]:  # noqa: ARG002 # Textual's
-        """Give the segments in the colours that there are."""
         return [Segment(text, self._style(style) if style else None, control) for text, style, control in segments]
 
     def _style(self, style: Style) -> Style:

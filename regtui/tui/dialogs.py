@@ -23,7 +23,6 @@ class Question(ModalScreen[bool]):
         self._yes, self._no = yes, no
 
     def compose(self) -> ComposeResult:
-        """Put the question over two answers."""
         with Vertical(id="question"):
             yield Label(self._question)
             with Horizontal():
@@ -35,12 +34,10 @@ class Question(ModalScreen[bool]):
         self.query_one("#no").focus()
 
     def action_answer(self, answer: bool) -> None:
-        """Give the answer back."""
         self.dismiss(answer)
 
     @on(Button.Pressed)
     def take(self, message: Button.Pressed) -> None:
-        """Give the pressed answer back."""
         self.dismiss(message.button.id == "yes")
 
     def on_click(self, event: events.Click) -> None:

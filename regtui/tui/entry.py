@@ -39,7 +39,6 @@ class Menu(ModalScreen[str | None]):
         self._at = at
 
     def compose(self) -> ComposeResult:
-        """Make the list, with the present value marked."""
         wide = max(len(item.value) for item in self._items) + 2
         yield OptionList(
             *(
@@ -68,7 +67,6 @@ class Menu(ModalScreen[str | None]):
 
     @on(OptionList.OptionSelected)
     def choose(self, message: OptionList.OptionSelected) -> None:
-        """Give the chosen value back."""
         self.dismiss(message.option_id)
 
     def on_click(self, event: events.Click) -> None:
@@ -141,7 +139,6 @@ class Entry(Input):
         return super().check_action(action, parameters)
 
     def action_open_menu(self) -> None:
-        """Show what can be put here."""
         self.app.push_screen(Menu(self.suggestions, self.value, self.region), self._put)
 
     def _put(self, value: str | None) -> None:
@@ -151,13 +148,11 @@ class Entry(Input):
 
     @on(Input.Changed)
     def tell_edit(self, message: Input.Changed) -> None:
-        """Say what was typed, by the field's name."""
         message.stop()
         self.post_message(Edited(self.field, message.value))
 
     @on(Input.Submitted)
     def tell_submit(self, message: Input.Submitted) -> None:
-        """Say that enter was pressed, by the field's name."""
         message.stop()
         self.post_message(Submitted(self.field, message.value))
 
@@ -191,7 +186,6 @@ class Choice(Canvas, can_focus=True):
 
     @property
     def value(self) -> str:
-        """What is chosen."""
         return self.chosen
 
     def set_text(self, text: str) -> None:
@@ -200,7 +194,6 @@ class Choice(Canvas, can_focus=True):
         self._draw()
 
     def on_mount(self) -> None:
-        """Show the value."""
         self._draw()
 
     def fit(self) -> None:
@@ -228,11 +221,9 @@ class Choice(Canvas, can_focus=True):
             self._choose(usable[(at + by) % len(usable)])
 
     def action_open_menu(self) -> None:
-        """List the values."""
         self.app.push_screen(Menu(self.items, self.chosen, self.region), self._choose)
 
     def on_click(self) -> None:
-        """List the values."""
         if not self.locked:
             self.action_open_menu()
 

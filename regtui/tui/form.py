@@ -140,18 +140,15 @@ class Form(Vertical):
         return (self._rows[name] for name in names)
 
     def on_mount(self) -> None:
-        """Show the fields of the policy."""
         self._check()
 
     def fill(self, config: RunConfig) -> None:
-        """Put a configuration into the fields."""
         for name in fields():
             self._put(name, getattr(config, name))
         self._order_policy(config.lr_policy)
         self._check()
 
     def focus_first(self) -> None:
-        """Go to the first field."""
         self._rows["preset"].editor.focus()
 
     def focus_problem(self) -> None:
@@ -205,7 +202,6 @@ class Form(Vertical):
 
     @on(Button.Pressed)
     def press(self, message: Button.Pressed) -> None:
-        """Ask the screen to start or stop."""
         message.stop()
         self.post_message(self.Pressed())
 
@@ -317,11 +313,9 @@ class Form(Vertical):
         return []
 
     def on_descendant_focus(self, _event: events.DescendantFocus) -> None:
-        """Explain the field that is being edited."""
         self._show_hint()
 
     def on_descendant_blur(self, _event: events.DescendantBlur) -> None:
-        """Explain nothing when no field is being edited."""
         self._show_hint()
 
     def _focused_field(self) -> str:

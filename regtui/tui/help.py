@@ -49,16 +49,13 @@ class HelpScreen(ModalScreen[None]):
         self._keys = keys
 
     def compose(self) -> ComposeResult:
-        """Make one long page."""
         with VerticalScroll(id="help"):
             yield Canvas(id="help-text")
 
     def on_mount(self) -> None:
-        """Write the page."""
         self.call_after_refresh(self._write)
 
     def on_resize(self) -> None:
-        """Write the page for another width."""
         self.call_after_refresh(self._write)
 
     def _write(self) -> None:
@@ -68,12 +65,10 @@ class HelpScreen(ModalScreen[None]):
         page.show(lines)
 
     def action_scroll(self, rows: int) -> None:
-        """Scroll the page."""
         self.query_one("#help", VerticalScroll).scroll_relative(y=rows, animate=False)
 
 
 def help_lines(width: int, keys: Sequence[Binding] = LAB_KEYS) -> list[StyledLine]:
-    """Write the help for a width."""
     lines: list[StyledLine] = [
         (span("regtui  ", "strong"), span("escape closes, arrows and space scroll", "muted")),
         (),

@@ -19,11 +19,9 @@ class KeyBar(Canvas):
         self._places: list[tuple[int, int, str]] = []
 
     def on_mount(self) -> None:
-        """Follow what can be pressed."""
         self.screen.bindings_updated_signal.subscribe(self, self._follow)
 
     def fit(self) -> None:
-        """Fit the keys anew."""
         self._follow(self.screen)
 
     def _follow(self, screen: Screen[object]) -> None:
@@ -53,7 +51,6 @@ class KeyBar(Canvas):
         return len(_key(binding)) + len(self._name_of(binding)) + 3
 
     def on_click(self, event: events.Click) -> None:
-        """Press the key under the pointer."""
         offset = event.get_content_offset(self)
         for start, end, key in self._places:
             if offset is not None and start <= offset.x < end:

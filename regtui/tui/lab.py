@@ -84,7 +84,6 @@ class LabScreen(Steering):
         self._before, self._trained_from, self._trained_seconds = FrameBudget(), 0.0, 0.0
 
     def compose(self) -> ComposeResult:
-        """Put the verdict on top, form and curves under it, the keys at the bottom."""
         # Set before there are widgets: each class that changes later styles all of them again.
         self.set_class(self.app.size.width < WIDE, "-narrow", update=False)
         self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
@@ -272,7 +271,6 @@ class LabScreen(Steering):
     # What is drawn
 
     def draw(self) -> None:
-        """Draw everything that may have changed."""
         form = self.query_one(Form)
         activity = self.shown.activity
         paused = activity.stage == "paused"
@@ -292,7 +290,6 @@ class LabScreen(Steering):
         self.query_one(RunView).draw(self.history, view, preview)
 
     def on_resize(self) -> None:
-        """Draw for the new size."""
         self.set_class(self.app.size.width < TWO_COLUMNS, "-slim")
         self.call_after_refresh(self.draw)
 
@@ -312,7 +309,6 @@ class LabScreen(Steering):
 
     @on(Form.Turned)
     def turn(self, message: Form.Turned) -> None:
-        """Turn a knob of the living run."""
         self.send(SetKnob(knob=cast(Knob, message.knob), value=message.value))
 
     # What the keys do
@@ -322,7 +318,6 @@ class LabScreen(Steering):
         return "Resume" if binding.action == "pause" and self._was_paused else binding.description
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys that cannot work now."""
         if action == "leave":
             return self.query_one(Form).has_focus_within or self.view.cursor is not None
         if action == "switch":
@@ -351,7 +346,6 @@ class LabScreen(Steering):
         self._focus_curves()
 
     def action_help(self) -> None:
-        """Explain keys, curves and words."""
         from regtui.tui.help import HelpScreen
 
         self.app.push_screen(HelpScreen(self.usable_keys()))

@@ -30,12 +30,10 @@ class Looking(Screen[None]):
 
     @property
     def shown(self) -> Watched:
-        """The run on show."""
         return self.watched[0]
 
     @property
     def history(self) -> History:
-        """What is known of the run on show."""
         return self.shown.history
 
     @property
@@ -61,26 +59,21 @@ class Looking(Screen[None]):
         return True
 
     def action_strips(self) -> None:
-        """Show the next set of strips."""
         tall = self.query_one(Plot).content_size.height >= TALL_ROWS
         sets = stacks(self.history, View().strips, tall=tall)
         at = sets.index(self.view.strips) if self.view.strips in sets else -1
         self._look_at(strips=sets[(at + 1) % len(sets)])
 
     def action_zoom(self) -> None:
-        """Show the next part of the run."""
         self._look_at(zoom=ZOOMS[(ZOOMS.index(self.view.zoom) + 1) % len(ZOOMS)])
 
     def action_log_y(self) -> None:
-        """Make the loss axis logarithmic, or linear."""
         self._look_at(log_y=not self.view.log_y)
 
     def action_smooth(self) -> None:
-        """Smooth the curves, or not."""
         self._look_at(smoothing=0.0 if self.view.smoothing else SMOOTHING)
 
     def action_penalty(self) -> None:
-        """Draw the penalty, or not."""
         self._look_at(show_penalty=not self.view.show_penalty)
 
     def action_cursor(self, by: int) -> None:
@@ -89,16 +82,13 @@ class Looking(Screen[None]):
         self._look_at(cursor=newest if self.view.cursor is None else min(max(self.view.cursor + by, 0), newest))
 
     def action_cursor_first(self) -> None:
-        """Put the cursor on the first evaluation."""
         self._look_at(cursor=0)
 
     def action_cursor_last(self) -> None:
-        """Put the cursor on the newest evaluation."""
         self._look_at(cursor=len(self.history.evaluations) - 1)
 
     @on(Plot.Pointed)
     def point(self, message: Plot.Pointed) -> None:
-        """Set the cursor where the curves were clicked."""
         plot = self.query_one(Plot)
         self._look_at(cursor=row_at(self.history, *plot.content_size, message.column, self.view))
 

@@ -133,7 +133,7 @@ def _progress(history: History) -> list[Span]:
 
 
 def bar(share: float, width: int) -> list[Span]:
-    """Draw a progress bar with half cells."""
+    """Draw a progress bar to half a cell; a share outside of 0 to 1 counts as the nearer of them."""
     halves = round(min(max(share, 0.0), 1.0) * width * 2)
     full, half = divmod(halves, 2)
     rest = width - full - half

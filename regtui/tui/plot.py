@@ -34,7 +34,6 @@ class Plot(Canvas, can_focus=True):
             self.show(draw(history, width, height, view, preview=preview))
 
     def on_click(self, event: events.Click) -> None:
-        """Say where across the curves a click landed."""
         offset = event.get_content_offset(self)
         if offset is not None:
             self.post_message(self.Pointed(offset.x))

@@ -22,15 +22,12 @@ class FieldRow(Canvas):
         self.problem = ""
 
     def compose(self) -> ComposeResult:
-        """Put the editor beside the label."""
         yield self.editor
 
     def on_mount(self) -> None:
-        """Draw the label."""
         self.draw()
 
     def fit(self) -> None:
-        """Wrap the notes anew."""
         self.draw()
 
     def draw(self) -> None:
@@ -54,7 +51,6 @@ class Hint(Canvas):
         self._explain = explain
 
     def fit(self) -> None:
-        """Wrap the hint anew."""
         self._explain()
 
 

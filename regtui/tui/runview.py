@@ -42,14 +42,12 @@ class EventLog(VerticalScroll, can_focus=False):
         yield Canvas(id="events-text")
 
     def tell(self, lines: Iterable[StyledLine]) -> None:
-        """Add lines."""
         before = len(self._told)
         self._told.extend(lines)
         if len(self._told) != before or before == KEPT_LINES:
             self.rewrap()
 
     def on_resize(self) -> None:
-        """Break the lines anew."""
         self.rewrap()
 
     def rewrap(self) -> None:
@@ -72,7 +70,6 @@ class RunView(Vertical):
         super().__init__(id="run")
 
     def compose(self) -> ComposeResult:
-        """Put the curves over the numbers over the log."""
         yield Plot(id="plot")
         yield Canvas(id="numbers")
         yield Canvas(id="meters")
@@ -81,7 +78,6 @@ class RunView(Vertical):
             yield Canvas(id="comparison")
 
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
-        """Show a run as it stands."""
         numbers = self.query_one("#numbers", Canvas)
         numbers.show(number_lines(history, *numbers.content_size, row=view.cursor))
         self._draw_meters(history, view.ghost)

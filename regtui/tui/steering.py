@@ -54,7 +54,6 @@ class Steering(Looking):
         return COMMANDS[action] in listens if action in COMMANDS else action != "start" or not self.only_watches
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Hide the keys that cannot work now."""
         if action == "start":
             return not (self.only_watches or self.alive)
         if action in COMMANDS:
@@ -88,11 +87,9 @@ class Steering(Looking):
     # What the keys do
 
     def action_pause(self) -> None:
-        """Pause, or go on."""
         self.send(Resume() if self.shown.ask().stage == "paused" else Pause())
 
     def action_run_epoch(self) -> None:
-        """Run to the end of the epoch."""
         self.send(RunEpoch())
 
     def action_stop(self) -> None:
@@ -105,5 +102,4 @@ class Steering(Looking):
         self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)
 
     def action_scale_rate(self, factor: float) -> None:
-        """Multiply the learning rate."""
         self.send(SetKnob(knob="learning_rate", value=factor, scale=True))

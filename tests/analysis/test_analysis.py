@@ -185,7 +185,7 @@ def test_a_training_loss_that_stays_at_guessing_is_underfitting() -> None:
 def test_a_training_loss_that_falls_slowly_is_underfitting_when_the_run_ends_too_soon() -> None:
     slow = (LN10 - 0.01 * np.arange(30)).tolist()
     found = analysis.verdict(run(slow, slow, epochs=30, optimizer="adam", learning_rate=1e-6))
-    assert (found.state, found.advice) == ("underfitting", "try learning rate 0.001 instead of 1e-06")
+    assert (found.state, found.advice) == ("underfitting", "try learning rate 0.001 instead of 1e-6")
 
 
 def test_the_same_slow_fall_is_fitting_when_the_run_is_long_enough() -> None:

@@ -67,7 +67,6 @@ class LiveL1L2(keras.regularizers.L1L2):  # type: ignore[misc]  # Keras has no t
     """Keras's L1L2 with factors that are read each time the graph runs."""
 
     def __init__(self, l1: tf.Variable, l2: tf.Variable) -> None:
-        """Take the variables to read."""
         super().__init__()
         self.l1, self.l2 = l1, l2
 
@@ -89,7 +88,6 @@ class LiveDropout(keras.layers.Dropout):  # type: ignore[misc]
         self.live_rate = rate
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Switch units off at random while training."""
         if not training:
             return inputs
 
@@ -120,7 +118,6 @@ class FusedAdam(OneDevice, keras.optimizers.Adam):  # type: ignore[misc]
     """Keras's Adam whose update of a variable is TensorFlow's one fused op instead of twelve; the same formula."""
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
-        """Update a variable and its two moments."""
         number = self._get_variable_index(variable)
         made = tf.cast(self.iterations + 1, variable.dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -288,7 +285,6 @@ class Backend:
         return [part.numpy().copy() for layer in self._layers for part in (layer.kernel, layer.bias)]
 
     def close(self) -> None:
-        """Give the device's memory back."""
         self._splits.clear()
         for name in ("_features", "_labels", "_model", "_layers", "_optimizer", "_train", "_measure"):
             setattr(self, name, None)

@@ -13,7 +13,6 @@ MOST = 1.0
 
 
 def draw(sight: Sight) -> Content:
-    """Make the strip."""
     content = Content("accuracy")
     evaluations, axis = sight.history.evaluations, sight.axis
     valid = evaluated(evaluations, "valid/accuracy", axis)

@@ -13,7 +13,6 @@ from regtui.core.series import Column
 
 
 def draw(sight: Sight) -> Content:
-    """Make the strip."""
     content = Content("gap, nats: validation − train")
     evaluations = sight.history.evaluations
     shown = sample(_gap(sight.history), evaluations.step, sight.axis, joined=True)

@@ -17,7 +17,6 @@ EPOCH_SMOOTHING = 0.6
 
 
 def draw(sight: Sight) -> Content:
-    """Make the strip."""
     history, view, axis = sight.history, sight.view, sight.axis
     evaluations, weight = history.evaluations, view.weight
     content = Content("loss, nats" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
@@ -118,7 +117,6 @@ def _scale(
 
 
 def _pin_best(content: Content, history: History, axis: XAxis) -> None:
-    """Mark the lowest validation loss on its curve."""
     row = analysis.best_row(history)
     if row is None:
         return

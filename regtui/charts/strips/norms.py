@@ -15,7 +15,6 @@ KINDS: tuple[Kind, ...] = ("bold", "line", "dashed", "dotted")
 
 
 def draw(sight: Sight) -> Content:
-    """Make the strip."""
     content = Content("weight norms")
     evaluations = sight.history.evaluations
     layers = {

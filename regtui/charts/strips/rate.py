@@ -22,7 +22,6 @@ BENT = 0.1
 
 
 def draw(sight: Sight) -> Content:
-    """Make the strip."""
     history, axis = sight.history, sight.axis
     past = _past(history, axis)
     newest, forecast = history.newest(LEARNING_RATE), _forecast(sight)
