@@ -36,11 +36,6 @@ class KeysInTurn(App[None]):
         self._turn, self._since = 0, 0.0
         self._look: Timer | None = None
 
-    @property
-    def settled(self) -> bool:
-        """Tell whether every key that came has had its effect."""
-        return self._in_hand is None and not self._keys
-
     async def on_event(self, event: events.Event) -> None:
         """Put keys and pasted text in a row; anything else goes on as it comes."""
         if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:

@@ -72,7 +72,6 @@ class Lab:
             assert self.app._driver is not None
             self.app._driver.send_message(events.Key(key, TYPED.get(key, key if len(key) == 1 else None)))
             await self.settle()
-            await self.until(lambda: self.app.settled)
 
     async def settle(self) -> None:
         """Let every message that is under way be handled, and those that come of it, however slow the machine is."""
