@@ -258,8 +258,7 @@ def _points(stroke: Stroke, width: int, *, fine: bool) -> Points:
     """Give the finite points of a stroke, cut into what its kind shows of it."""
     finite = np.isfinite(stroke.x) & np.isfinite(stroke.y)
     joined = np.append(False, finite[1:] & finite[:-1])[: len(finite)]
-    # Farther out a line leaves the plot where it would anyway, to far less than a dot, and nothing overflows.
-    points = stroke.x[finite], np.clip(stroke.y[finite], -FAR_OUT, FAR_OUT), joined[finite]
+    points = stroke.x[finite], _near(stroke.y[finite]), joined[finite]
     if stroke.kind == "dots":
         return points[0], points[1], np.zeros(len(points[0]), dtype=np.bool_)
     if stroke.kind == "dotted":
@@ -267,6 +266,11 @@ def _points(stroke: Stroke, width: int, *, fine: bool) -> Points:
     if stroke.kind == "dashed":
         return _dashed(points, width, *((DASH, DASH_PERIOD) if fine else (2, 3)))
     return points
+
+
+def _near(y: FloatArray) -> FloatArray:
+    """Bring in what lies so far out that a line to it leaves the plot at the same dot: arithmetic would overflow."""
+    return np.clip(y, -FAR_OUT, FAR_OUT)
 
 
 def _given(places: FloatArray, size: int) -> FloatArray:
@@ -284,7 +288,7 @@ def _beside(x: FloatArray, y: FloatArray, strokes: Sequence[Stroke], plot: Plot)
         known = np.isfinite(stroke.x)
         if stroke.kind in ("dots", "dotted") or known.sum() < 2:
             continue
-        line = np.interp(edges, stroke.x[known], stroke.y[known], left=np.nan, right=np.nan)
+        line = np.interp(edges, stroke.x[known], _near(stroke.y[known]), left=np.nan, right=np.nan)
         cells = np.stack([line[:-1:2], line[1::2], line[2::2]])
         with np.errstate(invalid="ignore"):
             lowest, highest = (1 - np.fmin.reduce(cells)) * plot.rows, (1 - np.fmax.reduce(cells)) * plot.rows
