@@ -8,7 +8,7 @@ from regtui import analysis
 from regtui.analysis.forecast import planned
 from regtui.charts.kept import kept
 from regtui.charts.sampling import EMPTY, Sampled, finest, logged, sample
-from regtui.charts.scales import Scale, XAxis, count, linear, logarithmic, short
+from regtui.charts.scales import FAR, Scale, XAxis, count, linear, logarithmic, short
 from regtui.charts.strip import Content, Pin, Sight, Strip
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE
@@ -67,7 +67,7 @@ def _future(forecast: analysis.Forecast | None, now: int, used: float | None, ax
     rates = forecast.rates
     if used is not None:
         steps, rates = np.append(float(now), steps), np.append(used, rates)
-    return Sampled(axis.place(steps), rates)
+    return Sampled(axis.place(steps), np.clip(rates, -FAR, FAR))
 
 
 def _falls_by_factors(sight: Sight, values: FloatArray) -> bool:
