@@ -7,8 +7,9 @@ from regtui.core.events import EpochEnded, Event, RunStarted
 from regtui.core.history import History
 from regtui.readers.protocol import Reader
 
-EVENTS_AT_ONCE = 20_000
-"""Events held in memory at once."""
+EVENTS_AT_ONCE = 4_000
+"""Events held in memory at once, whatever the length of the log: few enough to stay in a processor's cache while they
+are folded, which goes over them once a column (20,000 took a tenth longer)."""
 
 
 def blocks(reader: Reader, until_epoch: int | None = None) -> Iterator[list[Event]]:

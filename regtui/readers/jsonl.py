@@ -271,12 +271,16 @@ class JsonlReader:
         if events is None:
             self._decode_singly(lines)
         else:
-            for index, event in enumerate(events):
-                if type(event) is RunStarted:
-                    line = [some for some in lines.split(b"\n") if some.strip()][index]
-                    events[index] = self._checked(event, self._line + 1 + index, line)
+            if RunStarted in map(type, events):  # nearly no block has one, and looking takes no turn of Python's
+                self._check_runs(events, lines)
             self._ready += events
         self._line += lines.count(b"\n") + 1
+
+    def _check_runs(self, events: list[Event], lines: bytes) -> None:
+        written = [line for line in lines.split(b"\n") if line.strip()]
+        for index, event in enumerate(events):
+            if isinstance(event, RunStarted):
+                events[index] = self._checked(event, self._line + 1 + index, written[index])
 
     def _decode_singly(self, lines: bytes) -> None:
         for number, line in enumerate(lines.split(b"\n"), self._line + 1):
