@@ -6,9 +6,11 @@ folder; a picture of a run that is under way is made from the first part of its 
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from regtui.report import replay
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp, read_history
+
+# Textual asks once, when an app is made, how many colours the terminal has.
+os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
 
 HERE = Path(__file__).parent
 WIDE, SMALL = (140, 40), (80, 24)
@@ -94,6 +99,14 @@ async def picture(
     print(path.name)
 
 
+async def show_strip(name: str, pilot: Pilot[None]) -> None:
+    """Press `g` until a strip is on the screen."""
+    app = pilot.app
+    assert isinstance(app, RegtuiApp)
+    while name not in app.lab.view.strips:
+        await pilot.press("g")
+
+
 async def make(folder: Path, wanted: set[str]) -> None:
     """Make the pictures that are wanted, or all."""
 
@@ -115,14 +128,16 @@ async def make(folder: Path, wanted: set[str]) -> None:
             await picture("lr-decay", size, log=first_part(record(folder, "lr-decay"), 25))
         if asked("diverged"):
             await picture("diverged", size, log=record(folder, "diverged"))
-    if asked("gap"):
-        await picture("gap", WIDE, log=record(folder, "overfit"), keys=("g",))
-    if asked("norms"):
-        await picture("norms", WIDE, log=record(folder, "overfit"), keys=("g", "g"))
+    for strip in ("gap", "norms", "accuracy"):
+        if asked(strip):
+            await picture(strip, WIDE, log=record(folder, "overfit"), then=partial(show_strip, strip))
     if asked("cursor"):
         await picture("cursor", WIDE, log=record(folder, "overfit"), keys=("left",) * 20)
-    if asked("light"):
-        await picture("light", WIDE, log=record(folder, "dropout"), ghost=record(folder, "plain"), theme="regtui-light")
+    for size in (WIDE, SMALL):
+        if asked("light"):
+            await picture(
+                "light", size, log=record(folder, "dropout"), ghost=record(folder, "plain"), theme="regtui-light"
+            )
     if asked("help"):
         await picture("help", WIDE, keys=("question_mark",))
     if asked("ascii"):

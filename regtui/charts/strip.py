@@ -24,7 +24,7 @@ class EndLabel:
     role: str
     """Role of the curve."""
     texts: tuple[str, ...]
-    """What to say, the longest first: the name with a number, the name alone, a short one."""
+    """What to say, the longest first: the name with its number, a short one with it, the names alone."""
     x: float
     """Place of the curve's end across the plot."""
     y: float
@@ -66,7 +66,8 @@ class Content:
         if name and shown.end is not None:
             x, last = shown.end
             text = number(last) if text is None else text
-            names = (f"{name} {text}", name, SHORT_NAMES.get(name, name))
+            brief = SHORT_NAMES.get(name, name)
+            names = (f"{name} {text}", f"{brief} {text}", name, brief)
             self.labels.append(EndLabel(role, names, x, self.place(last)))
 
     def place(self, value: float) -> float:

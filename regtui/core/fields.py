@@ -104,7 +104,8 @@ def unparse(field: Field, value: Any) -> str:
         return ",".join(str(width) for width in value)
     if field.kind == "number":
         short = f"{value:.10g}"
-        return short if float(short) == value else repr(float(value))
+        text = short if float(short) == value else repr(float(value))
+        return text.replace("e-0", "e-").replace("e+0", "e+")
     return str(value)
 
 

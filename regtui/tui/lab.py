@@ -222,14 +222,18 @@ class LabScreen(Steering):
         if began:
             self._before, self._trained_from = copy(self.budget), time.monotonic()
             if self.only_watches and self.history.config is not None:
-                form = self.query_one(Form)
-                form.fill(self.history.config)
-                form.hold(True, read_only=True)
+                self._show_config(self.history.config)
         if changes:
             self.query_one(Form).follow(changes)
         if self.history.end is not None and not self._trained_seconds:
             self._trained_seconds = time.monotonic() - self._trained_from
         self.query_one(RunView).tell(events)
+
+    def _show_config(self, config: RunConfig) -> None:
+        """Put the configuration of a run that is only watched into the form, to be read."""
+        form = self.query_one(Form)
+        form.fill(config)
+        form.hold(True, read_only=True)
 
     def _warn(self, shown: Watched) -> None:
         """Say which lines of a log could not be read, each once."""
@@ -246,6 +250,9 @@ class LabScreen(Steering):
         shown.open = False
         if not self.only_watches:
             self.query_one(Form).hold(False)
+        elif self.history.config is not None:
+            # What is in force is over: the form says again what the run was started with.
+            self._show_config(self.history.config)
         self.refresh_bindings()
         if self.bell_at_end and shown.grew:
             self.app.bell()

@@ -293,7 +293,7 @@ class TestText:
     def test_every_default_reads_back(self, field):
         assert parse(field, unparse(field, field.default)) == field.default
 
-    @pytest.mark.parametrize(("value", "text"), [(0.1, "0.1"), (1e-6, "1e-06"), (3e-3, "0.003"), (1.0, "1")])
+    @pytest.mark.parametrize(("value", "text"), [(0.1, "0.1"), (1e-6, "1e-6"), (3e-3, "0.003"), (1.0, "1")])
     def test_numbers_are_written_short(self, value, text):
         assert unparse(FIELDS["learning_rate"], value) == text
 

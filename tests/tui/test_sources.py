@@ -281,3 +281,12 @@ def test_no_part_of_the_screen_asks_a_source_for_its_type() -> None:
     for path in sorted(Path(str(tui.__file__)).parent.glob("*.py")):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert not ("isinstance" in line and any(name in line for name in sources)), f"{path}: {line}"
+
+
+async def test_a_watched_run_that_has_ended_shows_what_it_was_started_with(drive: Any) -> None:
+    app = RegtuiApp(RunConfig.create(), source=LogSource(LOGS / "plateau-epoch-torch.jsonl"))
+    async with drive(app) as lab:
+        await lab.until(lambda: lab.history.end is not None and not app.lab.shown.open)
+        start, newest = lab.history.config.learning_rate, lab.history.newest("learning_rate")
+        assert newest < start / 100
+        assert lab.find("#field-learning_rate").value == f"{start:g}"
