@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from regtui.analysis.curve import RECENT
 from regtui.analysis.judge import Judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
@@ -41,6 +42,9 @@ FEW_ROWS = 500
 
 BY_HEART = 0.5
 """A training loss under half of the validation loss: what is still learned is learned by heart."""
+
+RISEN = 3.0
+"""Noises by which the last epochs of a run that is over must lie above its best to be no improvement any more."""
 
 JUMPY = 0.2
 """A noise of a fifth of the loss itself: its epochs cannot be compared one by one."""
@@ -214,14 +218,15 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     if found.valid_row < 0:
         return ASK_FOR_VALIDATION
     start, rate = settings.start_rate, settings.rate
-    if found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1):
+    loud = found.noise > JUMPY * max(found.valid, 1e-3) and found.train_noise > JUMPY * max(found.train, 0.1)
+    if loud and goes_up_and_down(history, found.valid_row):
         lower = f"learning rate {short(rate / 3, 2)}" if rate is not None else "a lower learning rate"
         return f"losses jump by ±{rough(found.noise)} {from_one_to_the_next(history)}: try {lower}"
     if start is not None and rate is not None and rate < start / 100 and abs(found.slope) < 1e-3 * found.train:
         fallen = f"the learning rate has fallen from {short(start)} to {short(rate, 2)}"
         return f"{fallen} and nothing moves any more: stop, or let it fall more slowly"
     idle, unit = idle_since(history, found.improved, found.valid_row)
-    if idle < SOON:
+    if idle < SOON and not (over and found.improved != found.valid_row and _has_risen(history, found)):
         return _still_improving(history, settings, over=over)
     if idle < 2 * SOON:
         return (
@@ -233,6 +238,23 @@ def _while_fitting(history: History, found: Judgement, settings: Settings, *, ov
     if rows is not None and rows < FEW_ROWS and found.noise > JUMPY * found.valid:
         return f"leave more rows for validation than {rows}: its noise hides what changes"
     return _gone_stale(history, found, settings)
+
+
+def _has_risen(history: History, found: Judgement) -> bool:
+    """Tell whether the validation loss now lies above its best by more than its noise may do."""
+    best = history.evaluations["valid/loss"].values[found.best]
+    return bool(found.valid > best + RISEN * found.noise)
+
+
+def goes_up_and_down(history: History, row: int) -> bool:
+    """Tell whether the validation loss up to a row has turned more than once of late.
+
+    The changes of a curve that bends differ from each other, too, and look like noise; but nothing jumps there.
+    """
+    values = history.evaluations["valid/loss"].values[: row + 1]
+    recent = values[np.isfinite(values)][-RECENT - 1 :]
+    before, after = recent[:-1], recent[1:]
+    return min(int((after > before).sum()), int((after < before).sum())) > 1
 
 
 def _still_improving(history: History, settings: Settings, *, over: bool) -> str:

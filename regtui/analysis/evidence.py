@@ -80,8 +80,8 @@ def evidence_of_divergence(history: History, row: int, found: Judgement | None, 
         before = running[lowest] if math.isnan(train[lowest]) else train[lowest]
         if 0 <= lowest < found.since:
             parts.append(f"lowest {number(before)} at {history.where(lowest)}")
-    elif history.end is not None and history.end.reason and lost is not None:
-        parts.append(history.end.reason)
+    elif history.end is not None and lost is not None and history.end.status == "diverged":
+        parts.append(history.end.reason or "the run ended as diverged")
     else:
         parts.append(f"the loss is not a finite number {_since(history, row, found, lost)}")
     if found and found.best >= 0:

@@ -16,6 +16,7 @@ from regtui.analysis.guessing import guessing_loss, lowest_loss
 from regtui.analysis.overfitting import FEWEST, Overfitting
 from regtui.analysis.underfitting import PACE, Underfitting
 from regtui.core.history import History
+from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
 from regtui.core.series import FloatArray
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
@@ -207,7 +208,8 @@ class _Judge:
         if self._running.latest[row] >= 0:
             lost = running is None
         else:
-            known = max(self._valid.latest[row], self._measured.latest[row]) >= 0
+            # A loss that was named and never was a number was lost from the start.
+            known = any(name in history.evaluations for name in (TRAIN_LOSS, VALID_LOSS))
             lost = bool(self._evaluated[row]) and known and measured is None and self._valid.at(row) is None
         self._diverged.weigh(history, row, running if measured is None else measured, lost=lost)
 

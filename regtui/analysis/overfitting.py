@@ -59,6 +59,13 @@ DOUBLED = 2.0
 it must exceed twice what one from the level about the best must."""
 
 
+FORGOTTEN = 2.0
+"""Noises above its level at the best by which a training loss has risen, one time in twenty by chance."""
+
+FOR_GOOD = 10
+"""Evaluations for which it must stay there: a remedy lifts it at once; the validation loss may be back by then."""
+
+
 class Overfitting:
     """Follows the validation loss: its best, its last improvement, and whether it has risen from there."""
 
@@ -74,6 +81,8 @@ class Overfitting:
         """Row at which the loss came back from a rise; -1 while there was none, or it rises again."""
         self._guessing = guessing
         self._rows = rows
+        self._forgotten = 0
+        """Evaluations in a row at which the training loss lay above where it was at the best."""
         self._steady = math.inf
         """Median of some epochs when it last showed that the loss falls."""
         self._lowest_at: dict[int, int] = {}
@@ -90,8 +99,21 @@ class Overfitting:
         # Where nobody logged a training loss, the validation loss has to speak for itself.
         fell = now < 0 or train.level[now] < self.train_at_best(position, valid, train, now)
         enter = rise > 1 and position >= self.best[position] + SEVERAL and fell
-        if self.latch.feed(row, enter=enter, leave=rise < 0.5 or back):
-            self.recovered = -1 if self.latch.on else self.latch.since
+        self._forgotten = self._forgotten + 1 if self._forgot(position, valid, train, now) else 0
+        forgot = self._forgotten >= FOR_GOOD
+        if self.latch.feed(row, enter=enter, leave=rise < 0.5 or back or forgot):
+            self.recovered = -1 if self.latch.on or forgot else self.latch.since
+
+    def _forgot(self, position: int, valid: Curve, train: Curve, now: int) -> bool:
+        """Tell whether the training loss lies above where it was at the best: then no rows are known by heart.
+
+        So it is when a penalty is turned up in a run that overfits: both losses are high, and neither is the other's
+        fault.
+        """
+        if now < 0:
+            return False
+        noise = train.noise[now] if math.isfinite(train.noise[now]) else 0.0
+        return train.level[now] > self.train_at_best(position, valid, train, now) + FORGOTTEN * noise
 
     def train_at_best(self, position: int, valid: Curve, train: Curve, now: int) -> float:
         """Give the level of the training loss at the best epoch, as known when `now` was its last position."""

@@ -18,6 +18,7 @@ from regtui.analysis.advice import (
     advise,
     by_epochs,
     from_one_to_the_next,
+    goes_up_and_down,
     rough,
     valid_rows,
     when_judged,
@@ -161,6 +162,10 @@ def _diverged(history: History, row: int, found: Judgement | None, lost: int | N
     )
 
 
+def _jumps(history: History, found: Judgement) -> bool:
+    return math.isfinite(found.threshold) and goes_up_and_down(history, found.valid_row)
+
+
 def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
     """Say what could not be judged, and why."""
     gaps = []
@@ -170,7 +175,7 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
         unit = "epoch{} evaluated" if by_epochs(history) else "evaluation{}"
         so_far = f"{found.evaluated} {unit.format('s' if found.evaluated > 1 else '')}"
         gaps.append(f"overfitting: {so_far}, at least {FEWEST} are needed" + (", and the run is over" if over else ""))
-    elif found.state == "fitting" and found.noise > max(JUMPY * found.valid, VISIBLE):
+    elif found.state == "fitting" and found.noise > max(JUMPY * found.valid, VISIBLE) and _jumps(history, found):
         rows = valid_rows(history)
         few = f" ({rows} rows)" if rows is not None and rows < FEW_ROWS else ""
         gaps.append(

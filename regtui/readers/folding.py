@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from regtui.core.events import EpochEnded, Event, RunStarted
+from regtui.core.events import EpochEnded, Evaluated, Event, RunStarted
 from regtui.core.history import History
 from regtui.readers.protocol import Reader
 
@@ -24,7 +24,7 @@ def blocks(reader: Reader, until_epoch: int | None = None) -> Iterator[list[Even
             reached = reached and not isinstance(event, RunStarted)
             if not reached:
                 wanted.append(event)
-                reached = isinstance(event, EpochEnded) and event.epoch >= until_epoch
+                reached = isinstance(event, EpochEnded | Evaluated) and (event.epoch or 0) >= until_epoch
         yield wanted
 
 

@@ -31,7 +31,14 @@ def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Event:
     """
     if record["kind"] == "run":
         return run_from(record, run_name())
-    whole = {name: int(record[name]) for name in COUNTS if isinstance(record.get(name), float)}
+    epoch = record.get("epoch")
+    if record["kind"] == "epoch" and isinstance(epoch, float) and epoch != int(epoch):
+        record = {**record, "kind": "evaluation"}  # half an epoch has ended none
+    whole = {
+        name: int(record[name])
+        for name in COUNTS
+        if isinstance(record.get(name), float) and (name, record["kind"]) != ("epoch", "evaluation")
+    }
     event: Event = msgspec.convert({**record, **whole}, Event, strict=False)
     return event
 

@@ -103,8 +103,8 @@ def check_status(history: History) -> int:
 
 
 def run_status(history: History) -> int:
-    """Give the exit status of a run: 1 when it failed or diverged, else 0."""
-    return FAILED if history.status in {"failed", "diverged"} else 0
+    """Give the exit status of a run: 1 when it failed or diverged, also where it was told to go on, else 0."""
+    return FAILED if history.status in {"failed", "diverged"} or verdict(history).state == "diverged" else 0
 
 
 def epoch_line(history: History) -> str:

@@ -271,3 +271,32 @@ def test_a_new_run_in_the_same_log_starts_afresh() -> None:
 def test_an_empty_history_has_a_verdict() -> None:
     found = analysis.verdict(History())
     assert (found.state, found.since_epoch, found.evidence) == ("warming_up", None, "no run yet")
+
+
+def test_a_run_held_down_while_it_overfits_is_not_said_to_go_on_doing_so() -> None:
+    """A penalty turned up late: both losses stand high, and the gap is gone."""
+    valid = [*valley(turn=12, length=40), *[0.58] * 30]
+    train = [*FALLING[:40].tolist(), *[0.95] * 30]
+    before = analysis.verdict(run(valid[:40], train[:40]))
+    after = analysis.verdict(run(valid, train))
+    assert before.state == "overfitting"
+    assert after.state not in ("overfitting", "recovered")
+
+
+def test_a_curve_that_bends_does_not_jump() -> None:
+    valid = [1.72, 1.08, 0.66, 0.45, 0.33, 0.27, 0.22, 0.20, 0.18, 0.158]
+    found = analysis.verdict(run(valid, [1.1 * loss for loss in valid], epochs=10))
+    assert "jump" not in found.advice
+    assert not [gap for gap in found.cannot_judge if "jumps" in gap]
+
+
+def test_a_loss_that_was_never_a_number_is_lost() -> None:
+    found = analysis.verdict(run([math.nan] * 8, [math.nan] * 8))
+    assert found.state == "diverged"
+
+
+def test_a_run_that_ends_well_above_its_best_is_not_said_to_improve() -> None:
+    rng = np.random.default_rng(0)
+    falling = (0.3 + 0.5 * np.exp(-np.arange(16) / 4) + 0.01 * rng.normal(size=16)).tolist()
+    history = folded(started(epochs=20), *epochs([*falling, 0.36, 0.40, 0.44, 0.46]), RunEnded(status="finished"))
+    assert "still improving" not in analysis.verdict(history).advice
