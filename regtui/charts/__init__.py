@@ -7,6 +7,7 @@ highest, so a single bad step in a million still shows. Lines are tuples and com
 
 from regtui.charts.compose import draw as draw
 from regtui.charts.compose import row_at as row_at
+from regtui.charts.plotter import warm_up as warm_up
 from regtui.charts.strips import STRIPS as STRIPS
 from regtui.charts.strips import stacks as stacks
 from regtui.charts.view import ROLES as ROLES

@@ -190,6 +190,12 @@ def build_foot(foot: Foot) -> list[Cell]:
         return list(_cells(figure.build().string(), left))
 
 
+def warm_up() -> None:
+    """Bring plotext in, in any thread, before a frame that somebody waits for has to."""
+    with _drawing:
+        _plotext()
+
+
 def _clear(figure: Any, width: int, height: int) -> None:
     figure.clear.data()
     figure.plot_size(width, height)

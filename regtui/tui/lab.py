@@ -15,6 +15,7 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from regtui import analysis
+from regtui.charts import warm_up
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Knob, SetKnob, Stop
 from regtui.core.history import History
@@ -118,6 +119,8 @@ class LabScreen(Steering):
         self.put_on_show([Watched(source=live), *behind[:1]])
         self.shown.ask()
         self._trained_seconds = 0.0
+        # Beside the framework's import, which takes longer: the first frames of the training need not wait for it.
+        self.run_worker(warm_up, thread=True, group="drawing")
         self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
         self.query_one(Form).hold(True)
         self._focus_curves()
