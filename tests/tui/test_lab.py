@@ -289,6 +289,19 @@ async def test_the_view_changes_by_key(drive: Any, config: RunConfig, runs_dir: 
         assert app.lab.view.show_penalty
 
 
+@pytest.mark.parametrize(("keys", "row", "zoom"), [
+    (["home"], 0, "all"), (["end"], 5, "tenth"), (["left"] * 3, 3, "all"), (["end", "escape"], None, "tenth"),
+])  # fmt: skip
+async def test_a_cursor_that_leaves_what_is_zoomed_to_takes_the_zoom_back(
+    drive: Any, config: RunConfig, runs_dir: Path, keys: list[str], row: int | None, zoom: str
+) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        await lab.press("z", "z", *keys)
+        assert (app.lab.view.cursor, app.lab.view.zoom) == (row, zoom)
+
+
 async def test_keys_that_cannot_work_are_hidden(drive: Any, config: RunConfig, runs_dir: Path) -> None:
     app = long_app(config, runs_dir)
     async with drive(app) as lab:
