@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import App
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -32,6 +32,15 @@ class Canvas(Widget):
     def text(self) -> str:
         """What is shown, without colours."""
         return "\n".join(plain("".join(span.text for span in line), self.app).rstrip() for line in self._lines)
+
+    @property
+    def last_size(self) -> Size:
+        """What it has for its content where it is shown, and had when it last was where it is hidden.
+
+        A widget that is hidden has no content size, and one that is shown again at its old size may not be told: what
+        is made meanwhile is made for that size.
+        """
+        return self.outer_size.region.shrink(self.styles.gutter).size
 
     def fit(self) -> None:
         """Make the lines anew for the size that the canvas has now; one whose lines do not depend on it need not."""
@@ -75,13 +84,17 @@ class Canvas(Widget):
         """Give one row, from the cache unless it changed."""
         strip = self._strips.get(y)
         if strip is None or strip.cell_length != self.content_size.width:
-            line = self._lines[y] if y < len(self._lines) else ()
+            line = self.line_at(y)
             segments = [
                 Segment(plain(part.text, self.app), self._style(part.role, part.tinted)) for part in line if part.text
             ]
             strip = Strip(segments).adjust_cell_length(self.content_size.width, self._style("text"))
             self._strips[y] = strip
         return strip
+
+    def line_at(self, y: int) -> StyledLine:
+        """Give the line of a row as it is drawn at the size of now."""
+        return self._lines[y] if y < len(self._lines) else ()
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Give the cells of some rows, from finished rows.

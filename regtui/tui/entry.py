@@ -13,7 +13,8 @@ from textual.validation import ValidationResult
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from regtui.tui.canvas import Canvas, span
+from regtui.charts import StyledLine
+from regtui.tui.canvas import Canvas, span, spread
 
 
 class Item(NamedTuple):
@@ -196,16 +197,19 @@ class Choice(Canvas, can_focus=True):
     def on_mount(self) -> None:
         self._draw()
 
-    def fit(self) -> None:
-        """Keep the arrow at the right edge."""
-        self._draw()
-
     def _draw(self) -> None:
         usable = next((item.usable for item in self.items if item.value == self.chosen), True)
-        room = max(self.content_size.width - 2, 0)
-        text = self.chosen[:room]
         role = "text" if usable and not self._locked else "muted"
-        self.show([(span(f"{text:<{room}} ", role), span(" " if self._locked else "▾", "muted"))])
+        self.show([(span(self.chosen, role), span(" " if self._locked else "▾", "muted"))])
+
+    def line_at(self, y: int) -> StyledLine:
+        """Put the arrow at the right edge: only as it is drawn is it sure how wide a field is that was hidden."""
+        line = super().line_at(y)
+        return spread(line[:-1], line[-1:], self.content_size.width)
+
+    def _changed_part(self, y: int, old: StyledLine, new: StyledLine) -> Region:  # noqa: ARG002 # Canvas's
+        """Draw the whole row again: the arrow does not stand where it does in the line."""
+        return Region(0, y, max(self.content_size.width, 1), 1)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Let left and right move the cursor of the curves while the field is locked."""

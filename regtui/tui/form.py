@@ -338,7 +338,7 @@ class Form(Vertical):
                 more = "a recorded run: to be read only"
         else:
             text, more = "", ""
-        width, height = max(canvas.content_size.width, 8), canvas.content_size.height
+        width, height = max(canvas.last_size.width, 8), canvas.last_size.height
         rows, closing = wrap(text, width), wrap(more, width)
         # Whether a field is locked must be seen; its range is said again when it is wrong.
         if not self._locked and len(rows) + len(closing) > height:

@@ -123,7 +123,6 @@ class LabScreen(Steering):
         self.run_worker(warm_up, thread=True, group="drawing")
         self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
         self.query_one(Form).hold(True)
-        self._focus_curves()
         self.refresh_bindings()
         self._schedule_frame()
 
@@ -339,6 +338,7 @@ class LabScreen(Steering):
         form = self.query_one(Form)
         if form.config is not None:
             self.begin(form.config)
+            self._focus_curves()
             return
         self._show_form(True)
         form.focus_problem()

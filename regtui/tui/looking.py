@@ -7,6 +7,7 @@ from textual import on
 from textual.screen import Screen
 
 from regtui.charts import SMOOTHING, View, row_at, stacks
+from regtui.charts.layout import x_axis
 from regtui.charts.view import Zoom
 from regtui.core.history import History
 from regtui.sources import Watched
@@ -16,6 +17,12 @@ TALL_ROWS = 20
 """Rows of curves from which on three strips can be read."""
 
 ZOOMS: tuple[Zoom, ...] = ("all", "half", "tenth")
+
+LOOKS = frozenset({"zoom", "log_y", "smooth", "penalty", "strips"})
+"""Actions that change how curves are drawn, from the start of a run on."""
+
+CURSORS = frozenset({"cursor", "cursor_first", "cursor_last"})
+"""Actions that read one evaluation out."""
 
 
 class Looking(Screen[None]):
@@ -52,9 +59,9 @@ class Looking(Screen[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 # Textual's
         """Hide the keys that cannot work now."""
-        if action in {"zoom", "log_y", "smooth", "penalty", "strips"}:
+        if action in LOOKS:
             return self.history.run is not None or bool(len(self.history.evaluations))
-        if action in {"cursor", "cursor_first", "cursor_last"}:
+        if action in CURSORS:
             return bool(len(self.history.evaluations))
         return True
 
@@ -79,13 +86,20 @@ class Looking(Screen[None]):
     def action_cursor(self, by: int) -> None:
         """Move the cursor by one evaluation; the first time it is put on the newest."""
         newest = len(self.history.evaluations) - 1
-        self._look_at(cursor=newest if self.view.cursor is None else min(max(self.view.cursor + by, 0), newest))
+        self._read(newest if self.view.cursor is None else min(max(self.view.cursor + by, 0), newest))
 
     def action_cursor_first(self) -> None:
-        self._look_at(cursor=0)
+        self._read(0)
 
     def action_cursor_last(self) -> None:
-        self._look_at(cursor=len(self.history.evaluations) - 1)
+        self._read(len(self.history.evaluations) - 1)
+
+    def _read(self, row: int) -> None:
+        """Put the cursor on a row of the evaluations, and show all of the run where the zoom leaves that row out."""
+        step = float(self.history.evaluations.step.values[row])
+        axis = x_axis(self.history, self.view, self.query_one(Plot).content_size.width)
+        in_sight = axis is None or axis.low <= step <= axis.high
+        self._look_at(cursor=row, zoom=self.view.zoom if in_sight else "all")
 
     @on(Plot.Pointed)
     def point(self, message: Plot.Pointed) -> None:

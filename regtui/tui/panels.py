@@ -90,7 +90,7 @@ def status_line(
     *,
     only_watched: bool = False,
 ) -> StyledLine:
-    """Draw the one line that says what runs, how far it is and how fast."""
+    """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it."""
     # The form's only before there is a run: what a log does not say is not said.
     config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
@@ -105,21 +105,42 @@ def status_line(
         # In front, so that it stays where the rest does not fit.
         names.insert(0, "watching")
     told = history.end is not None or (activity.growing and words[0] in "‖■")
-    left = [span(f" {words:<11} ", f"chip-{role}" if told else role), span(f" {' · '.join(names)}", "text")]
+    state = span(f" {words:<11} ", f"chip-{role}" if told else role)
     if history.run is None:
-        return spread(left, [], width)
-    epoch = _progress(history)
+        return spread([state, _names(names, width - width_of([state]))], [], width)
     speed = [
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
     ]
     eta = analysis.eta_seconds(history, now) if activity.growing else None
     time_left = f"{clock(eta)} left" if eta is not None else f"{clock(run_seconds(history))} taken"
-    tail = [*speed, span(f"{time_left:>10} ", "text")]
-    room = width - width_of(left) - width_of(epoch) - width_of(tail) - 2
     total = history.total_steps
     share = history.step / total if total and total == total else 0.0
-    return spread(left, [*epoch, *bar(share, min(max(room, LEAST_BAR), MOST_BAR)), *tail], width)
+    # The state first, then by worth; drawn in another order.
+    worth = {
+        "epoch": _progress(history),
+        "time": [span(f"{time_left:>10} ", "text")],
+        "speed": speed,
+        "bar": bar(share, LEAST_BAR),
+    }
+    room = width - width_of([state]) - 1
+    kept: dict[str, list[Span]] = {}
+    for name, part in worth.items():
+        if width_of(part) > room:
+            break
+        kept[name] = part
+        room -= width_of(part)
+    named = _names(names, room)
+    if "bar" in kept:
+        kept["bar"] = bar(share, min(LEAST_BAR + max(room - width_of([named]) - 1, 0), MOST_BAR))
+    right = [part for name in ("epoch", "bar", "speed", "time") for part in kept.get(name, [])]
+    return spread([state, named], right, width)
+
+
+def _names(names: list[str], room: int) -> Span:
+    """Join the names that fit whole, in their order."""
+    fitting = [" " + " · ".join(names[:count]) for count in range(len(names) + 1)]
+    return span(max((text for text in fitting if len(text) <= room), key=len, default=""))
 
 
 def _progress(history: History) -> list[Span]:

@@ -35,7 +35,7 @@ class FieldRow(Canvas):
         role = "bad" if self.problem else "muted" if self.editor.locked else "label"
         mark = span(f"{self.mark or ' ':<2}", "warn" if self.mark == PENDING else "live")
         lines = [(mark, span(self.label, role))]
-        width = max(self.content_size.width - 2, 8)
+        width = max(self.last_size.width - 2, 8)
         for text, role in [(self.problem, "bad"), *((note, "muted") for note in self.notes)]:
             lines += [(span("  "), span(part, role)) for part in wrap(text, width)]
         self.show(lines)

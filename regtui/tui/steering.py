@@ -9,7 +9,7 @@ from regtui.core.events import Command, Pause, Resume, RunEpoch, SetKnob, Stop
 from regtui.sources.here import LiveRun
 from regtui.tui.dialogs import Question
 from regtui.tui.keys import LAB_KEYS
-from regtui.tui.looking import Looking
+from regtui.tui.looking import CURSORS, LOOKS, Looking
 
 COMMANDS: Mapping[str, type[Command]] = {
     "pause": Pause, "run_epoch": RunEpoch, "stop": Stop, "scale_rate": SetKnob,
@@ -73,6 +73,8 @@ class Steering(Looking):
 
     def _why_not(self, action: str) -> str:
         """Say in a sentence why an action cannot be taken, and what can; empty where that is plain to see."""
+        if action in LOOKS | CURSORS:
+            return self._why_nothing_to_see()
         if action not in {"start", *COMMANDS}:
             return ""
         if self.only_watches:
@@ -83,6 +85,12 @@ class Steering(Looking):
         if action == "start":
             return "A run is training: x ends it, then ctrl+r starts the next."
         return "No run is training: ctrl+r starts one."
+
+    def _why_nothing_to_see(self) -> str:
+        if self.history.run is not None:
+            return "No epoch has been measured yet."
+        starts = "" if self.only_watches or self.alive else ": ctrl+r starts a run"
+        return f"There are no curves yet{starts}."
 
     # What the keys do
 

@@ -13,7 +13,7 @@ from regtui.core.events import Changed, EpochEnded, Event, RunEnded, RunStarted
 from regtui.core.text import number
 from regtui.tui.app import RegtuiApp
 from regtui.tui.dialogs import Question
-from regtui.tui.lab import EventsArrived
+from regtui.tui.lab import EventsArrived, LabScreen
 
 Logs = Callable[[], list[list[Event]]]
 
@@ -94,6 +94,21 @@ async def test_start_trains_at_once_and_the_log_holds_what_the_screen_shows(
         assert len(epochs) == len(lab.history.evaluations) == 6
         assert f"valid {epochs[-1].valid['loss']:.4f}" in lab.shown("#numbers")  # type: ignore[union-attr]
         assert "finished" in lab.shown("#status")
+
+
+async def test_the_form_asked_for_before_a_run_that_starts_at_once_has_begun_stays(
+    drive: Any, config: RunConfig, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, held = LabScreen.begin, []
+    monkeypatch.setattr(LabScreen, "begin", lambda _lab, config: held.append(config))
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app, (80, 24)) as lab:
+        await lab.until(lambda: bool(held))
+        await lab.press("f")
+        begin(app.lab, *held)
+        await lab.finished()
+        assert lab.find("#form").has_focus_within
+        assert lab.find("#form").display
 
 
 async def test_one_message_of_news_is_under_way_at_a_time(drive: Any, config: RunConfig, runs_dir: Path) -> None:
@@ -272,6 +287,19 @@ async def test_the_view_changes_by_key(drive: Any, config: RunConfig, runs_dir: 
         assert "smoothed" in lab.shown("#plot")
         await lab.press("p")
         assert app.lab.view.show_penalty
+
+
+@pytest.mark.parametrize(("keys", "row", "zoom"), [
+    (["home"], 0, "all"), (["end"], 5, "tenth"), (["left"] * 3, 3, "all"), (["end", "escape"], None, "tenth"),
+])  # fmt: skip
+async def test_a_cursor_that_leaves_what_is_zoomed_to_takes_the_zoom_back(
+    drive: Any, config: RunConfig, runs_dir: Path, keys: list[str], row: int | None, zoom: str
+) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir)
+    async with drive(app) as lab:
+        await lab.finished()
+        await lab.press("z", "z", *keys)
+        assert (app.lab.view.cursor, app.lab.view.zoom) == (row, zoom)
 
 
 async def test_keys_that_cannot_work_are_hidden(drive: Any, config: RunConfig, runs_dir: Path) -> None:

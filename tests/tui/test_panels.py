@@ -66,6 +66,24 @@ def test_the_status_line_fills_the_width_and_no_more(width: int) -> None:
     assert "━" in text_of(line)
 
 
+@pytest.mark.parametrize("width", range(24, 100))
+def test_the_status_line_says_the_state_and_the_epoch_first_and_nothing_in_part(width: int) -> None:
+    history = history_of([1.0, 0.5])
+    paused = Activity(stage="paused", alive=True, growing=True)
+    for activity, word in ((TRAINING, "● training"), (paused, "‖ paused")):
+        text = text_of(status_line(history, activity, None, width, 102.0))
+        assert len(text) == width
+        assert word in text
+        assert "epoch  2/20" in text or width < 27
+        assert ("0:18 left" in text) == (width >= 37)
+        assert "…" not in text
+        assert [name for name in ("torch", "digits", "cpu") if name in text] == text[13:].split("epoch")[0].replace(
+            " · ", " "
+        ).split()
+    history.apply([RunEnded(status="finished", time=103.0)])
+    assert "✓ finished" in text_of(status_line(history, Activity(), None, width, 103.0))
+
+
 def test_the_status_line_says_what_runs_where_how_fast_and_how_long() -> None:
     text = text_of(status_line(history_of([1.0, 0.5, 0.4]), TRAINING, None, 140, 103.0))
     for part in ("training", "torch", "digits", "cpu", "epoch  3/20", "steps/s", "left"):

@@ -4,6 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual.containers import ScrollableContainer
 from textual.widget import Widget
@@ -11,6 +12,7 @@ from textual.widget import Widget
 from regtui.core.config import RunConfig
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas, width_of
+from regtui.tui.dialogs import Question
 from regtui.tui.entry import Entry
 
 SIZES = [(80, 24), (110, 30), (140, 40)]
@@ -98,6 +100,19 @@ async def test_menus_questions_and_help_lie_on_the_screen(drive: Any, app: Regtu
         await whole(lab, alone=False)
 
 
+@pytest.mark.parametrize("question", ["Stop this run? Its log is kept.", "A run is training. Stop it and quit?"])
+async def test_a_question_fits_forty_columns(drive: Any, app: RegtuiApp, question: str) -> None:
+    async with drive(app, (40, 12)) as lab:
+        app.push_screen(Question(question, "Stop and quit", "Stay"))
+        await lab.settle()
+        rows = [screen_row(app, y).strip(" │") for y in range(12)]
+        assert question in " ".join(row for row in rows if row)
+        (answers,) = [row for row in rows if "Stop and quit" in row]
+        assert "Stop and quit  y" in answers
+        assert "Stay  n" in answers
+        await whole(lab, alone=False)
+
+
 @pytest.mark.parametrize("size", [(40, 12), (60, 20), *SIZES])
 async def test_every_field_can_be_reached_and_seen_with_its_value(
     drive: Any, app: RegtuiApp, size: tuple[int, int]
@@ -139,6 +154,68 @@ async def test_the_choices_of_a_form_that_was_hidden_show_their_values(
         for field in ("preset", "framework", "optimizer", "lr_policy"):
             choice = lab.find(f"#field-{field}")
             await lab.until(lambda choice=choice: choice.value in screen_row(app, choice.region.y))
+
+
+async def opened_untold(lab: Any) -> None:
+    """Open a hidden form, and none of its widgets is told that it is shown again."""
+    # What a long line in the event log does: it scrolls, and somebody asks for a region before the layout.
+    lab.app.screen._compositor.reflow_visible(lab.app.screen, lab.app.screen.size)
+    await lab.press("f")
+    await lab.until(lambda: lab.find("#form").region.area > 0)
+    await lab.settle()
+
+
+async def choices_and_hint(lab: Any) -> None:
+    """Hold that a form just opened shows its choices' values, and its hint not in the few cells of a hidden one."""
+    await lab.settle()
+    for field in ("preset", "framework", "optimizer", "lr_policy"):
+        choice = lab.find(f"#field-{field}")
+        assert f" {choice.value} " in screen_row(lab.app, choice.region.y)[choice.region.x :]
+    assert len(lab.shown("#hint").splitlines()[0]) > 20
+
+
+async def test_a_form_that_was_hidden_while_its_fields_were_locked_and_let_go_shows_its_choices(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = RegtuiApp(config, runs_dir=runs_dir)
+    async with drive(app, (80, 24)) as lab:
+        await lab.press("ctrl+r")
+        await lab.finished()
+        await opened_untold(lab)
+        await choices_and_hint(lab)
+
+
+async def test_a_form_whose_fields_changed_while_it_was_hidden_shows_its_choices(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = RegtuiApp(msgspec.structs.replace(config, epochs=1_000_000), runs_dir=runs_dir)
+    async with drive(app, (100, 30)) as lab:
+        await lab.press("ctrl+r")
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
+        await lab.press("f")
+        await lab.put("learning_rate", "0.02")
+        await lab.press("tab")
+        await lab.put("l1", "0.001")
+        await lab.press("tab", "escape", "left_square_bracket")
+        await lab.until(lambda: len(lab.history.changes) > 0)
+        await opened_untold(lab)
+        await choices_and_hint(lab)
+        app.lab.end_own("enough")
+        await lab.finished()
+
+
+async def test_a_note_made_while_the_form_is_hidden_is_as_wide_as_its_row(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = RegtuiApp(msgspec.structs.replace(config, l2=0.001, dataset="digits"), runs_dir=runs_dir)
+    async with drive(app, (80, 24)) as lab:
+        await lab.settle()
+        before = lab.shown("#row-l2")
+        assert len(before.splitlines()) > 1
+        await lab.press("ctrl+r")
+        await lab.finished()
+        await opened_untold(lab)
+        assert lab.shown("#row-l2") == before
 
 
 async def test_a_screen_far_too_small_does_not_break_the_app(drive: Any, config: RunConfig, runs_dir: Path) -> None:

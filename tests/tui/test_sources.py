@@ -201,6 +201,24 @@ async def test_a_key_that_needs_a_run_says_so_without_one(drive: Any, app: Regtu
         assert told(app) == ["No run is training: ctrl+r starts one."]
 
 
+@pytest.mark.parametrize("key", ["l", "m", "p", "g", "z", "left", "right", "home", "end"])
+async def test_a_key_that_needs_curves_says_so_without_any(drive: Any, app: RegtuiApp, key: str) -> None:
+    async with drive(app) as lab:
+        await lab.press("escape", key, key)
+        assert told(app) == ["There are no curves yet: ctrl+r starts a run."]
+
+
+async def test_a_cursor_before_the_first_evaluation_says_what_it_waits_for(drive: Any, config: RunConfig) -> None:
+    source = Trainer(config)
+    del source._told[-1]
+    app = RegtuiApp(config, source=source)
+    async with drive(app) as lab:
+        await lab.until(lambda: lab.history.run is not None)
+        await lab.press("l", "left")
+        assert app.lab.view.log_y
+        assert told(app) == ["No epoch has been measured yet."]
+
+
 async def test_a_start_while_a_run_trains_says_what_to_do_first(drive: Any, config: RunConfig, runs_dir: Path) -> None:
     app = RegtuiApp(long(config), runs_dir=runs_dir)
     async with drive(app) as lab:
