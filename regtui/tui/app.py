@@ -25,6 +25,7 @@ from regtui.sources import Source
 from regtui.tui.canvas import plain
 from regtui.tui.colours import PALETTES, FewerColours
 from regtui.tui.dialogs import Question
+from regtui.tui.keys import QUIT_ANYWHERE
 from regtui.tui.lab import LabScreen
 from regtui.tui.remembered import remember_theme, remembered_theme
 from regtui.tui.theme import ground_of, themes
@@ -47,7 +48,7 @@ class RegtuiApp(KeysInTurn):
 
     TITLE = "regtui"
     CSS_PATH = "regtui.tcss"
-    BINDINGS = []
+    BINDINGS = [QUIT_ANYWHERE]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
