@@ -179,6 +179,14 @@ async def test_ctrl_c_in_a_field_asks_once_while_a_run_lives(drive: Any, config:
         await lab.until(lambda: app._exit)
 
 
+async def test_the_palette_lists_each_command_once(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app) as lab:
+        await lab.press("escape")
+        names = [command.title for command in app.get_system_commands(app.lab)]
+        assert "Help" in names
+        assert len(names) == len(set(names))
+
+
 async def test_an_app_that_is_closed_from_outside_leaves_a_whole_log(
     drive: Any, config: RunConfig, runs_dir: Path, logged: Logs
 ) -> None:
