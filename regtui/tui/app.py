@@ -12,6 +12,7 @@ from pathlib import Path
 
 from textual import events
 from textual.app import SystemCommand
+from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -25,6 +26,7 @@ from regtui.sources import Source
 from regtui.tui.canvas import plain
 from regtui.tui.colours import PALETTES, FewerColours
 from regtui.tui.dialogs import Question
+from regtui.tui.keys import QUIT_ANYWHERE
 from regtui.tui.lab import LabScreen
 from regtui.tui.remembered import remember_theme, remembered_theme
 from regtui.tui.theme import ground_of, themes
@@ -47,7 +49,7 @@ class RegtuiApp(KeysInTurn):
 
     TITLE = "regtui"
     CSS_PATH = "regtui.tcss"
-    BINDINGS = []
+    BINDINGS = [QUIT_ANYWHERE]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
@@ -98,11 +100,14 @@ class RegtuiApp(KeysInTurn):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """List what the palette offers: the lab's keys and the themes."""
         if screen is self.lab:
+            # Two keys may do the same: that is one command.
+            commands: dict[str, Binding] = {}
             for entry in self.lab.active_bindings.values():
-                binding = entry.binding
-                if binding.show and entry.enabled:
-                    name = plain(self.lab.key_name(binding), self)
-                    yield SystemCommand(name, plain(binding.tooltip, self), self._runner(binding.action))
+                if entry.binding.show and entry.enabled:
+                    commands.setdefault(entry.binding.action, entry.binding)
+            for action, binding in commands.items():
+                name = plain(self.lab.key_name(binding), self)
+                yield SystemCommand(name, plain(binding.tooltip, self), self._runner(action))
         bell = "off" if self.lab.bell_at_end else "on"
         yield SystemCommand("Bell", f"Turn the bell at a run's end {bell}", self.action_bell_at_end)
         for choice, meant in THEME_COMMANDS.items():

@@ -11,6 +11,12 @@ def _key(
     return Binding(key, action, name, tooltip=tooltip, id=identity, key_display=sign, show=show)
 
 
+QUIT_ANYWHERE = Binding(
+    "ctrl+c", "app.quit", "Quit", tooltip="The same, also in a field and over a menu.", id="quit-anywhere",
+    key_display="^c", show=False, priority=True,
+)  # fmt: skip
+"""Comes before what has the focus: who presses it wants to leave, and a field would take a q as text."""
+
 LAB_KEYS: list[Binding] = [
     _key("ctrl+r", "start", "Start", "Start a run with what the form says.", "^r"),
     _key("space", "pause", "Pause", "Pause the run after the chunk in hand, or let it go on."),
@@ -34,5 +40,6 @@ LAB_KEYS: list[Binding] = [
     _key("question_mark", "help", "Help", "Explain keys, curves and words.", "?"),
     _key("f1", "help", "Help", "The same, also in a field that takes a ? as text.", identity="help-in-text"),
     _key("q", "app.quit", "Quit", "Quit; asks while a run lives, then ends it cleanly."),
+    QUIT_ANYWHERE,
 ]
 """Keys of the lab: key, action, name in the footer, a sentence for the help."""

@@ -62,6 +62,9 @@ class Steering(Looking):
 
     def on_key(self, event: events.Key) -> None:
         """Say why a key of the lab does nothing now; every other key goes its way."""
+        if event.key in self.active_bindings:
+            # Bindings come after this: what has the focus means something else by this key.
+            return
         for binding in LAB_KEYS:
             action, _, _ = binding.action.partition("(")
             if event.key == binding.key and not action.startswith("app.") and not self.check_action(action, ()):

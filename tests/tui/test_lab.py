@@ -156,6 +156,37 @@ async def test_quitting_without_a_run_does_not_ask(drive: Any, app: RegtuiApp) -
         await lab.until(lambda: app._exit)
 
 
+@pytest.mark.parametrize("way", [(), ("escape",), ("escape", "question_mark"), ("enter",), ("ctrl+p",)])
+async def test_ctrl_c_quits_from_everywhere(drive: Any, app: RegtuiApp, way: tuple[str, ...]) -> None:
+    async with drive(app) as lab:
+        await lab.press(*way)
+        await lab.press("ctrl+c")
+        await lab.until(lambda: app._exit)
+        assert not app._notifications
+
+
+async def test_ctrl_c_in_a_field_asks_once_while_a_run_lives(drive: Any, config: RunConfig, runs_dir: Path) -> None:
+    app = long_app(config, runs_dir)
+    async with drive(app) as lab:
+        await lab.press("ctrl+r")
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
+        lab.find("#field-learning_rate").focus()
+        await lab.press("ctrl+c", "ctrl+c", "ctrl+c")
+        assert [type(screen) for screen in app.screen_stack] == [LabScreen, Question]
+        assert not app._notifications
+        assert "^c" not in lab.shown("#keys")
+        await lab.press("y")
+        await lab.until(lambda: app._exit)
+
+
+async def test_the_palette_lists_each_command_once(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app) as lab:
+        await lab.press("escape")
+        names = [command.title for command in app.get_system_commands(app.lab)]
+        assert "Help" in names
+        assert len(names) == len(set(names))
+
+
 async def test_an_app_that_is_closed_from_outside_leaves_a_whole_log(
     drive: Any, config: RunConfig, runs_dir: Path, logged: Logs
 ) -> None:
