@@ -6,7 +6,7 @@ Numbers have fixed widths so that they keep their place while they change.
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -254,8 +254,9 @@ def comparison_rows(history: History, ghost: History, width: int) -> list[Styled
         title = {"at": "at ", "time": ""}.get(name, f"{SHORTER.get(name, name)} ")
         here, there = (text.removeprefix("epoch ") for text in (ours, theirs))
         pieces.append([span(f"  {title}", "muted"), span(here, "strong"), span(f" ({there})", "ghost")])
-    *others, last = asked_differently(history, ghost).split(", ")
-    pieces += [[span(f"  {setting}")] for setting in (*(f"{other}," for other in others), last)]
+    asked = f"  {asked_differently(history, ghost)}"
+    # On one row where it fits, else without a gap: rows are few.
+    pieces += [[span(asked)]] if len(asked) <= width else [[span(f" {word}")] for word in asked[1:].split(" ")]
     rows: list[list[Span]] = [[span(" (previous)", "ghost")]]
     for piece in pieces:
         if width_of(rows[-1]) + width_of(piece) > width:
@@ -269,24 +270,34 @@ def _wrapped(text: str, width: int, role: str = "text") -> list[StyledLine]:
     return [clip([span(" "), span(row, role)], width) for row in wrap(text, max(width - 2, 1))]
 
 
+def held(lines: Sequence[StyledLine], rows: int, width: int) -> list[StyledLine]:
+    """Keep as many lines as there are rows for; where some are left out, the last that is kept ends in an ellipsis."""
+    kept = list(lines[: max(rows, 0)])
+    if kept and len(kept) < len(lines):
+        kept[-1] = clip([*kept[-1], span(" " * width)], width)
+    return kept
+
+
 def meter_lines(history: History, ghost: History | None, width: int, most: int) -> list[StyledLine]:
     """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison.
 
-    On at most so many rows: where that is too few, the longest part gives way first, with an ellipsis.
+    On at most so many rows: where that is too few, the longest part gives way first, with an ellipsis, and the
+    comparison last: it is told nowhere else on a narrow screen.
     """
     parts: list[list[StyledLine]] = []
+    compared_rows: list[StyledLine] = []
     if history.end is None:
         parts += [_meter_rows(line, width) for line in analysis.meters(history).lines()]
     if ghost is not None and len(history.evaluations) and width < WIDE_CURVES:
-        parts.append(comparison_rows(history, ghost, width))
+        compared_rows = comparison_rows(history, ghost, width)
+        parts.append(compared_rows)
     effects = analysis.drop_effects(history)
     if effects:
         parts.append(_wrapped(effects[-1].line, width, "rate"))
     while sum(map(len, parts)) > max(most, 0):
-        longest = max(reversed(parts), key=len)
-        longest.pop()
-        if longest:
-            longest[-1] = clip([*longest[-1], span(" " * width)], width)
+        long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
+        longest = max(reversed(long), key=len)
+        longest[:] = held(longest, len(longest) - 1, width)
         parts = [part for part in parts if part]
     return [line for part in parts for line in part]
 

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from regtui.analysis import drop_effects
@@ -221,6 +222,31 @@ def test_screen_and_report_compare_two_runs_with_the_same_numbers() -> None:
 def test_equal_configurations_are_said_to_be_the_same() -> None:
     config = RunConfig.create()
     assert difference(config, config) == "the same configuration"
+
+
+def test_what_follows_from_another_policy_is_not_told_beside_it() -> None:
+    remedied, plain = RunConfig.create("plateau", framework="tensorflow"), RunConfig.create(framework="torch")
+    assert difference(remedied, plain) == (
+        "Framework tensorflow (was torch), Data mnist (was digits), Train rows all (was 1000), "
+        "Label noise 0 (was 0.2), Learning rate 0.001 (was 0.003), LR policy plateau (was constant), "
+        "Epochs 10 (was 60), Batch size 128 (was 32), Seed 0 (was 10)"
+    )
+
+
+def test_what_was_given_for_one_policy_alone_is_told_with_its_name() -> None:
+    patient = RunConfig.create(lr_policy="plateau", plateau_per="epoch", patience=9, factor=0.5)
+    slow = RunConfig.create(lr_policy="exponential", lr_decay=0.999)
+    said = "plateau with Plateau of epoch and Patience 9 and Factor 0.5 (was exponential with Decay 0.999)"
+    assert difference(patient, slow) == f"LR policy {said}, Floor 0 (was 1e-6)"
+    assert difference(patient, msgspec.structs.replace(patient, patience=None)) == "Patience 9 (was 5)"
+    foreign = msgspec.structs.replace(slow, lr_policy="of a newer version")
+    assert difference(patient, foreign) == f"LR policy {said.partition(' (')[0]} (was of a newer version)"
+
+
+def test_flags_and_empty_fields_are_told_by_what_they_mean() -> None:
+    before = RunConfig.create(hidden=(16,))
+    after = msgspec.structs.replace(before, keep_going=True, hidden=())
+    assert difference(after, before) == "Hidden none (was 16), Keep going on (was off)"
 
 
 def test_a_narrow_screen_has_the_comparison_among_the_meters() -> None:

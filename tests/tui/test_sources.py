@@ -7,13 +7,14 @@ import msgspec
 import pytest
 
 from regtui import tui
-from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Command, EpochEnded, Event, RunStarted, SetKnob, StepEnded
+from regtui.core.config import RunConfig, difference
+from regtui.core.events import Changed, Command, EpochEnded, Event, RunEnded, RunStarted, SetKnob, StepEnded
 from regtui.core.history import History
 from regtui.sources import Activity
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
+from regtui.tui.runview import LEAST_PLOT
 
 LOGS = Path(__file__).parent.parent / "logs"
 
@@ -183,6 +184,13 @@ async def test_started_at_once_with_bad_data_the_form_opens_at_the_field(
         assert "--dataset" not in lab.shown("#verdict")
 
 
+def plain() -> History:
+    """The run that the lab offers first, after an epoch."""
+    history = History()
+    history.apply(Trainer(RunConfig.create(framework="torch")).poll())
+    return history
+
+
 def folded(log: str) -> History:
     history = History()
     history.apply(LogSource(LOGS / f"{log}.jsonl").poll())
@@ -290,3 +298,33 @@ async def test_a_watched_run_that_has_ended_shows_what_it_was_started_with(drive
         start, newest = lab.history.config.learning_rate, lab.history.newest("learning_rate")
         assert newest < start / 100
         assert lab.find("#field-learning_rate").value == f"{start:g}"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (110, 30), (140, 40)])
+async def test_all_that_a_preset_and_a_framework_change_has_its_rows_and_the_curves_keep_theirs(
+    drive: Any, size: tuple[int, int]
+) -> None:
+    ours = RunConfig.create("plateau", framework="tensorflow", seed=10)
+    ghost = plain()
+    source = Trainer(ours)
+    source.tell(Changed(step=1, epoch=1, old=0.001, new=0.0001, cause="plateau"), RunEnded(status="finished"))
+    app = RegtuiApp(RunConfig.create(), source=source, ghost=ghost)
+    async with drive(app, size) as lab:
+        place = "#comparison" if size[0] > 110 else "#meters"
+        await lab.until(lambda: "Framework" in lab.shown(place))
+        await lab.settle()
+        rows = lab.find(place).content_size.height
+        told = " ".join(" ".join(lab.shown(place).splitlines()[:rows]).split())
+        assert difference(ours, ghost.config) in told, told
+        assert lab.find("#plot").content_size.height >= max(LEAST_PLOT, lab.find("#run").content_size.height // 2)
+
+
+async def test_what_does_not_fit_of_a_comparison_ends_in_an_ellipsis(drive: Any) -> None:
+    source = Trainer(RunConfig.create("plateau", framework="tensorflow", seed=10, warmup=5, dropout=0.3, l2=0.1))
+    app = RegtuiApp(RunConfig.create(), source=source, ghost=plain())
+    async with drive(app, (140, 24)) as lab:
+        await lab.until(lambda: "Framework" in lab.shown("#comparison"))
+        await lab.settle()
+        lines = lab.shown("#comparison").splitlines()
+        assert len(lines) <= lab.find("#comparison").content_size.height
+        assert lines[-1].endswith("…")
