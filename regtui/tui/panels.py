@@ -144,8 +144,8 @@ def verdict_lines(
     history: History, activity: Activity, width: int, height: int, *, row: int | None = None
 ) -> list[StyledLine]:
     """Say in words, sign and colour how the run fares, why, and what to try, on exactly `height` lines."""
-    lines = _verdict_lines(history, activity, width, height, row)
-    return [*lines, *([()] * (height - len(lines)))][:height]
+    lines = held(_verdict_lines(history, activity, width, height, row), height, width)
+    return [*lines, *([()] * (height - len(lines)))]
 
 
 def _verdict_lines(history: History, activity: Activity, width: int, height: int, at: int | None) -> list[StyledLine]:
@@ -171,12 +171,13 @@ def _verdict_lines(history: History, activity: Activity, width: int, height: int
         head, advice = [span(" ✗ failed ", "chip-bad"), span("  ")], ""
         verdict = msgspec.structs.replace(verdict, evidence=history.end.reason)
     # The advice stands on its own rows at the end; the evidence has what is left, at least the first.
-    closing = [(span("   "), span(row)) for row in wrap(advice, width - 4)][: height - 1]
+    closing = held([(span("   "), span(row)) for row in wrap(advice, width - 4)], height - 1, width)
     rows = wrap(verdict.evidence, width - width_of(head) - 1) or [""]
     first, rest = rows[0], " ".join(rows[1:])
     spare = height - 1 - len(closing)
     if rest and spare:
-        return [(*head, span(first)), *((span("   "), span(row)) for row in wrap(rest, width - 4)[:spare]), *closing]
+        further = [(span("   "), span(row)) for row in wrap(rest, width - 4)]
+        return [(*head, span(first)), *held(further, spare, width), *closing]
     return [clip([*head, span(verdict.evidence)], width), *closing]
 
 

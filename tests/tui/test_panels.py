@@ -5,7 +5,7 @@ import math
 import msgspec
 import pytest
 
-from regtui.analysis import drop_effects
+from regtui.analysis import drop_effects, verdict
 from regtui.analysis.comparison import compared
 from regtui.charts import StyledLine
 from regtui.core.config import RunConfig, difference
@@ -119,6 +119,24 @@ def test_the_verdict_keeps_to_its_room(width: int, height: int) -> None:
     lines = verdict_lines(history_of(TURNING, FALLING), TRAINING, width, height)
     assert len(lines) == height
     assert all(width_of(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3])
+def test_what_a_verdict_has_no_row_for_ends_in_an_ellipsis_and_the_advice_has_its_beginning(height: int) -> None:
+    worse = [0.60, 0.65, 0.70, 0.75, 0.80, 0.85]
+    history = history_of(TURNING + worse, FALLING + [0.02] * len(worse))
+    told = verdict(history)
+    lines = [text_of(line).rstrip() for line in verdict_lines(history, TRAINING, 60, height)]
+    shown = " ".join(" ".join(lines).split())
+    assert (told.evidence in shown) or lines[0].endswith("…")
+    if height > 1:
+        assert " ".join(told.advice.split()[:3]) in shown
+        assert told.advice in shown or lines[-1].endswith("…")
+
+
+def test_a_problem_longer_than_its_rows_ends_in_an_ellipsis() -> None:
+    lines = [text_of(line) for line in verdict_lines(History(), Activity(problem="no such file " * 20), 40, 2)]
+    assert lines[-1].endswith("…")
 
 
 def test_a_verdict_at_the_cursor_says_at_which_epoch() -> None:
