@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from regtui import analysis
 from regtui.analysis.comparison import asked_differently, compared, run_seconds
@@ -125,7 +126,10 @@ def status_line(
 def _progress(history: History) -> list[Span]:
     """Say how far the run is, and of how much where that is known: in epochs where they are counted, else in steps."""
     if history.counts_epochs:
-        planned, done, unit = history.plan.epochs, len(history.evaluations), "epoch"
+        # The epoch that the newest evaluation reached: there may be several in an epoch, or one in several.
+        epochs = history.evaluations["epoch"].values
+        known = epochs[np.isfinite(epochs)]
+        planned, done, unit = history.plan.epochs, int(known[-1]) if len(known) else 0, "epoch"
     else:
         planned, done, unit = history.plan.total_steps, history.step, "step"
     of = f"/{planned}" if planned else ""
@@ -333,7 +337,10 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     reason = f": {event.reason}" if event.reason else ""
     test = (event.test or {}).get("loss")
     measured = f"; test loss {test:.4f}" if test is not None else ""
-    return (start, span(words, role), span(f" at epoch {event.epoch}, step {event.step}{reason}{measured}", "text"))
+    # Zero is what a record has that does not say it.
+    places = [f"{unit} {count}" for unit, count in (("epoch", event.epoch), ("step", event.step)) if count]
+    place = f" at {', '.join(places)}" if places else ""
+    return (start, span(words, role), span(f"{place}{reason}{measured}", "text"))
 
 
 def change_text(event: Changed) -> str:

@@ -1,6 +1,7 @@
 """The lines around the curves, as text."""
 
 import math
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +10,9 @@ from regtui.analysis import drop_effects, verdict
 from regtui.analysis.comparison import compared
 from regtui.charts import StyledLine
 from regtui.core.config import RunConfig, difference
-from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
+from regtui.core.events import Changed, EpochEnded, Evaluated, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+from regtui.core.plan import Plan
 from regtui.report.comparison import comparison
 from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
@@ -73,6 +75,28 @@ def test_the_status_line_says_what_runs_where_how_fast_and_how_long() -> None:
         assert part in text
     assert "10 steps/s" in text
     assert "0:17 left" in text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [([at / 4 for at in range(1, 21)], "epoch 5 "), ([10.0, 20.0], "epoch 20 "), ([0.5], "epoch 0 ")],
+)
+def test_the_status_line_counts_epochs_and_not_evaluations(epochs: list[float], said: str) -> None:
+    history = History()
+    history.apply(
+        [
+            RunStarted(run_id="a", trainer="own loop"),
+            *(Evaluated(step=int(40 * epoch), epoch=epoch, valid={"loss": 0.5}) for epoch in epochs),
+        ]
+    )
+    assert said in text_of(status_line(history, TRAINING, None, 140, 100.0))
+
+
+def test_of_epochs_planned_the_status_line_says_the_one_reached() -> None:
+    history = History()
+    evaluated = [Evaluated(step=at, epoch=at / 4, valid={"loss": 0.5}) for at in range(1, 21)]
+    history.apply([RunStarted(run_id="a", plan=Plan(epochs=12)), *evaluated])
+    assert "epoch  5/12 " in text_of(status_line(history, TRAINING, None, 140, 100.0))
 
 
 def test_numbers_of_the_status_line_keep_their_place_from_epoch_to_epoch() -> None:
@@ -288,6 +312,15 @@ def test_the_event_log_tells_changes_notes_and_ends() -> None:
     assert "something printed" in text_of(event_line(Noted(level="output", text="something printed", time=1.0)))
     end = RunEnded(status="diverged", reason="loss is not finite", epoch=3, step=90, test=Metrics(loss=0.5), time=1.0)
     assert "✗ diverged at epoch 3, step 90: loss is not finite; test loss 0.5000" in text_of(event_line(end))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({}, "✓ finished"), ({"epoch": 3}, "✓ finished at epoch 3"), ({"step": 90}, "✓ finished at step 90"),
+     ({"reason": "enough"}, "✓ finished: enough")],
+)  # fmt: skip
+def test_an_end_is_told_with_no_more_than_its_record_says(given: dict[str, Any], said: str) -> None:
+    assert text_of(event_line(RunEnded(status="finished", **given))).strip() == said
 
 
 def test_lines_are_clipped_with_an_ellipsis_and_spread_to_both_edges() -> None:
