@@ -8,7 +8,17 @@ import pytest
 
 from regtui import tui
 from regtui.core.config import RunConfig, difference
-from regtui.core.events import Changed, Command, EpochEnded, Event, RunEnded, RunStarted, SetKnob, StepEnded
+from regtui.core.events import (
+    Changed,
+    Command,
+    EpochEnded,
+    Event,
+    RunEnded,
+    RunStarted,
+    SetKnob,
+    StepEnded,
+    encode_lines,
+)
 from regtui.core.history import History
 from regtui.sources import Activity
 from regtui.sources.here import LiveRun
@@ -328,3 +338,41 @@ async def test_what_does_not_fit_of_a_comparison_ends_in_an_ellipsis(drive: Any)
         lines = lab.shown("#comparison").splitlines()
         assert len(lines) <= lab.find("#comparison").content_size.height
         assert lines[-1].endswith("…")
+
+
+def keras_log(folder: Path, *first: Event) -> Path:
+    """A log of somebody else's run, which says two settings and no configuration."""
+    epochs = [
+        EpochEnded(epoch=at, step=10 * at, train={"loss": 1 / at}, valid={"loss": 1 / at}, learning_rate=0.01)
+        for at in (1, 2, 3)
+    ]
+    path = folder / "events.jsonl"
+    path.write_bytes(encode_lines([*first, *epochs]))
+    return path
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+@pytest.mark.parametrize("says_run", [True, False])
+async def test_of_a_log_without_a_configuration_no_form_is_shown_or_offered(
+    drive: Any, tmp_path: Path, size: tuple[int, int], says_run: bool
+) -> None:
+    run = RunStarted(run_id="a", trainer="keras", settings={"lr": 0.01, "dropout": 0.3})
+    app = RegtuiApp(RunConfig.create(), source=LogSource(keras_log(tmp_path, *([run] if says_run else []))))
+    async with drive(app, size) as lab:
+        await lab.until(lambda: len(lab.history.evaluations) == 3)
+        await lab.press("f")
+        assert not lab.find("#form").display
+        assert lab.find("#run").region.width == size[0]
+        assert "Form" not in lab.shown("#keys")
+        assert app.focused is lab.find("#plot")
+        assert "digits" not in lab.shown("#status")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+async def test_of_a_log_with_a_configuration_the_form_is_offered(drive: Any, size: tuple[int, int]) -> None:
+    app = RegtuiApp(RunConfig.create(), source=LogSource(LOGS / "plateau-epoch-torch.jsonl"))
+    async with drive(app, size) as lab:
+        await lab.until(lambda: lab.history.end is not None and not app.lab.shown.open)
+        await lab.until(lambda: "Form" in lab.shown("#keys"))
+        await lab.press("f")
+        await lab.until(lambda: lab.find("#form").region.area > 0)
