@@ -37,7 +37,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True):
         label="Data", group="data", kind="text",
         hint="digits, mnist, fashion_mnist, or the path of an .npz or .csv file")] = "digits"
     train_rows: Annotated[int | None, Field(
-        label="Train rows", group="data", kind="integer", at_least=1, at_most=1_000_000_000, optional=True,
+        label="Train rows", group="data", kind="integer", at_least=1, at_most=1_000_000_000, optional=True, empty="all",
         hint="fewer rows are easier to memorise; empty: all but the validation rows")] = None
     label_noise: Annotated[float, Field(
         label="Label noise", group="data", kind="number", at_least=0, below=1,
@@ -232,12 +232,49 @@ def policy_defaults(policy: str, plateau_per: str | None = None, plateau_rule: s
 
 
 def difference(config: RunConfig | None, before: RunConfig | None) -> str:
-    """Say what one configuration has that another has not: 'Dropout 0.4 (was 0)'; empty where one is not known."""
+    """Say what one configuration has that another has not: 'Dropout 0.4 (was 0)'; empty where one is not known.
+
+    Of two learning-rate policies the fields that only one of them reads follow from it: beside its name stand those
+    that are not as it has them by default.
+    """
     if config is None or before is None:
         return ""
+    ours, theirs = _policy_values(config), _policy_values(before)
     changed = []
     for name, field in fields().items():
-        ours, theirs = (unparse(field, getattr(each, name)) or "off" for each in (config, before))
-        if ours != theirs:
-            changed.append(f"{field.label} {ours} (was {theirs})")
+        if name in policy_only_fields():
+            if name not in ours or name not in theirs:
+                continue
+            now, then = _said(field, ours[name]), _said(field, theirs[name])
+        elif name == "lr_policy" and config.lr_policy != before.lr_policy:
+            now, then = _policy_said(config, ours, theirs), _policy_said(before, theirs, ours)
+        else:
+            now, then = (_said(field, getattr(each, name)) for each in (config, before))
+        if now != then:
+            changed.append(f"{field.label} {now} (was {then})")
     return ", ".join(changed) or "the same configuration"
+
+
+def _policy_values(config: RunConfig) -> dict[str, Any]:
+    """Give the fields that a configuration's policy reads, as it reads them; none of a policy that is not known."""
+    if config.lr_policy not in policies():
+        return {}
+    defaults = policy_defaults(config.lr_policy, config.plateau_per, config.plateau_rule)
+    return {
+        name: default if getattr(config, name) is None else getattr(config, name) for name, default in defaults.items()
+    }
+
+
+def _policy_said(config: RunConfig, values: dict[str, Any], others: dict[str, Any]) -> str:
+    """Name a policy, and what was given for it alone: 'plateau with Patience 50 and Factor 0.5'."""
+    usual = policy_defaults(config.lr_policy, config.plateau_per, config.plateau_rule) if values else {}
+    given = [name for name, value in values.items() if name not in others and value != usual[name]]
+    said = [f"{fields()[name].label} {_said(fields()[name], values[name])}" for name in given]
+    return f"{config.lr_policy} with {' and '.join(said)}" if said else config.lr_policy
+
+
+def _said(field: Field, value: Any) -> str:
+    """Write a field's value to be read: an empty one by what it means."""
+    if field.kind == "flag":
+        return "on" if value else "off"
+    return unparse(field, value) or field.empty

@@ -28,6 +28,8 @@ class Field:
     below: float | None = None
     optional: bool = False
     """May be left empty."""
+    empty: str = "none"
+    """What an empty value means, in a word."""
     live: bool = False
     """Can be turned while a run lives."""
     name: str = ""

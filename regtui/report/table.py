@@ -90,20 +90,28 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
 
     gaps = gap(history)
     first = "epoch" if history.counts_epochs else "step"
-    wide = max(7, 2 + max((len(place(history, note.row)) for note in notes), default=0))
-    columns: list[tuple[str, int, int, Callable[[int], str]]] = [
-        # heading, width, what is given up first (highest), cell
-        (first, wide, 0, lambda row: place(history, row)),
-        ("validation", 11, 1, lambda row: loss(table["valid/loss"].values[row])),
-        ("train", 8, 2, lambda row: loss(table["train/loss"].values[row])),
-        ("gap", 8, 3, lambda row: loss(gaps[row])),
-        ("val. acc", 9, 5, lambda row: share(table["valid/accuracy"].values[row])),
-        ("train acc", 10, 6, lambda row: share(table["train/accuracy"].values[row])),
-        ("LR", 9, 4, lambda row: loss(table["learning_rate"].values[row])),
+    columns: list[tuple[str, int, Callable[[int], str]]] = [
+        # heading, what is given up first (highest), cell
+        (first, 0, lambda row: place(history, row)),
+        ("validation", 1, lambda row: loss(table["valid/loss"].values[row])),
+        ("train", 2, lambda row: loss(table["train/loss"].values[row])),
+        ("gap", 3, lambda row: loss(gaps[row])),
+        ("val. acc", 5, lambda row: share(table["valid/accuracy"].values[row])),
+        ("train acc", 6, lambda row: share(table["train/accuracy"].values[row])),
+        ("LR", 4, lambda row: loss(table["learning_rate"].values[row])),
+    ]
+    written = [
+        (given_up, _column([heading, *(cell(note.row) for note in notes)])) for heading, given_up, cell in columns
     ]
     widest = min(max(len(note.why) for note in notes) + 2, 20)
-    while len(columns) > 2 and sum(column[1] for column in columns) + widest > width:
-        columns.remove(max(columns, key=lambda column: column[2]))
-    lines = ["".join(f"{heading:>{wide}}" for heading, wide, _, _ in columns)]
-    lines += ["".join(f"{cell(note.row):>{wide}}" for _, wide, _, cell in columns) + "  " + note.why for note in notes]
+    while len(written) > 2 and sum(len(cells[0]) for _, cells in written) + widest > width:
+        written.remove(max(written, key=lambda column: column[0]))
+    reasons = ["", *(f"  {note.why}" for note in notes)]
+    lines = ["".join(row) for row in zip(*(cells for _, cells in written), reasons, strict=True)]
     return [line[:width] for line in lines]
+
+
+def _column(cells: list[str]) -> list[str]:
+    """Set the cells of a column to the right, as wide as the widest, two blanks before it."""
+    width = max(map(len, cells))
+    return [f"  {cell:>{width}}" for cell in cells]

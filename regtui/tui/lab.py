@@ -90,6 +90,8 @@ class LabScreen(Steering):
         self.set_class(self.app.size.width >= WIDE, "-wide", update=False)
         self.set_class(self.app.size.width < TWO_COLUMNS, "-slim", update=False)
         self.set_class(not (self._start_at_once or self.only_watches), "-form", update=False)
+        # Until a log says what was asked for, there is nothing to show of it.
+        self.set_class(self.only_watches, "-formless", update=False)
         yield Canvas(id="status")
         yield Canvas(id="verdict")
         with Body(id="body"):
@@ -223,13 +225,24 @@ class LabScreen(Steering):
         """Say what has come, and bring the form up to it."""
         if began:
             self._before, self._trained_from = copy(self.budget), time.monotonic()
-            if self.only_watches and self.history.config is not None:
-                self._show_config(self.history.config)
+            self._say_asked()
         if changes:
             self.query_one(Form).follow(changes)
         if self.history.end is not None and not self._trained_seconds:
             self._trained_seconds = time.monotonic() - self._trained_from
         self.query_one(RunView).tell(events)
+
+    def _say_asked(self) -> None:
+        """Show the form of a run that is only watched where its log says what was asked for, and else none."""
+        if not self.only_watches:
+            return
+        config = self.history.config
+        self.set_class(config is None, "-formless")
+        if config is not None:
+            self._show_config(config)
+        else:
+            self._focus_curves()
+        self.refresh_bindings()
 
     def _show_config(self, config: RunConfig) -> None:
         """Put the configuration of a run that is only watched into the form, to be read."""
@@ -290,12 +303,14 @@ class LabScreen(Steering):
         since = verdict.since_step if verdict.state == "overfitting" else None
         view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))
         status = self.query_one("#status", Canvas)
-        config = self.live.config if self.live else form.config
+        # The form is that of a run to come; one that is only watched has its own, or none.
+        planned = None if self.only_watches else form.config
+        config = self.live.config if self.live else planned
         width = status.content_size.width
         status.show([status_line(self.history, activity, config, width, time.time(), only_watched=self.only_watches)])
         canvas = self.query_one("#verdict", Canvas)
         canvas.show(verdict_lines(self.history, activity, *canvas.content_size, row=view.cursor))
-        preview = form.config if self.history.run is None and not self.alive else None
+        preview = planned if self.history.run is None and not self.alive else None
         self.query_one(RunView).draw(self.history, view, preview)
 
     def on_resize(self) -> None:
@@ -330,7 +345,7 @@ class LabScreen(Steering):
         if action == "leave":
             return self.query_one(Form).has_focus_within or self.view.cursor is not None
         if action == "switch":
-            return not self.query_one(Form).has_focus_within
+            return not (self.query_one(Form).has_focus_within or self.has_class("-formless"))
         return super().check_action(action, parameters)
 
     def action_start(self) -> None:

@@ -6,9 +6,10 @@ Numbers have fixed widths so that they keep their place while they change.
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from regtui import analysis
 from regtui.analysis.comparison import asked_differently, compared, run_seconds
@@ -146,7 +147,10 @@ def _names(names: list[str], room: int) -> Span:
 def _progress(history: History) -> list[Span]:
     """Say how far the run is, and of how much where that is known: in epochs where they are counted, else in steps."""
     if history.counts_epochs:
-        planned, done, unit = history.plan.epochs, len(history.evaluations), "epoch"
+        # The epoch that the newest evaluation reached: there may be several in an epoch, or one in several.
+        epochs = history.evaluations["epoch"].values
+        known = epochs[np.isfinite(epochs)]
+        planned, done, unit = history.plan.epochs, int(known[-1]) if len(known) else 0, "epoch"
     else:
         planned, done, unit = history.plan.total_steps, history.step, "step"
     of = f"/{planned}" if planned else ""
@@ -165,8 +169,8 @@ def verdict_lines(
     history: History, activity: Activity, width: int, height: int, *, row: int | None = None
 ) -> list[StyledLine]:
     """Say in words, sign and colour how the run fares, why, and what to try, on exactly `height` lines."""
-    lines = _verdict_lines(history, activity, width, height, row)
-    return [*lines, *([()] * (height - len(lines)))][:height]
+    lines = held(_verdict_lines(history, activity, width, height, row), height, width)
+    return [*lines, *([()] * (height - len(lines)))]
 
 
 def _verdict_lines(history: History, activity: Activity, width: int, height: int, at: int | None) -> list[StyledLine]:
@@ -192,12 +196,13 @@ def _verdict_lines(history: History, activity: Activity, width: int, height: int
         head, advice = [span(" ✗ failed ", "chip-bad"), span("  ")], ""
         verdict = msgspec.structs.replace(verdict, evidence=history.end.reason)
     # The advice stands on its own rows at the end; the evidence has what is left, at least the first.
-    closing = [(span("   "), span(row)) for row in wrap(advice, width - 4)][: height - 1]
+    closing = held([(span("   "), span(row)) for row in wrap(advice, width - 4)], height - 1, width)
     rows = wrap(verdict.evidence, width - width_of(head) - 1) or [""]
     first, rest = rows[0], " ".join(rows[1:])
     spare = height - 1 - len(closing)
     if rest and spare:
-        return [(*head, span(first)), *((span("   "), span(row)) for row in wrap(rest, width - 4)[:spare]), *closing]
+        further = [(span("   "), span(row)) for row in wrap(rest, width - 4)]
+        return [(*head, span(first)), *held(further, spare, width), *closing]
     return [clip([*head, span(verdict.evidence)], width), *closing]
 
 
@@ -275,8 +280,9 @@ def comparison_rows(history: History, ghost: History, width: int) -> list[Styled
         title = {"at": "at ", "time": ""}.get(name, f"{SHORTER.get(name, name)} ")
         here, there = (text.removeprefix("epoch ") for text in (ours, theirs))
         pieces.append([span(f"  {title}", "muted"), span(here, "strong"), span(f" ({there})", "ghost")])
-    *others, last = asked_differently(history, ghost).split(", ")
-    pieces += [[span(f"  {setting}")] for setting in (*(f"{other}," for other in others), last)]
+    asked = f"  {asked_differently(history, ghost)}"
+    # On one row where it fits, else without a gap: rows are few.
+    pieces += [[span(asked)]] if len(asked) <= width else [[span(f" {word}")] for word in asked[1:].split(" ")]
     rows: list[list[Span]] = [[span(" (previous)", "ghost")]]
     for piece in pieces:
         if width_of(rows[-1]) + width_of(piece) > width:
@@ -290,24 +296,34 @@ def _wrapped(text: str, width: int, role: str = "text") -> list[StyledLine]:
     return [clip([span(" "), span(row, role)], width) for row in wrap(text, max(width - 2, 1))]
 
 
+def held(lines: Sequence[StyledLine], rows: int, width: int) -> list[StyledLine]:
+    """Keep as many lines as there are rows for; where some are left out, the last that is kept ends in an ellipsis."""
+    kept = list(lines[: max(rows, 0)])
+    if kept and len(kept) < len(lines):
+        kept[-1] = clip([*kept[-1], span(" " * width)], width)
+    return kept
+
+
 def meter_lines(history: History, ghost: History | None, width: int, most: int) -> list[StyledLine]:
     """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison.
 
-    On at most so many rows: where that is too few, the longest part gives way first, with an ellipsis.
+    On at most so many rows: where that is too few, the longest part gives way first, with an ellipsis, and the
+    comparison last: it is told nowhere else on a narrow screen.
     """
     parts: list[list[StyledLine]] = []
+    compared_rows: list[StyledLine] = []
     if history.end is None:
         parts += [_meter_rows(line, width) for line in analysis.meters(history).lines()]
     if ghost is not None and len(history.evaluations) and width < WIDE_CURVES:
-        parts.append(comparison_rows(history, ghost, width))
+        compared_rows = comparison_rows(history, ghost, width)
+        parts.append(compared_rows)
     effects = analysis.drop_effects(history)
     if effects:
         parts.append(_wrapped(effects[-1].line, width, "rate"))
     while sum(map(len, parts)) > max(most, 0):
-        longest = max(reversed(parts), key=len)
-        longest.pop()
-        if longest:
-            longest[-1] = clip([*longest[-1], span(" " * width)], width)
+        long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
+        longest = max(reversed(long), key=len)
+        longest[:] = held(longest, len(longest) - 1, width)
         parts = [part for part in parts if part]
     return [line for part in parts for line in part]
 
@@ -342,7 +358,10 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     reason = f": {event.reason}" if event.reason else ""
     test = (event.test or {}).get("loss")
     measured = f"; test loss {test:.4f}" if test is not None else ""
-    return (start, span(words, role), span(f" at epoch {event.epoch}, step {event.step}{reason}{measured}", "text"))
+    # Zero is what a record has that does not say it.
+    places = [f"{unit} {count}" for unit, count in (("epoch", event.epoch), ("step", event.step)) if count]
+    place = f" at {', '.join(places)}" if places else ""
+    return (start, span(words, role), span(f"{place}{reason}{measured}", "text"))
 
 
 def change_text(event: Changed) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.css.scalar import Scalar
 from textual.widget import Widget
 
 from regtui.charts import StyledLine, View
@@ -13,7 +14,7 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
-from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, meter_lines, number_lines
+from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, held, meter_lines, number_lines
 from regtui.tui.plot import Plot
 
 KEPT_LINES = 500
@@ -25,6 +26,9 @@ COMPARISON_WIDTH = (38, 64)
 
 FOOT_ROWS = 7
 """Rows of the event log and the comparison beside it, border included, as in the stylesheet; more where it is long."""
+
+LEAST_FOOT = 2
+"""Rows of the event log that are left to it, border included, where the meters take many."""
 
 LEAST_PLOT = 11
 """Rows that the curves keep: two strips with their axis; half of a higher screen is theirs, too."""
@@ -80,35 +84,36 @@ class RunView(Vertical):
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
         numbers = self.query_one("#numbers", Canvas)
         numbers.show(number_lines(history, *numbers.content_size, row=view.cursor))
-        self._draw_meters(history, view.ghost)
-        self._draw_comparison(history, view.ghost)
+        least_foot = self._draw_comparison(history, view.ghost)
+        self._draw_meters(history, view.ghost, least_foot)
         self.query_one(Plot).draw(history, view, preview)
 
-    def _draw_meters(self, history: History, ghost: History | None) -> None:
-        meters = self.query_one("#meters", Canvas)
+    def _draw_meters(self, history: History, ghost: History | None, least_foot: int) -> None:
+        """Give the meters the rows that they need; where they are many, the event log beneath gives some of its own."""
+        meters, foot = self.query_one("#meters", Canvas), self.query_one("#foot")
         height = self.content_size.height
-        taken = self.query_one("#numbers").outer_size.height + self.query_one("#foot").outer_size.height
-        most = max(height - taken - max(LEAST_PLOT, height // 2), 1)
-        lines = meter_lines(history, ghost, self.content_size.width, most)
+        spare = height - _rows(self.query_one("#numbers").styles.height) - max(LEAST_PLOT, height // 2)
+        lines = meter_lines(history, ghost, self.content_size.width, max(spare - least_foot, 1))
+        _set(foot, "height", max(least_foot, min(_rows(foot.styles.base.height), spare - len(lines))))
         _set(meters, "height", len(lines))
         meters.show(lines)
 
-    def _draw_comparison(self, history: History, ghost: History | None) -> None:
-        comparison, foot = self.query_one("#comparison", Canvas), self.query_one("#foot")
+    def _draw_comparison(self, history: History, ghost: History | None) -> int:
+        """Draw the comparison where it has a panel; gives the rows of the foot that cannot be spared."""
+        comparison = self.query_one("#comparison", Canvas)
         # Not its own width, which is not known before it is laid out for the first time.
-        whole = self.content_size.width
+        whole, height = self.content_size.width, self.content_size.height
         shown = ghost is not None and whole >= WIDE_CURVES and bool(len(history.evaluations))
         comparison.display = shown
         if ghost is None or not shown:
-            if foot.styles.has_rule("height"):
-                foot.styles.clear_rule("height")
-            return
+            return LEAST_FOOT
         least, most = COMPARISON_WIDTH
         width = min(max(least, whole * 2 // 5), most)
         lines = comparison_lines(history, ghost, width)
+        rows = max(FOOT_ROWS, min(len(lines) + 1, height * 2 // 5))
         _set(comparison, "width", width)
-        _set(foot, "height", max(FOOT_ROWS, min(len(lines) + 1, self.content_size.height // 3)))
-        comparison.show(lines)
+        comparison.show(held(lines, rows - 1, width))
+        return rows
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""
@@ -119,6 +124,11 @@ class RunView(Vertical):
     def say(self, line: StyledLine) -> None:
         """Put a line into the log that is no event of a run."""
         self.query_one(EventLog).tell([line])
+
+
+def _rows(height: Scalar | None) -> int:
+    """Count the rows that a style says, which a layout still to come will give."""
+    return int(height.value) if height is not None else 0
 
 
 def _set(widget: Widget, side: Literal["width", "height"], cells: int) -> None:

@@ -138,6 +138,18 @@ def test_a_table_too_wide_gives_up_accuracies_first(run):
     assert epoch_table(History(), 80, 5) == []
 
 
+@pytest.mark.parametrize("losses", [(2.224, 2.23165), (1e-5, 0.00856), (12345.0, 0.7)])
+def test_two_blanks_at_least_stand_between_the_columns_of_epochs(losses: tuple[float, float]) -> None:
+    valid, train = losses
+    epochs = [
+        EpochEnded(epoch=at, step=at, train={"loss": train}, valid={"loss": valid}, learning_rate=1.234e-5)
+        for at in (1, 2, 1_000_000)
+    ]
+    heading, *rows = epoch_table(folded([RunStarted(run_id="a"), *epochs]), 100, 5)
+    columns = re.split(" {2,}", heading.strip())
+    assert all(len(re.split(" {2,}", row.strip())) == len(columns) + 1 for row in rows), rows
+
+
 def test_the_summary_is_the_page_without_charts(run):
     lines = summary(folded(run())).split("\n")
     assert "epoch 40 of 40, finished" in lines[0]

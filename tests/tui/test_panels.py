@@ -1,15 +1,18 @@
 """The lines around the curves, as text."""
 
 import math
+from typing import Any
 
+import msgspec
 import pytest
 
-from regtui.analysis import drop_effects
+from regtui.analysis import drop_effects, verdict
 from regtui.analysis.comparison import compared
 from regtui.charts import StyledLine
 from regtui.core.config import RunConfig, difference
-from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
+from regtui.core.events import Changed, EpochEnded, Evaluated, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+from regtui.core.plan import Plan
 from regtui.report.comparison import comparison
 from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
@@ -92,6 +95,28 @@ def test_the_status_line_says_what_runs_where_how_fast_and_how_long() -> None:
     assert "0:17 left" in text
 
 
+@pytest.mark.parametrize(
+    ("epochs", "said"),
+    [([at / 4 for at in range(1, 21)], "epoch 5 "), ([10.0, 20.0], "epoch 20 "), ([0.5], "epoch 0 ")],
+)
+def test_the_status_line_counts_epochs_and_not_evaluations(epochs: list[float], said: str) -> None:
+    history = History()
+    history.apply(
+        [
+            RunStarted(run_id="a", trainer="own loop"),
+            *(Evaluated(step=int(40 * epoch), epoch=epoch, valid={"loss": 0.5}) for epoch in epochs),
+        ]
+    )
+    assert said in text_of(status_line(history, TRAINING, None, 140, 100.0))
+
+
+def test_of_epochs_planned_the_status_line_says_the_one_reached() -> None:
+    history = History()
+    evaluated = [Evaluated(step=at, epoch=at / 4, valid={"loss": 0.5}) for at in range(1, 21)]
+    history.apply([RunStarted(run_id="a", plan=Plan(epochs=12)), *evaluated])
+    assert "epoch  5/12 " in text_of(status_line(history, TRAINING, None, 140, 100.0))
+
+
 def test_numbers_of_the_status_line_keep_their_place_from_epoch_to_epoch() -> None:
     lines = [text_of(status_line(history_of([0.5] * n), TRAINING, None, 140, 100.0 + n)) for n in (2, 9, 10, 15)]
     assert len({line.index("/20") for line in lines}) == 1
@@ -136,6 +161,24 @@ def test_the_verdict_keeps_to_its_room(width: int, height: int) -> None:
     lines = verdict_lines(history_of(TURNING, FALLING), TRAINING, width, height)
     assert len(lines) == height
     assert all(width_of(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize("height", [1, 2, 3])
+def test_what_a_verdict_has_no_row_for_ends_in_an_ellipsis_and_the_advice_has_its_beginning(height: int) -> None:
+    worse = [0.60, 0.65, 0.70, 0.75, 0.80, 0.85]
+    history = history_of(TURNING + worse, FALLING + [0.02] * len(worse))
+    told = verdict(history)
+    lines = [text_of(line).rstrip() for line in verdict_lines(history, TRAINING, 60, height)]
+    shown = " ".join(" ".join(lines).split())
+    assert (told.evidence in shown) or lines[0].endswith("…")
+    if height > 1:
+        assert " ".join(told.advice.split()[:3]) in shown
+        assert told.advice in shown or lines[-1].endswith("…")
+
+
+def test_a_problem_longer_than_its_rows_ends_in_an_ellipsis() -> None:
+    lines = [text_of(line) for line in verdict_lines(History(), Activity(problem="no such file " * 20), 40, 2)]
+    assert lines[-1].endswith("…")
 
 
 def test_a_verdict_at_the_cursor_says_at_which_epoch() -> None:
@@ -241,6 +284,31 @@ def test_equal_configurations_are_said_to_be_the_same() -> None:
     assert difference(config, config) == "the same configuration"
 
 
+def test_what_follows_from_another_policy_is_not_told_beside_it() -> None:
+    remedied, plain = RunConfig.create("plateau", framework="tensorflow"), RunConfig.create(framework="torch")
+    assert difference(remedied, plain) == (
+        "Framework tensorflow (was torch), Data mnist (was digits), Train rows all (was 1000), "
+        "Label noise 0 (was 0.2), Learning rate 0.001 (was 0.003), LR policy plateau (was constant), "
+        "Epochs 10 (was 60), Batch size 128 (was 32), Seed 0 (was 10)"
+    )
+
+
+def test_what_was_given_for_one_policy_alone_is_told_with_its_name() -> None:
+    patient = RunConfig.create(lr_policy="plateau", plateau_per="epoch", patience=9, factor=0.5)
+    slow = RunConfig.create(lr_policy="exponential", lr_decay=0.999)
+    said = "plateau with Plateau of epoch and Patience 9 and Factor 0.5 (was exponential with Decay 0.999)"
+    assert difference(patient, slow) == f"LR policy {said}, Floor 0 (was 1e-6)"
+    assert difference(patient, msgspec.structs.replace(patient, patience=None)) == "Patience 9 (was 5)"
+    foreign = msgspec.structs.replace(slow, lr_policy="of a newer version")
+    assert difference(patient, foreign) == f"LR policy {said.partition(' (')[0]} (was of a newer version)"
+
+
+def test_flags_and_empty_fields_are_told_by_what_they_mean() -> None:
+    before = RunConfig.create(hidden=(16,))
+    after = msgspec.structs.replace(before, keep_going=True, hidden=())
+    assert difference(after, before) == "Hidden none (was 16), Keep going on (was off)"
+
+
 def test_a_narrow_screen_has_the_comparison_among_the_meters() -> None:
     now, before = history_of([0.9, 0.4]), history_of(TURNING, FALLING)
     assert "(previous)" in text_of(meter_lines(now, before, 78, 5)[0])
@@ -262,6 +330,15 @@ def test_the_event_log_tells_changes_notes_and_ends() -> None:
     assert "something printed" in text_of(event_line(Noted(level="output", text="something printed", time=1.0)))
     end = RunEnded(status="diverged", reason="loss is not finite", epoch=3, step=90, test=Metrics(loss=0.5), time=1.0)
     assert "✗ diverged at epoch 3, step 90: loss is not finite; test loss 0.5000" in text_of(event_line(end))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({}, "✓ finished"), ({"epoch": 3}, "✓ finished at epoch 3"), ({"step": 90}, "✓ finished at step 90"),
+     ({"reason": "enough"}, "✓ finished: enough")],
+)  # fmt: skip
+def test_an_end_is_told_with_no_more_than_its_record_says(given: dict[str, Any], said: str) -> None:
+    assert text_of(event_line(RunEnded(status="finished", **given))).strip() == said
 
 
 def test_lines_are_clipped_with_an_ellipsis_and_spread_to_both_edges() -> None:

@@ -7,13 +7,24 @@ import msgspec
 import pytest
 
 from regtui import tui
-from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Command, EpochEnded, Event, RunStarted, SetKnob, StepEnded
+from regtui.core.config import RunConfig, difference
+from regtui.core.events import (
+    Changed,
+    Command,
+    EpochEnded,
+    Event,
+    RunEnded,
+    RunStarted,
+    SetKnob,
+    StepEnded,
+    encode_lines,
+)
 from regtui.core.history import History
 from regtui.sources import Activity
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
+from regtui.tui.runview import LEAST_PLOT
 
 LOGS = Path(__file__).parent.parent / "logs"
 
@@ -183,6 +194,13 @@ async def test_started_at_once_with_bad_data_the_form_opens_at_the_field(
         assert "--dataset" not in lab.shown("#verdict")
 
 
+def plain() -> History:
+    """The run that the lab offers first, after an epoch."""
+    history = History()
+    history.apply(Trainer(RunConfig.create(framework="torch")).poll())
+    return history
+
+
 def folded(log: str) -> History:
     history = History()
     history.apply(LogSource(LOGS / f"{log}.jsonl").poll())
@@ -308,3 +326,71 @@ async def test_a_watched_run_that_has_ended_shows_what_it_was_started_with(drive
         start, newest = lab.history.config.learning_rate, lab.history.newest("learning_rate")
         assert newest < start / 100
         assert lab.find("#field-learning_rate").value == f"{start:g}"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (110, 30), (140, 40)])
+async def test_all_that_a_preset_and_a_framework_change_has_its_rows_and_the_curves_keep_theirs(
+    drive: Any, size: tuple[int, int]
+) -> None:
+    ours = RunConfig.create("plateau", framework="tensorflow", seed=10)
+    ghost = plain()
+    source = Trainer(ours)
+    source.tell(Changed(step=1, epoch=1, old=0.001, new=0.0001, cause="plateau"), RunEnded(status="finished"))
+    app = RegtuiApp(RunConfig.create(), source=source, ghost=ghost)
+    async with drive(app, size) as lab:
+        place = "#comparison" if size[0] > 110 else "#meters"
+        await lab.until(lambda: "Framework" in lab.shown(place))
+        await lab.settle()
+        rows = lab.find(place).content_size.height
+        told = " ".join(" ".join(lab.shown(place).splitlines()[:rows]).split())
+        assert difference(ours, ghost.config) in told, told
+        assert lab.find("#plot").content_size.height >= max(LEAST_PLOT, lab.find("#run").content_size.height // 2)
+
+
+async def test_what_does_not_fit_of_a_comparison_ends_in_an_ellipsis(drive: Any) -> None:
+    source = Trainer(RunConfig.create("plateau", framework="tensorflow", seed=10, warmup=5, dropout=0.3, l2=0.1))
+    app = RegtuiApp(RunConfig.create(), source=source, ghost=plain())
+    async with drive(app, (140, 24)) as lab:
+        await lab.until(lambda: "Framework" in lab.shown("#comparison"))
+        await lab.settle()
+        lines = lab.shown("#comparison").splitlines()
+        assert len(lines) <= lab.find("#comparison").content_size.height
+        assert lines[-1].endswith("…")
+
+
+def keras_log(folder: Path, *first: Event) -> Path:
+    """A log of somebody else's run, which says two settings and no configuration."""
+    epochs = [
+        EpochEnded(epoch=at, step=10 * at, train={"loss": 1 / at}, valid={"loss": 1 / at}, learning_rate=0.01)
+        for at in (1, 2, 3)
+    ]
+    path = folder / "events.jsonl"
+    path.write_bytes(encode_lines([*first, *epochs]))
+    return path
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+@pytest.mark.parametrize("says_run", [True, False])
+async def test_of_a_log_without_a_configuration_no_form_is_shown_or_offered(
+    drive: Any, tmp_path: Path, size: tuple[int, int], says_run: bool
+) -> None:
+    run = RunStarted(run_id="a", trainer="keras", settings={"lr": 0.01, "dropout": 0.3})
+    app = RegtuiApp(RunConfig.create(), source=LogSource(keras_log(tmp_path, *([run] if says_run else []))))
+    async with drive(app, size) as lab:
+        await lab.until(lambda: len(lab.history.evaluations) == 3)
+        await lab.press("f")
+        assert not lab.find("#form").display
+        assert lab.find("#run").region.width == size[0]
+        assert "Form" not in lab.shown("#keys")
+        assert app.focused is lab.find("#plot")
+        assert "digits" not in lab.shown("#status")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 40)])
+async def test_of_a_log_with_a_configuration_the_form_is_offered(drive: Any, size: tuple[int, int]) -> None:
+    app = RegtuiApp(RunConfig.create(), source=LogSource(LOGS / "plateau-epoch-torch.jsonl"))
+    async with drive(app, size) as lab:
+        await lab.until(lambda: lab.history.end is not None and not app.lab.shown.open)
+        await lab.until(lambda: "Form" in lab.shown("#keys"))
+        await lab.press("f")
+        await lab.until(lambda: lab.find("#form").region.area > 0)
