@@ -242,8 +242,6 @@ class LabScreen(Steering):
             self._show_config(config)
         else:
             self._focus_curves()
-        # The curves' side is as wide as it will be only after the next layout.
-        self.call_after_refresh(self.draw)
         self.refresh_bindings()
 
     def _show_config(self, config: RunConfig) -> None:

@@ -72,6 +72,7 @@ class RunView(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="run")
+        self._drawn: tuple[History, View, RunConfig | None] | None = None
 
     def compose(self) -> ComposeResult:
         yield Plot(id="plot")
@@ -81,7 +82,13 @@ class RunView(Vertical):
             yield EventLog()
             yield Canvas(id="comparison")
 
+    def on_resize(self) -> None:
+        """Draw for the new width, in which other rows are needed: the form may have come beside the curves."""
+        if self._drawn is not None:
+            self.draw(*self._drawn)
+
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
+        self._drawn = history, view, preview
         numbers = self.query_one("#numbers", Canvas)
         numbers.show(number_lines(history, *numbers.content_size, row=view.cursor))
         least_foot = self._draw_comparison(history, view.ghost)
