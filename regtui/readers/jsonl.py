@@ -57,9 +57,10 @@ class LogWriter:
         self.path = Path(path)
         self._pending = bytearray()
         self._fd = -1
+        self._made_folder = not self.path.parent.exists()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+            self._fd, self._made = self._open()
             self._claim()
             self._end_torn_line()
         except OSError as error:
@@ -104,6 +105,22 @@ class LogWriter:
         with contextlib.suppress(OSError):
             self.flush()
         self._release()
+
+    def _open(self) -> tuple[int, bool]:
+        """Give the file's descriptor, and whether the file was made here."""
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        try:
+            return os.open(self.path, flags | os.O_EXCL, 0o644), True
+        except FileExistsError:
+            return os.open(self.path, flags, 0o644), False
+
+    def discard(self) -> None:
+        """Take back a log that this writer has made and nothing was written to, and its folder; nothing else."""
+        if self._fd >= 0 and self._made and not self._pending and not os.fstat(self._fd).st_size:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+                if self._made_folder:
+                    self.path.parent.rmdir()
 
     def _claim(self) -> None:
         """Keep a second writer out, where the system has file locks."""

@@ -1,7 +1,6 @@
 """A run that trains in this process, as a source of events."""
 
 import queue
-import shutil
 import threading
 import time
 from collections import deque
@@ -106,11 +105,14 @@ class LiveRun:
         """
         try:
             with LogWriter(self.log_path) as writer:
-                self._run(writer)
+                try:
+                    self._run(writer)
+                except (ConfigError, LogError):
+                    writer.discard()
+                    raise
         except (ConfigError, LogError) as error:
             self.problem = str(error)
             self.refused = error if isinstance(error, ConfigError) else None
-            self._forget_empty_log()
         finally:
             self._stage = "ended"
             self._finished.set()
@@ -188,10 +190,3 @@ class LiveRun:
     def _show_download(self, done: int, total: int) -> None:
         share = f"{100 * done // total} %" if total else f"{done / 1e6:.1f} MB"
         self._enter(f"downloading {self.config.dataset}: {share}")
-
-    def _forget_empty_log(self) -> None:
-        """Leave no empty log behind a run that never began."""
-        if self.log_path.exists() and not self.log_path.stat().st_size:
-            self.log_path.unlink()
-            if self.log_path.parent.name == self.run_id:
-                shutil.rmtree(self.log_path.parent, ignore_errors=True)

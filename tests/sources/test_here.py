@@ -6,6 +6,7 @@ from pathlib import Path
 from regtui.core.config import RunConfig
 from regtui.core.events import Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, StepEnded, Stop
 from regtui.core.history import History
+from regtui.readers import LogWriter
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
 
@@ -170,3 +171,23 @@ def test_steps_are_counted_from_one(tmp_path: Path) -> None:
     live.drive()
     steps = [event.step for event in live.poll() if isinstance(event, StepEnded)]
     assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_run_that_is_refused_leaves_the_log_of_the_one_that_writes_it(tmp_path: Path) -> None:
+    log = tmp_path / "mine.jsonl"
+    with LogWriter(log) as first:
+        second = LiveRun(small(), runs_dir=tmp_path, log=log)
+        second.drive()
+        assert second.problem is not None
+        assert "being written by another run" in second.problem
+        first.write([RunStarted(run_id="first")])
+    assert log.read_text().count("\n") == 1
+
+
+def test_an_empty_file_that_was_there_before_a_refused_run_stays(tmp_path: Path) -> None:
+    log = tmp_path / "mine.jsonl"
+    log.touch()
+    refused = LiveRun(small(dataset="nowhere.csv"), runs_dir=tmp_path, log=log)
+    refused.drive()
+    assert refused.problem is not None
+    assert log.exists()

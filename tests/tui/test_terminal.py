@@ -21,7 +21,7 @@ import pytest
 from regtui.core.events import RunEnded
 from regtui.sources.log import LogSource
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 
 SMALL = ["--dataset", "digits", "--train-rows", "200", "--hidden", "16", "--batch-size", "50"]
 
