@@ -15,7 +15,6 @@ from regtui.analysis.drops import drop_effects as drop_effects
 from regtui.analysis.forecast import Forecast as Forecast
 from regtui.analysis.forecast import forecast as forecast
 from regtui.analysis.judge import State as State
-from regtui.analysis.judge import states as states
 from regtui.analysis.meters import EarlyStopMeter as EarlyStopMeter
 from regtui.analysis.meters import Meters as Meters
 from regtui.analysis.meters import meters as meters

@@ -82,11 +82,6 @@ def judgement(history: History, row: int = -1) -> Judgement | None:
         return _judge(history).at(row)
 
 
-def states(history: History) -> list[State]:
-    """Give the state at each evaluation, in their order."""
-    return list(_judge(history).states)
-
-
 def _judge(history: History) -> "_Judge":
     judge = history.derived(_Judge)
     with np.errstate(all="ignore"):  # a loss near the largest float overflows to infinity, which compares as it should

@@ -10,9 +10,16 @@ import pytest
 from regtui import analysis
 from regtui.analysis.curve import spread
 from regtui.analysis.guessing import guessing_loss, lowest_loss
+from regtui.analysis.judge import judgement
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+
+
+def states(history: History) -> list[str]:
+    found = [judgement(history, row) for row in range(len(history.evaluations))]
+    return [each.state for each in found if each is not None]
+
 
 LN10 = math.log(10)
 FALLING = np.exp(-np.arange(400) / 8)
@@ -125,7 +132,7 @@ def test_a_rise_of_both_losses_is_not_overfitting() -> None:
 def test_a_single_spike_is_not_overfitting() -> None:
     values = (0.3 + 0.5 * np.exp(-np.arange(40) / 4)).tolist()
     values[30] = 3.0
-    assert "overfitting" not in analysis.states(run(values))
+    assert "overfitting" not in states(run(values))
 
 
 @pytest.mark.parametrize(("length", "most"), [(60, 6), (200, 18)])
@@ -133,7 +140,7 @@ def test_white_noise_on_a_flat_curve_is_rarely_called_overfitting(length: int, m
     rng = np.random.default_rng(3)
     x = np.arange(length)
     wrong = sum(
-        "overfitting" in analysis.states(run((0.4 + 0.5 * np.exp(-x / 5) + 0.03 * rng.normal(size=length)).tolist()))
+        "overfitting" in states(run((0.4 + 0.5 * np.exp(-x / 5) + 0.03 * rng.normal(size=length)).tolist()))
         for _ in range(100)
     )
     assert wrong <= most
@@ -144,7 +151,7 @@ def test_a_rise_of_five_times_the_noise_is_noticed_within_a_handful_of_epochs() 
     for _ in range(20):
         curve = 0.3 + 0.4 * np.exp(-np.arange(40) / 3) + 0.02 * rng.normal(size=40)
         curve[25:] += 0.1 + 0.02 * np.arange(15)
-        found = analysis.states(run(curve.tolist()))
+        found = states(run(curve.tolist()))
         assert "overfitting" not in found[:25]
         assert found[31] == "overfitting"
 
@@ -239,7 +246,7 @@ def test_an_epoch_that_was_not_evaluated_is_no_divergence() -> None:
             for number, seen in enumerate(values, 1)
         ],
     )
-    assert "diverged" not in analysis.states(history)
+    assert "diverged" not in states(history)
     assert analysis.verdict(history).state == "overfitting"
 
 
@@ -258,7 +265,7 @@ def test_how_events_are_batched_does_not_change_any_state() -> None:
     for first in range(0, len(events), 7):
         growing.apply(events[first : first + 7])
         analysis.verdict(growing)
-    assert analysis.states(growing) == analysis.states(folded(*events))
+    assert states(growing) == states(folded(*events))
 
 
 def test_a_new_run_in_the_same_log_starts_afresh() -> None:

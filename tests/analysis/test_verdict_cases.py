@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 
 from regtui import analysis
+from regtui.analysis.judge import judgement
 from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, RunEnded, RunStarted
 from regtui.core.history import History
+
+
+def states(history: History) -> list[str]:
+    found = [judgement(history, row) for row in range(len(history.evaluations))]
+    return [each.state for each in found if each is not None]
+
 
 KEPT = {"hidden_1": 20.0, "hidden_2": 14.1, "output": 4.5}
 """Kernel norms of a net 200-100-10 as it starts."""
@@ -74,7 +81,7 @@ def test_a_training_loss_that_stands_still_at_what_noisy_labels_allow_is_fitting
 
 def test_a_training_loss_that_falls_by_a_twentieth_in_ten_epochs_does_not_stand_still() -> None:
     train = 0.6 * np.exp(-np.arange(60) / 190)
-    assert "underfitting" not in analysis.states(run(train + 0.05, train))
+    assert "underfitting" not in states(run(train + 0.05, train))
 
 
 def test_a_rise_of_a_tenth_is_overfitting_when_the_training_rows_are_known_by_heart() -> None:
@@ -91,7 +98,7 @@ def test_a_rise_that_one_validation_row_can_make_is_none() -> None:
 
 def test_a_wandering_of_a_twentieth_is_no_mild_rise() -> None:
     valid = 0.1 + 0.3 * np.exp(-np.arange(60) / 3) + 0.005 * np.sin(np.arange(60) / 10)
-    assert "overfitting" not in analysis.states(run(valid, FAST + 0.001))
+    assert "overfitting" not in states(run(valid, FAST + 0.001))
 
 
 RISING = 0.3 + 0.5 * np.exp(-np.arange(40) / 2) + 0.01 * np.arange(40).clip(8)

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from regtui import analysis
+from regtui.analysis.judge import judgement
 from regtui.core.events import EpochEnded, Evaluated, Event, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
 from regtui.core.plan import Plan
+
+
+def states(history: History) -> list[str]:
+    found = [judgement(history, row) for row in range(len(history.evaluations))]
+    return [each.state for each in found if each is not None]
+
 
 VALLEY = [*(0.3 + 0.5 * np.exp(-np.arange(12) / 3)), *(0.33 + 0.01 * np.arange(28))]
 """A validation loss that is lowest at the twelfth evaluation and rises from there."""
@@ -97,7 +104,7 @@ def test_a_healthy_run_of_few_classes_is_not_underfitting_for_its_first_loss() -
     # Two classes: guessing costs 0.69, and the first loss of a net that was trained before may be 0.5.
     losses = (0.3 + 0.2 * np.exp(-np.arange(30) / 4)).tolist()
     history = folded(started(), StepEnded(step=1, loss=0.5), *evaluations(losses, of="epoch"))
-    assert set(analysis.states(history)) <= {"warming_up", "fitting"}
+    assert set(states(history)) <= {"warming_up", "fitting"}
     assert "underfitting: the log does not say how many classes there are" in analysis.verdict(history).cannot_judge
 
 
@@ -106,7 +113,7 @@ def test_a_running_loss_that_stands_still_is_no_underfitting() -> None:
         EpochEnded(epoch=number, step=10 * number, running_loss=0.9, valid={"loss": 0.2 + 0.1 / number})
         for number in range(1, 41)
     ]
-    assert "underfitting" not in analysis.states(folded(started(classes=10), *events))
+    assert "underfitting" not in states(folded(started(classes=10), *events))
 
 
 def test_batches_that_climb_far_above_their_start_have_diverged_without_any_evaluation() -> None:
@@ -131,7 +138,7 @@ def test_a_running_loss_that_climbs_has_diverged_without_any_evaluation() -> Non
 def test_one_bad_epoch_is_no_divergence() -> None:
     losses = [*np.linspace(2.3, 0.4, 12), 5.0, *np.linspace(0.5, 0.3, 12)]
     events = [EpochEnded(epoch=n, step=10 * n, running_loss=float(loss)) for n, loss in enumerate(losses, 1)]
-    assert "diverged" not in analysis.states(folded(started(classes=10), *events))
+    assert "diverged" not in states(folded(started(classes=10), *events))
 
 
 def test_batches_that_only_jump_have_not_diverged() -> None:
@@ -174,4 +181,4 @@ def test_idle_evaluations_are_counted_where_an_epoch_holds_many() -> None:
 def test_sparse_batches_between_evaluations_are_no_lost_loss() -> None:
     events: list[Event] = [StepEnded(step=1, loss=2.0)]
     events += [Evaluated(step=100 * n, valid={"loss": 1 / n}) for n in range(1, 20)]
-    assert "diverged" not in analysis.states(folded(started(), *events))
+    assert "diverged" not in states(folded(started(), *events))
