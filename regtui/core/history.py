@@ -16,6 +16,8 @@ from regtui.core.events import (
     Metrics,
     Noted,
     Number,
+    Resumed,
+    Rows,
     RunEnded,
     RunStarted,
     StepEnded,
@@ -53,6 +55,9 @@ class History:
         """A row a sample of the machine that trains, by `time`."""
         self.changes: list[Changed] = []
         self.notes: list[Noted] = []
+        self.resumed: list[Resumed] = []
+        """Where the run went on from an earlier point; what had been recorded after it is gone."""
+        self._steps_counted = False
         self.plan: Plan = plan_from(run.plan, run.config, run.environment) if run else Plan()
         """What the run intends, as far as it was said."""
         self._derived: dict[Callable[[History], Any], Any] = {}
@@ -105,7 +110,7 @@ class History:
 
     @property
     def step(self) -> int:
-        """Updates completed, as far as is known."""
+        """Updates completed, as far as is known; where nobody counts them, epochs."""
         last = [self.steps.step.last, self.evaluations.step.last, float(self.end.step) if self.end else 0.0]
         return int(max((value for value in last if value == value), default=0))
 
@@ -123,6 +128,11 @@ class History:
         if self.plan.total_steps:
             return float(self.plan.total_steps)
         return self.steps_per_epoch * self.plan.epochs if self.plan.epochs else math.nan
+
+    @property
+    def counts_steps(self) -> bool:
+        """Whether anybody counts updates, as far as is known; else `step` of the tables is the epoch."""
+        return self._steps_counted or not len(self.evaluations)
 
     @property
     def counts_epochs(self) -> bool:
@@ -160,7 +170,9 @@ class History:
         return int(values[row]) if known else None
 
     def step_of(self, row: int) -> int | None:
-        """Give the updates completed at a row of `evaluations`; None for no row."""
+        """Give the updates completed at a row of `evaluations`; None for no row, and where nobody counts them."""
+        if not self.counts_steps:
+            return None
         values = self.evaluations.step.values
         return int(values[row]) if 0 <= row < len(values) and math.isfinite(values[row]) else None
 
@@ -186,6 +198,24 @@ class History:
             newest = len(kinds) - 1 - kinds[::-1].index(RunStarted)
             self._reset(cast(RunStarted, batch[newest]))
             batch, kinds = batch[newest + 1 :], kinds[newest + 1 :]
+        if not self._fold(batch, kinds):
+            self._derived.clear()  # it followed rows that have changed
+
+    def _fold(self, batch: list[Event], kinds: list[type]) -> bool:
+        """Fold in events of one run; False where rows that were there before have changed."""
+        grown = True
+        if Rows in kinds or Resumed in kinds:
+            # They change rows, so what came before them must have its place in the tables by then.
+            at = next(index for index, kind in enumerate(kinds) if kind is Rows or kind is Resumed)
+            self._add(batch[:at], kinds[:at])
+            event = batch[at]
+            grown = self._put(event) if isinstance(event, Rows) else self._resume(cast(Resumed, event))
+            return self._fold(batch[at + 1 :], kinds[at + 1 :]) and grown
+        self._add(batch, kinds)
+        return grown
+
+    def _add(self, batch: list[Event], kinds: list[type]) -> None:
+        """Add records at the end of what there is."""
         steps, others = batch, []
         if kinds.count(StepEnded) < len(batch):
             steps = [event for event, kind in zip(batch, kinds, strict=True) if kind is StepEnded]
@@ -204,17 +234,58 @@ class History:
                     samples.append(event)
                 case RunEnded():
                     self.end = event
-        self._add(cast(list[StepEnded], steps), evaluations, samples)
-
-    def _add(
-        self, steps: list[StepEnded], evaluations: list[EpochEnded | Evaluated], samples: list[SystemSampled]
-    ) -> None:
         if steps:
-            self.steps.extend([event.step for event in steps], _of_steps(steps))
+            self._steps_counted = True
+            known = cast(list[StepEnded], steps)
+            self.steps.extend([event.step for event in known], _of_steps(known))
         if evaluations:
-            self.evaluations.extend([event.step for event in evaluations], _of_evaluations(evaluations))
+            self.evaluations.extend([self._place(event) for event in evaluations], _of_evaluations(evaluations))
         if samples:
             self.system.extend([event.step for event in samples], _of_samples(samples))
+
+    def _place(self, event: EpochEnded | Evaluated) -> float:
+        """Give the step of an evaluation; where nobody counts steps its epoch stands for it."""
+        self._steps_counted = self._steps_counted or event.step > 0
+        return float(event.step or event.epoch or 0)
+
+    def _put(self, rows: Rows) -> bool:
+        """Lay rows of another trainer's log into their table; False where others have changed by it."""
+        columns: Mapping[str, FloatArray] = dict(rows.columns)
+        step = rows.step
+        if rows.table == "evaluations" and "measured" not in columns:
+            columns = {**columns, "measured": _measured(columns, len(step))}
+        if np.isnan(step).all():
+            step = columns.get("epoch", step)
+        else:
+            self._steps_counted = True
+        known = np.isfinite(step)
+        if not known.all():
+            step, columns = step[known], {name: values[known] for name, values in columns.items()}
+        table: Table = getattr(self, rows.table)
+        if rows.table == "system":
+            table.extend(step, columns)
+            return True
+        return table.put(step, columns)
+
+    def _resume(self, resumed: Resumed) -> bool:
+        """Go back to an earlier point: what came after it did not lead to where the run is now."""
+        self.resumed.append(resumed)
+        self.end = None
+        step = float(resumed.step)
+        if not self.counts_steps and resumed.epoch is not None:
+            step = resumed.epoch
+        self.changes = [change for change in self.changes if change.step <= step]
+        cut = [table.cut(step) for table in (self.steps, self.evaluations)]
+        return not any(cut)
+
+
+def _measured(columns: Mapping[str, FloatArray], size: int) -> FloatArray:
+    """Tell, row by row, whether a split was measured: 1 or 0."""
+    found = np.zeros(size)
+    for name, values in columns.items():
+        if name.startswith(("train/", "valid/")):
+            found[np.isfinite(values)] = 1.0
+    return found
 
 
 def _of_steps(steps: list[StepEnded]) -> Columns:

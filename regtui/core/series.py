@@ -48,6 +48,11 @@ class Column:
         self._data[self._size : needed] = block
         self._size = needed
 
+    def replace(self, values: FloatArray) -> None:
+        """Put other numbers in the place of all so far; what was worked out from those is forgotten."""
+        self._size, self._levels, self._smoothed = 0, [], None
+        self.extend(values)
+
     @property
     def values(self) -> FloatArray:
         """All numbers so far, shape (n,): a view, good until the next `extend`."""

@@ -56,3 +56,56 @@ class Table:
         for name, column in self._columns.items():
             given = columns.get(name)
             column.extend(given if given is not None else np.full(len(steps), np.nan))
+
+    def put(self, steps: FloatArray, columns: Mapping[str, FloatArray]) -> bool:
+        """Lay rows where their steps belong: a step that has a row is filled in, the later number winning.
+
+        `steps` are finite; of a step that comes twice the later numbers win, too. Returns whether rows were only
+        added at the end, as `extend` does; else whatever was worked out from the table no longer holds.
+        """
+        if not len(steps):
+            return True
+        if not (np.diff(steps) > 0).all():
+            steps, columns = _sorted(steps, columns)
+        before = self.step.values
+        if not len(before) or steps[0] > before[-1]:
+            self.extend(steps, columns)
+            return True
+        every = np.union1d(before, steps)
+        if len(np.unique(before)) < len(before):  # rows of one step that were added by `extend`: the last stands
+            last = np.append(np.diff(before) > 0, True)
+        else:
+            last = np.full(len(before), True)
+        old, new = np.searchsorted(every, before[last]), np.searchsorted(every, steps)
+        for name in (*self._columns, *(name for name in columns if name not in self._columns)):
+            merged = np.full(len(every), np.nan)
+            if name in self._columns:
+                merged[old] = self._columns[name].values[last]
+            if name in columns:
+                known = np.isfinite(columns[name])
+                merged[new[known]] = np.asarray(columns[name])[known]
+            self._columns.setdefault(name, Column()).replace(merged)
+        self.step.replace(every)
+        self._absent = Column()
+        return False
+
+    def cut(self, step: float) -> bool:
+        """Take out the rows after a step; tells whether there were any."""
+        rows = int(np.searchsorted(self.step.values, step, side="right"))
+        if rows == len(self):
+            return False
+        for column in (self.step, *self._columns.values()):
+            column.replace(column.values[:rows].copy())
+        self._absent = Column()
+        return True
+
+
+def _sorted(steps: FloatArray, columns: Mapping[str, FloatArray]) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+    """Put rows into the order of their steps, one a step, the last finite number of each column winning."""
+    every, places = np.unique(steps, return_inverse=True)
+    merged = {}
+    for name, values in columns.items():
+        known = np.isfinite(values)
+        merged[name] = np.full(len(every), np.nan)
+        merged[name][places[known]] = np.asarray(values)[known]
+    return every, merged

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from regtui.core.events import EpochEnded, Evaluated, Event, RunStarted
+from regtui.core.events import EpochEnded, Evaluated, Event, Rows, RunStarted
 from regtui.core.history import History
 from regtui.readers.protocol import Reader
 
@@ -20,12 +20,35 @@ def blocks(reader: Reader, until_epoch: int | None = None) -> Iterator[list[Even
             yield events
             continue
         wanted: list[Event] = []
-        for event in events:
+        for event in singly(events):
             reached = reached and not isinstance(event, RunStarted)
             if not reached:
                 wanted.append(event)
-                reached = isinstance(event, EpochEnded | Evaluated) and (event.epoch or 0) >= until_epoch
+                reached = (epoch_at(event) or 0) >= until_epoch
         yield wanted
+
+
+def singly(events: Iterable[Event]) -> Iterator[Event]:
+    """Give events one by one, the evaluations of another trainer's log, too."""
+    for event in events:
+        if isinstance(event, Rows) and event.table == "evaluations":
+            yield from (event.part(row, row + 1) for row in range(len(event.step)))
+        else:
+            yield event
+
+
+def is_evaluation(event: Event) -> bool:
+    """Tell whether something was measured on a split."""
+    return isinstance(event, EpochEnded | Evaluated) or (isinstance(event, Rows) and event.table == "evaluations")
+
+
+def epoch_at(event: Event) -> float | None:
+    """Give the epoch at an evaluation, perhaps with a fraction; None for what is none, or counts no epochs."""
+    if isinstance(event, EpochEnded | Evaluated):
+        return event.epoch
+    if isinstance(event, Rows) and event.table == "evaluations" and "epoch" in event.columns:
+        return float(event.columns["epoch"][-1])
+    return None
 
 
 def fold(batches: Iterable[list[Event]]) -> History:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from regtui.core.events import Event, RunStarted, decode, decode_lines, encode_lines
+from regtui.core.events import Event, Record, RunStarted, decode, decode_lines, encode_lines
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
 from regtui.readers.protocol import LogError, SkippedLines
 
@@ -76,7 +76,7 @@ class LogWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, events: Iterable[Event]) -> None:
+    def write(self, events: Iterable[Record]) -> None:
         """Append events.
 
         Raises OSError when the disk does not take them; they are kept and tried again by the next call.
@@ -293,7 +293,7 @@ class JsonlReader:
             self._ready += events
         self._line += lines.count(b"\n") + 1
 
-    def _check_runs(self, events: list[Event], lines: bytes) -> None:
+    def _check_runs(self, events: list[Record], lines: bytes) -> None:
         written = [line for line in lines.split(b"\n") if line.strip()]
         for index, event in enumerate(events):
             if isinstance(event, RunStarted):
@@ -343,7 +343,7 @@ class JsonlReader:
         return self.path.parent.name if self.path.name == LOG_NAME else self.path.stem
 
 
-def _all_events(lines: bytes) -> list[Event] | None:
+def _all_events(lines: bytes) -> list[Record] | None:
     """Decode lines at once; None where one of them is not as it should be."""
     try:
         return decode_lines(lines)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TextIO
 
 from regtui.charts import View
-from regtui.core.events import EpochEnded, Event
+from regtui.core.events import Event
 from regtui.core.history import History
 from regtui.readers import LogError, is_being_written, open_log, read_history
-from regtui.readers.folding import blocks, fold
+from regtui.readers.folding import blocks, fold, is_evaluation, singly
 from regtui.report.animation import Animation
 from regtui.report.page import page
 from regtui.report.paint import as_text
@@ -88,9 +88,9 @@ def line_an_epoch(batches: Iterable[list[Event]], out: TextIO) -> History:
     """Fold a log and print a line at each epoch."""
     history = History()
     for events in batches:
-        start = 0
+        start, events = 0, list(singly(events))
         for index, event in enumerate(events, 1):
-            if isinstance(event, EpochEnded):
+            if is_evaluation(event):
                 history.apply(events[start:index])
                 start = index
                 print(epoch_line(history), file=out)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted, Stop
+from regtui.core.events import COMMANDS, Command, Event, Noted, Record, RunEnded, RunStarted, Stop
 from regtui.loop import Chunks, failure, train
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, new_run_id
@@ -169,8 +169,8 @@ class LiveRun:
         except queue.Empty:
             return None
 
-    def _deliver(self, writer: LogWriter, events: list[Event]) -> None:
-        said: list[Event] = [self._said.popleft() for _ in range(len(self._said))]
+    def _deliver(self, writer: LogWriter, events: list[Record]) -> None:
+        said: list[Record] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
         try:

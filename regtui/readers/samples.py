@@ -1,0 +1,216 @@
+"""What the readers of other trainers' logs share: rows of named numbers become events of one run.
+
+A format is read by a class that says where its rows are (`_look`); names, evaluations, changes of mind about names,
+restarted runs and the first record are the same for all of them and stand here.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regtui.core.events import Event, Resumed, Rows, RunEnded, RunStarted
+from regtui.core.plan import Plan
+from regtui.core.series import FloatArray
+from regtui.readers.names import NOTHING_WANTED, Names, Wanted
+from regtui.readers.protocol import SkippedLines
+
+ROWS_AT_ONCE = 50_000
+"""Rows handed on as one event: some milliseconds of folding."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Rows of a log in the order in which they were written, under its own names."""
+
+    columns: Mapping[str, FloatArray]
+    """Name -> numbers, shape (n,), NaN where the row has none."""
+    step: FloatArray | None = None
+    """Updates completed at each row, shape (n,), NaN where a row does not say; None where the log never does."""
+    epoch: FloatArray | None = None
+    """Epochs completed at each row, from 1, perhaps with a fraction."""
+    time: FloatArray | None = None
+    """Seconds since the epoch of Unix."""
+
+    def part(self, start: int, stop: int) -> "Samples":
+        """Give some of the rows."""
+        places = [None if each is None else each[start:stop] for each in (self.step, self.epoch, self.time)]
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        return Samples(columns=columns, step=places[0], epoch=places[1], time=places[2])
+
+    def __len__(self) -> int:
+        for each in (self.step, self.epoch, *self.columns.values()):
+            if each is not None:
+                return len(each)
+        return 0
+
+
+@dataclass
+class Told:
+    """What a log says of its run beside the numbers; what it does not say stays empty."""
+
+    trainer: str = ""
+    """Who trained, as `RunStarted.trainer`: `keras`, `lightning`, `transformers`, ..."""
+    run_id: str = ""
+    """What the run is called, where the log's path says it badly."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    plan: Plan | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    end: RunEnded | None = None
+    """How it ended; most logs do not say."""
+
+
+class SampleReader(ABC):
+    """Reads the log of another trainer as far as it has been written."""
+
+    name = ""
+    rows_are_epochs = False
+    """Whether each row is the end of an epoch, as in Keras's CSV: then all of it is an evaluation."""
+
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
+        """Name the log, a file or a folder; nothing is read before the first poll."""
+        self.path = Path(path)
+        self.wanted = wanted
+        self.skipped = SkippedLines()
+        self._waiting: list[Event] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget all that was read; the next look is at the start of the log."""
+        self._names = Names(self.wanted, rows_are_epochs=self.rows_are_epochs)
+        self._started: RunStarted | None = None
+        self._ended = False
+        self._newest: dict[str, float] = {}
+        """Name -> the place of its newest number: where it falls, the run was taken up from an earlier point."""
+
+    @abstractmethod
+    def _look(self) -> Iterable[Samples] | None:
+        """Give what has been written since the last look, some thousand rows at a time; None to be read anew.
+
+        Never waits, never raises on what the file holds. After None the next look begins at the start of the log.
+        """
+
+    def _tell(self) -> Told:
+        """Say what the log tells of its run; asked at each look."""
+        return Told()
+
+    def warnings(self) -> list[str]:
+        """Say what was left out, and what was chosen where the names left a choice."""
+        skipped = self.skipped.sentence(self.path.name)
+        return [
+            *([skipped] if skipped else []),
+            *self._names.remarks,
+            *([self._names.unpaired] if self._names.unpaired else []),
+        ]
+
+    def poll(self, limit: int | None = None) -> list[Event]:
+        """Give what has been written since the last call as at most `limit` events, and never wait."""
+        if not self._waiting:
+            self._waiting = list(self._news())
+        taken = self._waiting if limit is None else self._waiting[:limit]
+        self._waiting = [] if limit is None else self._waiting[limit:]
+        return taken
+
+    def _news(self) -> Iterator[Event]:
+        samples = self._look()
+        if samples is None:
+            self._begin()
+            samples = self._look() or ()
+        for some in samples:
+            if not self._names.see(some.columns):
+                # What was given out under one name belongs under another: the run is told anew, from its start.
+                names = self._names
+                self._begin()
+                self._names = names
+                self._start_over()
+                yield from self._news()
+                return
+            yield from self._events(some)
+        yield from self._first_and_last()
+
+    def _start_over(self) -> None:
+        """Go back to the start of the log."""
+        raise NotImplementedError
+
+    def _first_and_last(self) -> Iterator[Event]:
+        """Tell what the log says of the run, when that has changed, and its end."""
+        told = self._tell()
+        if self._started is not None and told.end is not None and not self._ended:
+            self._ended = True
+            yield told.end
+
+    def _events(self, some: Samples) -> Iterator[Event]:
+        if self._started is None:
+            told = self._tell()
+            self._started = RunStarted(
+                run_id=told.run_id or self._run_name(),
+                trainer=told.trainer,
+                settings=told.settings,
+                plan=told.plan,
+                environment=told.environment,
+            )
+            yield self._started
+        start = 0
+        for row, place in self._falls(some):
+            yield from self._rows(some.part(start, row))
+            yield self._resumed(some, place)
+            start = row
+        yield from self._rows(some.part(start, len(some)))
+
+    def _run_name(self) -> str:
+        """Give what a run is called whose log does not say: its file's name, or its folder's."""
+        return self.path.resolve().name if self.path.is_dir() else self.path.stem
+
+    def _falls(self, some: Samples) -> Iterator[tuple[int, float]]:
+        """Find the rows at which the run was taken up from an earlier point, and that place.
+
+        A number that comes again for an earlier place than its last one tells it; other numbers may be late.
+        """
+        place = some.step if some.step is not None else some.epoch
+        if place is None:
+            return
+        falls: dict[int, float] = {}
+        for name, values in some.columns.items():
+            rows = np.flatnonzero(np.isfinite(values) & np.isfinite(place))
+            if not len(rows):
+                continue
+            places = np.concatenate(([self._newest.get(name, -np.inf)], place[rows]))
+            for fall in np.flatnonzero(np.diff(places) < 0):
+                falls[int(rows[fall])] = min(falls.get(int(rows[fall]), np.inf), float(places[fall + 1]))
+            self._newest[name] = float(places[-1])
+        yield from sorted(falls.items())
+
+    def _resumed(self, some: Samples, place: float) -> Resumed:
+        """Say that what had come from a place on is void."""
+        if some.step is None:
+            return Resumed(epoch=float(np.nextafter(place, -np.inf)))
+        return Resumed(step=max(int(np.ceil(place)) - 1, 0))
+
+    def _rows(self, some: Samples) -> Iterator[Rows]:
+        """Lay rows into the tables of a History, under its names."""
+        for start in range(0, len(some), ROWS_AT_ONCE):
+            yield from self._tables(some.part(start, start + ROWS_AT_ONCE))
+
+    def _tables(self, some: Samples) -> Iterator[Rows]:
+        size = len(some)
+        unknown = np.full(size, np.nan)
+        step = some.step if some.step is not None else unknown
+        found: dict[str, dict[str, FloatArray]] = {"steps": {}, "evaluations": {}}
+        for name, values in some.columns.items():
+            meaning = self._names[name]
+            if meaning.table in found:
+                found[meaning.table][meaning.name] = values
+        for table, columns in found.items():
+            held = np.zeros(size, dtype=bool)
+            for values in columns.values():
+                held |= np.isfinite(values)
+            if not held.any():
+                continue
+            places = {"time": some.time} if some.time is not None else {}
+            if table == "evaluations" and some.epoch is not None:
+                places["epoch"] = some.epoch
+            rows = {name: values[held] for name, values in {**columns, **places}.items()}
+            yield Rows(table=table, step=step[held], columns=rows)  # type: ignore[arg-type] # one of the two above
