@@ -18,6 +18,8 @@ from regtui.analysis.judge import State as State
 from regtui.analysis.meters import EarlyStopMeter as EarlyStopMeter
 from regtui.analysis.meters import Meters as Meters
 from regtui.analysis.meters import meters as meters
+from regtui.analysis.training import is_running as is_running
+from regtui.analysis.training import training_loss as training_loss
 from regtui.analysis.verdict import Verdict as Verdict
 from regtui.analysis.verdict import verdict as verdict
 from regtui.analysis.verdict import verdict_at as verdict_at
@@ -31,11 +33,12 @@ SPEED_RECORDS = 4096
 
 @np.errstate(all="ignore")
 def gap(history: History) -> FloatArray:
-    """Give the generalisation gap of each epoch, validation loss minus training loss, NaN where one is missing.
+    """Give the generalisation gap of each evaluation, validation loss minus training loss, NaN where one is missing.
 
-    Both are measured after the epoch, dropout off and without the penalty: the only pair that may be compared.
+    Of regtui's own runs both are measured after the epoch, dropout off and without the penalty. Where a log has but
+    the running training loss, which is higher, this is a lower bound of the gap.
     """
-    return history.evaluations["valid/loss"].values - history.evaluations["train/loss"].values
+    return history.evaluations["valid/loss"].values - training_loss(history)
 
 
 def best_row(history: History) -> int | None:

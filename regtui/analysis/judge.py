@@ -14,6 +14,7 @@ from regtui.analysis.curve import Curve, around, pace
 from regtui.analysis.divergence import Divergence
 from regtui.analysis.guessing import guessing_loss, lowest_loss
 from regtui.analysis.overfitting import FEWEST, Overfitting
+from regtui.analysis.training import batch_means
 from regtui.analysis.underfitting import PACE, Underfitting
 from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
@@ -157,7 +158,7 @@ class _Judge:
         ):
             curve.extend(table[name].values[start:stop].tolist())
         logged = "step/loss" in table
-        self._running.extend(table["step/loss"].values[start:].tolist() if logged else _batches(history, start))
+        self._running.extend((table["step/loss"].values[start:] if logged else batch_means(history, start)).tolist())
         values = self._accuracy.value.values
         for position in range(len(self._most_accurate), len(values)):
             best = self._most_accurate[-1] if self._most_accurate else position
@@ -212,28 +213,6 @@ class _Judge:
         """Give the level of the validation accuracy where the loss was best, as known at its position `right`."""
         at_best = self._accuracy.latest[self._valid.row[self._overfit.best[position]]] if position >= 0 else -1
         return around(self._accuracy, at_best, right) if at_best >= 0 else math.nan
-
-
-def _batches(history: History, start: int) -> list[float]:
-    """Give the mean batch loss since the evaluation before, for logs that hold it in no evaluation.
-
-    Trainers that log batches now and then may have none between two evaluations: then the last mean stands. NaN
-    before the first batch, and where the last of them is.
-    """
-    ends, steps = history.evaluations.step.values, history.steps.step.values
-    losses = history.steps["step/loss"].values
-    cuts = np.searchsorted(steps, ends, side="right")
-    means = []
-    for row in range(start, len(ends)):
-        stop = int(cuts[row])
-        first = int(cuts[row - 1]) if row else 0
-        while first == stop and row > 0:
-            row -= 1
-            first, stop = int(cuts[row - 1]) if row else 0, int(cuts[row])
-        batches = losses[first:stop]
-        known = batches[np.isfinite(batches)]
-        means.append(float(known.mean()) if len(known) and math.isfinite(batches[-1]) else math.nan)
-    return means
 
 
 def _numbers(history: History) -> tuple[FloatArray, float]:

@@ -187,7 +187,10 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
         if found.state == "overfitting":
             gaps[-1] = "whether the training loss falls meanwhile: the log has none"
     elif not measured(history, found):
-        gaps.append("gap: the training loss was not measured after the epochs, only while training")
+        gaps.append(
+            "gap: the training loss is the running one (dropout on), an upper bound of the one measured afterwards; so "
+            "the gap is a lower bound"
+        )
     if not found.guessing > 0 and found.state != "overfitting":
         gaps.append("underfitting: the log does not say how many classes there are")
     return gaps

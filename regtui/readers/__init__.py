@@ -7,51 +7,81 @@ know it. `open_log` asks each of them whether a file is theirs.
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 from regtui.readers.folding import read_history as read_history
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
 from regtui.readers.jsonl import LogWriter as LogWriter
 from regtui.readers.jsonl import is_being_written as is_being_written
+from regtui.readers.protocol import NOTHING_WANTED as NOTHING_WANTED
 from regtui.readers.protocol import LogError as LogError
 from regtui.readers.protocol import Reader as Reader
 from regtui.readers.protocol import SkippedLines as SkippedLines
+from regtui.readers.protocol import Wanted as Wanted
 
 SNIFFED_BYTES = 65536
 """How much of a refused file is looked at to say what it is."""
 
 
 def formats() -> list[type[Reader]]:
-    """Give the reader of each format, by the names of their files: `open_log` takes the first that accepts."""
+    """Give the reader of each format, in the order in which they are asked: `open_log` takes the first that accepts."""
     modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    return [module.READER for module in modules if hasattr(module, "READER")]
+    readers: list[type[Reader]] = [module.READER for module in modules if hasattr(module, "READER")]
+    return sorted(readers, key=lambda reader: (reader.rank, reader.name))
 
 
-def open_log(path: Path | str, *, growing: bool = False) -> Reader:
-    """Find the reader of a log, or of the log in a run's folder.
+def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHING_WANTED) -> Reader:
+    """Find the reader of a log, of whichever format: a file, the folder of a run, or the newest log under a folder.
 
     With `growing` an empty file is one that has not begun yet. Raises LogError with one sentence for whatever
     cannot be read as a log.
     """
     path = Path(path)
-    if path.is_dir():
-        if not (path / LOG_NAME).is_file():
-            raise LogError(f"{path} is a folder without {LOG_NAME}: name a log or the folder of one run")
-        path = path / LOG_NAME
     try:
         if not path.exists():
             raise LogError(f"{path} does not exist: name a log such as runs/RUN/{LOG_NAME}")
+        if path.is_dir():
+            return _open_folder(path, growing=growing, wanted=wanted)
         if not path.is_file():
             raise LogError(f"{path} is not a regular file: name a log such as runs/RUN/{LOG_NAME}")
         if growing and not path.stat().st_size:
             from regtui.readers.jsonl import JsonlReader
 
             return JsonlReader(path)
-        for reader in formats():
-            if reader.accepts(path):
-                return reader(path)
-        raise LogError(_what_is_wrong(path))
+        return _first(path, wanted) or _refuse(_what_is_wrong(path))
     except OSError as error:
         raise LogError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def _first(path: Path, wanted: Wanted) -> Reader | None:
+    """Give the reader of a file or of the folder of one run; None where no format knows it."""
+    return next((reader(path, wanted) for reader in formats() if reader.accepts(path)), None)
+
+
+def _open_folder(folder: Path, *, growing: bool, wanted: Wanted) -> Reader:
+    """Open the log in the folder of a run, else the newest under a folder."""
+    if (folder / LOG_NAME).is_file():
+        return open_log(folder / LOG_NAME, growing=growing, wanted=wanted)
+    found = _first(folder, wanted)
+    if found is not None:
+        return found
+    for path in sorted(logs_under(folder), key=lambda path: path.stat().st_mtime, reverse=True):
+        found = _first(path, wanted)
+        if found is not None:
+            return found
+    looked = ", ".join(reader.name for reader in formats())
+    held = ", ".join(sorted(entry.name for entry in folder.iterdir())[:6]) or "nothing"
+    return _refuse(f"{folder} is a folder without a log; looked for {looked}; it holds {held}")
+
+
+def logs_under(folder: Path) -> list[Path]:
+    """Give what may be logs under a folder, of any format, each once: a folder of one run in the place of its files."""
+    found = {path: None for reader in formats() for path in reader.finds(folder)}
+    return [path for path in found if not any(parent in found for parent in path.parents)]
+
+
+def _refuse(sentence: str) -> NoReturn:
+    raise LogError(sentence)
 
 
 def _what_is_wrong(path: Path) -> str:

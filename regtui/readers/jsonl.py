@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from regtui.core.events import Event, Record, RunStarted, decode, decode_lines, encode_lines
+from regtui.readers.folders import walk
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
-from regtui.readers.protocol import LogError, SkippedLines
+from regtui.readers.protocol import NOTHING_WANTED, LogError, SkippedLines, Wanted
 
 LOG_NAME = "events.jsonl"
 """The log's name in the folder of its run."""
@@ -165,8 +166,9 @@ class JsonlReader:
     """Reads a log as far as it has been written; the file is opened anew for each look, never held open."""
 
     name = "regtui"
+    rank = 0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:  # noqa: ARG002 # its names say all
         """Name the log; nothing is read before the first poll."""
         self.path = Path(path)
         self._identity: tuple[int, int] | None = None
@@ -188,8 +190,13 @@ class JsonlReader:
         self._ready: list[Event] = []
 
     @classmethod
+    def finds(cls, folder: Path) -> Iterable[Path]:
+        """Give the logs of the runs under a folder."""
+        return (parent / LOG_NAME for parent, names in walk(folder) if LOG_NAME in names)
+
+    @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Tell whether a file holds at least one record, without reading much of it."""
+        """Tell whether a file, or the log in a run's folder, holds at least one record, without reading much of it."""
         reader = cls(path)
         while not reader._ready and reader._position < SNIFFED_BYTES and reader._read_block():
             pass

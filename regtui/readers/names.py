@@ -7,12 +7,11 @@ evaluation set. What is not understood is kept under its own name.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from regtui.core.metrics import LEARNING_RATE, STEP_LOSS, VALID_LOSS, metric
-from regtui.readers.protocol import LogError
+from regtui.readers.protocol import NOTHING_WANTED, LogError, Wanted
 
 Place = Literal["step", "epoch", "time"]
 
@@ -21,26 +20,10 @@ class Meaning(NamedTuple):
     """What a name of a log stands for."""
 
     table: Literal["steps", "evaluations", "place", "nothing"]
-    """Where its numbers go: with each update, with each evaluation; or they say where a row is, or nothing of the run."""
+    """Where its numbers go: with each update, with each evaluation; or they say where a row is, or nothing."""
     name: str
     """`split/quantity`, or the place."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What a person says of a log whose names say too little."""
-
-    valid: str = ""
-    """The name whose numbers are the validation loss."""
-    train: str = ""
-    """The name whose numbers are the training loss."""
-    rate: str = ""
-    """The name whose numbers are the learning rate."""
-    metric: str = ""
-    """The quantity that is judged in the place of the loss, such as `wer`: one that is better when it is lower."""
-
-
-NOTHING_WANTED = Wanted()
 
 # fmt: off
 PLACES: dict[str, Place] = {

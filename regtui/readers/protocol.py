@@ -1,6 +1,7 @@
 """What every log reader must do, and the one error that a log can be worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,23 @@ LINES_NAMED = 10
 
 class LogError(Exception):
     """A log that cannot be read or written; its text is one sentence naming the file and what would be right."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person says of a log whose names say too little."""
+
+    valid: str = ""
+    """The name whose numbers are the validation loss."""
+    train: str = ""
+    """The name whose numbers are the training loss."""
+    rate: str = ""
+    """The name whose numbers are the learning rate."""
+    metric: str = ""
+    """The quantity that is judged in the place of the loss, such as `wer`: one that is better when it is lower."""
+
+
+NOTHING_WANTED = Wanted()
 
 
 class SkippedLines:
@@ -47,15 +65,21 @@ class Reader(Protocol):
 
     name: str
     """The format, as people call it: 'TensorBoard'."""
+    rank: int
+    """Formats are asked in this order whether a log is theirs: one that takes nearly anything comes late."""
     skipped: SkippedLines
     """Lines that could not be read."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the log; nothing is read before the first poll."""
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
+        """Name the log, a file or a folder; nothing is read before the first poll."""
+
+    @classmethod
+    def finds(cls, folder: Path) -> Iterable[Path]:
+        """Give what may be logs of this format under a folder, by their names: files, or folders of one run."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Tell whether a file holds at least one record of this format."""
+        """Tell whether a file, or a folder, holds at least one record of this format, without reading much of it."""
 
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has been written since the last call, at most `limit` events, and never wait.

@@ -7,6 +7,7 @@ restarted runs and the first record are the same for all of them and stand here.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from regtui.core.events import Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
-from regtui.readers.names import NOTHING_WANTED, Names, Wanted
-from regtui.readers.protocol import SkippedLines
+from regtui.readers.folders import walk
+from regtui.readers.names import Names
+from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 
 ROWS_AT_ONCE = 50_000
 """Rows handed on as one event: some milliseconds of folding."""
@@ -67,6 +69,9 @@ class SampleReader(ABC):
     """Reads the log of another trainer as far as it has been written."""
 
     name = ""
+    rank = 10
+    file_names: tuple[str, ...] = ()
+    """Patterns of the names that such logs have."""
     rows_are_epochs = False
     """Whether each row is the end of an epoch, as in Keras's CSV: then all of it is an evaluation."""
 
@@ -77,6 +82,18 @@ class SampleReader(ABC):
         self.skipped = SkippedLines()
         self._waiting: list[Event] = []
         self._begin()
+        self._start_over()
+
+    @classmethod
+    def finds(cls, folder: Path) -> Iterable[Path]:
+        """Give the files under a folder whose names are such as this format has."""
+        for parent, names in walk(folder):
+            yield from (parent / name for name in names if any(fnmatch(name, pattern) for pattern in cls.file_names))
+
+    @classmethod
+    @abstractmethod
+    def accepts(cls, path: Path) -> bool:
+        """Tell whether a file, or a folder, holds at least one record of this format, without reading much of it."""
 
     def _begin(self) -> None:
         """Forget all that was read; the next look is at the start of the log."""
@@ -87,10 +104,14 @@ class SampleReader(ABC):
         """Name -> the place of its newest number: where it falls, the run was taken up from an earlier point."""
 
     @abstractmethod
-    def _look(self) -> Iterable[Samples] | None:
-        """Give what has been written since the last look, some thousand rows at a time; None to be read anew.
+    def _start_over(self) -> None:
+        """Go to the start of the log: before the first look, and when it has to be read anew."""
 
-        Never waits, never raises on what the file holds. After None the next look begins at the start of the log.
+    @abstractmethod
+    def _look(self) -> Iterable[Samples] | None:
+        """Give what has been written since the last look, some thousand rows at a time; None for a log written anew.
+
+        Never waits, never raises on what the file holds. After None it is asked again, from the start of the log.
         """
 
     def _tell(self) -> Told:
@@ -118,6 +139,7 @@ class SampleReader(ABC):
         samples = self._look()
         if samples is None:
             self._begin()
+            self._start_over()
             samples = self._look() or ()
         for some in samples:
             if not self._names.see(some.columns):
@@ -130,10 +152,6 @@ class SampleReader(ABC):
                 return
             yield from self._events(some)
         yield from self._first_and_last()
-
-    def _start_over(self) -> None:
-        """Go back to the start of the log."""
-        raise NotImplementedError
 
     def _first_and_last(self) -> Iterator[Event]:
         """Tell what the log says of the run, when that has changed, and its end."""

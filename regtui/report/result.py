@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
+from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, training_loss, verdict
 from regtui.analysis.comparison import last_evaluated
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE, PENALTY
@@ -32,7 +32,7 @@ def result(history: History, skipped_lines: int = 0, log_format: str = "regtui")
     row, best = last_evaluated(history), best_row(history)
     found = verdict(history)
     losses = {
-        "train_loss": _at(table["train/loss"].values, row),
+        "train_loss": _at(training_loss(history), row),
         "valid_loss": _at(table["valid/loss"].values, row),
         "train_accuracy": _at(table["train/accuracy"].values, row),
         "valid_accuracy": _at(table["valid/accuracy"].values, row),
@@ -44,7 +44,7 @@ def result(history: History, skipped_lines: int = 0, log_format: str = "regtui")
         "framework": framework(history),
         "device": device(history),
         "epochs": completed_epochs(history),
-        "steps": history.step,
+        "steps": history.step if history.counts_steps else None,
         **losses,
         "best_epoch": None if best is None else history.epoch_of(best),
         "best_valid_loss": _at(table["valid/loss"].values, best),
@@ -114,7 +114,7 @@ def epoch_line(history: History) -> str:
         return "no epoch yet"
     parts = [_place(history)]
     if table["measured"].last:
-        parts += [f"valid {table['valid/loss'].last:7.4f}", f"train {table['train/loss'].last:7.4f}"]
+        parts += [f"valid {table['valid/loss'].last:7.4f}", f"train {training_loss(history)[-1]:7.4f}"]
         parts += [f"accuracy {table['valid/accuracy'].last:6.2%}"]
     else:
         parts += [f"running {table['step/loss'].last:7.4f}"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from regtui.analysis import best_row, gap
+from regtui.analysis import best_row, gap, training_loss
 from regtui.charts import glyphs
 from regtui.charts.rules import change_label
 from regtui.core.history import History
@@ -88,13 +88,13 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
     def share(value: float) -> str:
         return f"{value:.1%}" if math.isfinite(value) else missing
 
-    gaps = gap(history)
+    gaps, train = gap(history), training_loss(history)
     first = "epoch" if history.counts_epochs else "step"
     columns: list[tuple[str, int, Callable[[int], str]]] = [
         # heading, what is given up first (highest), cell
         (first, 0, lambda row: place(history, row)),
         ("validation", 1, lambda row: loss(table["valid/loss"].values[row])),
-        ("train", 2, lambda row: loss(table["train/loss"].values[row])),
+        ("train", 2, lambda row: loss(train[row])),
         ("gap", 3, lambda row: loss(gaps[row])),
         ("val. acc", 5, lambda row: share(table["valid/accuracy"].values[row])),
         ("train acc", 6, lambda row: share(table["train/accuracy"].values[row])),

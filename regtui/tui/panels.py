@@ -222,7 +222,7 @@ def number_lines(history: History, width: int, height: int, *, row: int | None =
     first = [
         (unit, f"{place:>{digits}}", "strong"),
         ("valid", _loss(table["valid/loss"].values[at]), "valid"),
-        ("train", _loss(table["train/loss"].values[at]), "train"),
+        ("train", _loss(analysis.training_loss(history)[at]), "train"),
         ("gap", cells(gap, NUMBER_WIDTH + 1, sign=True), "gap"),
         ("LR", _rate(table["learning_rate"].values[at]), "rate"),
         ("acc", percent(table["valid/accuracy"].values[at]), "valid"),

@@ -60,7 +60,7 @@ def test_a_missing_log_is_named(tmp_path):
 
 
 def test_a_folder_without_a_log_is_named(tmp_path):
-    with pytest.raises(LogError, match=r"is a folder without events\.jsonl: name a log or the folder of one run"):
+    with pytest.raises(LogError, match=r"is a folder without a log; looked for .*regtui.*; it holds nothing"):
         open_log(tmp_path)
 
 
@@ -92,7 +92,8 @@ def test_a_format_is_added_by_putting_a_file_into_the_folder(tmp_path, monkeypat
         "from regtui.core.events import StepEnded\n"
         "from regtui.readers.protocol import SkippedLines\n"
         "class CsvReader:\n"
-        "    def __init__(self, path):\n"
+        "    name, rank = 'losses', 50\n"
+        "    def __init__(self, path, wanted=None):\n"
         "        self.lines, self.skipped = path.read_text().splitlines()[1:], SkippedLines()\n"
         "    @classmethod\n"
         "    def accepts(cls, path):\n"

@@ -1,0 +1,55 @@
+"""The training loss beside each validation loss: the one measured where there is one, else the running one."""
+
+import numpy as np
+
+from regtui.core.history import History
+from regtui.core.metrics import STEP_LOSS, TRAIN_LOSS
+from regtui.core.series import FloatArray
+
+
+def is_running(history: History) -> bool:
+    """Tell whether the log has no training loss but the running one: dropout on, of weights that still changed."""
+    return TRAIN_LOSS not in history.evaluations
+
+
+def training_loss(history: History) -> FloatArray:
+    """Give the training loss of each evaluation, shape (evaluations,), in nats where it is a cross entropy.
+
+    The one measured after the updates; for a log that never has one the mean of the batches, as it was logged or from
+    the batches since the evaluation before. NaN where neither is known. A view or a copy: not to be written to.
+    """
+    return history.now(_training_loss)
+
+
+def _training_loss(history: History) -> FloatArray:
+    table = history.evaluations
+    if not is_running(history):
+        return table[TRAIN_LOSS].values
+    if STEP_LOSS in table and np.isfinite(table[STEP_LOSS].values).any():
+        return table[STEP_LOSS].values
+    return batch_means(history)
+
+
+@np.errstate(all="ignore")
+def batch_means(history: History, start: int = 0) -> FloatArray:
+    """Give the mean batch loss since the evaluation before, for the evaluations from a row on.
+
+    Trainers that log batches now and then may have none between two evaluations: then the last mean stands. NaN
+    before the first batch, and where the last of them is.
+    """
+    ends, steps = history.evaluations.step.values, history.steps.step.values
+    losses = history.steps[STEP_LOSS].values
+    cuts = np.searchsorted(steps, ends, side="right")
+    # The batches that each row has to itself; a row without any has those of the row before.
+    first = np.concatenate(([0], cuts))[:-1] if len(cuts) else cuts
+    own = np.maximum.accumulate(np.where(first < cuts, np.arange(len(cuts)), 0)) if len(cuts) else cuts
+    first, cuts = first[own][start:], cuts[own][start:]
+    known = np.isfinite(losses)
+    counts = np.concatenate(([0], np.cumsum(known)))
+    # Summed around their middle, so that the sum of many large losses loses no digits of a small one.
+    middle = float(np.median(losses[known])) if known.any() else 0.0
+    sums = np.concatenate(([0.0], np.cumsum(np.where(known, losses - middle, 0.0))))
+    number = counts[cuts] - counts[first]
+    means = np.where(number > 0, (sums[cuts] - sums[first]) / np.maximum(number, 1) + middle, np.nan)
+    lost = (cuts > 0) & ~known[np.maximum(cuts - 1, 0)] if len(known) else np.ones(len(cuts), dtype=bool)
+    return np.where(lost | (cuts == first), np.nan, means)
