@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded, encode_lines
 from regtui.core.history import History
-from regtui.readers import LogError, LogWriter
-from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, JsonlReader, is_being_written
+from regtui.readers import LogError, LogWriter, is_being_written
+from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, JsonlReader
 
 
 def a_run(epochs: int = 3, steps: int = 4, run_id: str = "a") -> list[Event]:
@@ -422,7 +422,7 @@ def test_a_full_disk_is_told_and_nothing_is_torn_once_there_is_room(log, monkeyp
 
 
 def test_a_disk_that_stays_full_costs_no_memory_without_bound(log, monkeypatch):
-    monkeypatch.setattr("regtui.readers.jsonl.MOST_PENDING", 1000)
+    monkeypatch.setattr("regtui.readers.writer.MOST_PENDING", 1000)
     real_write, room = os.write, 10**9
 
     def narrow_write(fd, data):
