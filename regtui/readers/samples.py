@@ -16,9 +16,9 @@ import numpy as np
 from regtui.core.events import Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
-from regtui.readers.folders import walk
 from regtui.readers.names import Names
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
+from regtui.readers.search import walk
 
 ROWS_AT_ONCE = 50_000
 """Rows handed on as one event: some milliseconds of folding."""
