@@ -10,7 +10,8 @@ from pathlib import Path
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import COMMANDS, Command, Event, Noted, Record, RunEnded, RunStarted, Stop
-from regtui.loop import Chunks, failure, train
+from regtui.core.failing import failure
+from regtui.loop import NEEDS_LESS, Chunks, train
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
@@ -152,7 +153,7 @@ class LiveRun:
             raise
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            reason = f"{self._stage} failed: {failure(error)}"
+            reason = f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"
             started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
             ended = RunEnded(status="failed", reason=reason, time=self._clock())
             self._deliver(writer, [started, ended])
