@@ -331,17 +331,17 @@ class Recorder:
             match self._commands.popleft():
                 case Pause():
                     if not paused:
-                        self.note("paused")
+                        self.note("paused", "state")
                     paused = True
                 case Resume():
                     if paused:
-                        self.note("resumed")
+                        self.note("training", "state")
                     paused = False
                 case RunEpoch():
                     self._pause_at_epoch, paused = True, False
                 case Stop(reason=reason):
                     self.should_stop, self._stop_reason, paused = True, reason, False
-                    self.note("asked to stop")
+                    self.note("stopping", "state")
                 case SetKnob() as turn:
                     self._turn(turn)
 

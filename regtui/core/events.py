@@ -160,7 +160,8 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="note", tag_field="ki
     epoch: Count = 0
     """The epoch then running."""
     level: str = "info"
-    """`info`, `warning`, `error`, or `output` for a line that a framework printed."""
+    """`info`, `warning`, `error`, `output` for a line that a framework printed, or `state`: the text is what the run
+    does from now on, `paused`, `training` or `stopping`."""
     text: str = ""
     """One line for a person."""
     time: Number = None

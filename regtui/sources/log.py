@@ -5,9 +5,11 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from regtui.core.events import Command, Event, RunEnded, RunStarted
+from regtui import commands
+from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
 from regtui.readers import LOG_NAME, is_being_written, open_log
 from regtui.sources import Activity
@@ -23,9 +25,7 @@ KINDS: Mapping[int, str] = {
 
 
 class LogSource:
-    """A log of any format; nobody who writes one takes commands through it."""
-
-    listens: frozenset[type] = frozenset()
+    """A log of any format; whoever writes it may take commands through a file beside it, as its first line says."""
 
     def __init__(self, path: Path) -> None:
         """Open the log; raises LogError with one sentence when there is nothing to read."""
@@ -37,6 +37,15 @@ class LogSource:
         self._seen: tuple[Identity, int] | None = None
         """Which file the log was when it was last there and held something, and how long."""
         self._was_gone = False
+        self._run: RunStarted | None = None
+        self._stage = ""
+        """What the run said that it does."""
+
+    @property
+    def listens(self) -> frozenset[type]:
+        """The commands that the run obeys, while it lives."""
+        names = self._run.listens if self._run is not None and not self._ended else ()
+        return frozenset(COMMANDS[name] for name in names if name in COMMANDS)
 
     @property
     def activity(self) -> Activity:
@@ -49,8 +58,8 @@ class LogSource:
         written = is_being_written(self.path)
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
-            alive=growing or not self._ended, growing=growing, warnings=tuple(self._reader.warnings()),
-            log_problem=problem, log_words=words,
+            stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
+            warnings=tuple(self._reader.warnings()), log_problem=problem, log_words=words,
         )  # fmt: skip
 
     def poll(self, limit: int | None = None) -> list[Event]:
@@ -60,11 +69,17 @@ class LogSource:
         self._caught_up = self._caught_up or not events
         for event in events:
             if isinstance(event, RunEnded | RunStarted):
-                self._ended = isinstance(event, RunEnded)
+                self._ended, self._stage = isinstance(event, RunEnded), ""
+            if isinstance(event, RunStarted):
+                self._run = event
+            elif isinstance(event, Noted) and event.level == "state":
+                self._stage = event.text
         return events
 
     def send(self, command: Command) -> None:
-        """Lose the command."""
+        """Lay the command into the file that whoever trains looks at; one that cannot be written there is lost."""
+        with suppress(OSError):
+            commands.send(self.path, command)
 
     def _is_file(self) -> bool:
         try:
