@@ -15,8 +15,8 @@ from regtui.readers import LOG_NAME
 FILE_NAME = "commands.jsonl"
 """Its name in the folder of a run."""
 
-MOST_BYTES = 64 << 10
-"""Read at one look: a thousand commands; nobody presses so many keys in half a second."""
+MOST_BYTES = 1 << 20
+"""Read at one look: many thousand commands; nobody presses so many keys in half a second."""
 
 LONGEST_LINE = 1 << 10
 """A longer line is no command."""
