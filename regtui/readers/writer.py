@@ -1,6 +1,7 @@
 """The one writer of regtui's own log: whole lines, at once with the operating system, and a word where that fails."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -21,6 +22,9 @@ EVENTS_AT_ONCE = 10_000
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether the log still has its name: soon enough for a person, too seldom to cost anything."""
+
+CALM_SECONDS = 1.0
+"""A disk has room again when it took all for so long: on one that is just full, it comes and goes with each record."""
 
 News = tuple[Literal["info", "warning", "error"], str]
 """What has become of the log, for its event log: a level and a sentence."""
@@ -51,7 +55,8 @@ class LogWriter:
         self._torn = False
         """What is pending begins within a line."""
         self._failure = ""
-        """Why the system took nothing the last time."""
+        """Why the system did not take all, just now."""
+        self._failed_at = -math.inf
         self._lost, self._lost_why = 0, ""
         self._cut = 0
         """Bytes that somebody else has cut off."""
@@ -108,7 +113,7 @@ class LogWriter:
         file, self._file = self._file, None
         if file is None:
             return
-        self._looked_at = float("-inf")
+        self._looked_at = self._failed_at = -math.inf
         self._look(file)
         self._flush(file)
         try:
@@ -151,9 +156,10 @@ class LogWriter:
                 taken = file.append(self._pending)
                 self._torn = bool(taken) and self._pending[taken - 1] != ord("\n")
                 del self._pending[:taken]
-            self._failure = ""
+            if self._clock() - self._failed_at >= CALM_SECONDS:
+                self._failure = ""
         except OSError as error:
-            self._failure = _reason(error)
+            self._failure, self._failed_at = _reason(error), self._clock()
 
     def _look(self, file: LogFile) -> None:
         """Notice what others have done to the log, and mend what can be mended."""

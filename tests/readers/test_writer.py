@@ -54,6 +54,7 @@ def limited(program: str, log: Path) -> list[object]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
         def steps(first, last):
             return [StepEnded(step=step, loss=0.5) for step in range(first, last + 1)]
+        now = 0
         told = []
         tell = told.append
         log = Path(sys.argv[1])
@@ -115,14 +116,18 @@ def test_a_log_that_was_taken_back_while_it_was_opened_is_made_anew(log: Path, m
 def test_a_disk_that_was_full_for_a_while_costs_no_record_and_the_warning_is_taken_back(log: Path) -> None:
     said = limited(
         """
-        writer = LogWriter(log)
+        writer = LogWriter(log, clock=lambda: now)
         writer.write([RunStarted(run_id="a")])
         room(1000)
         writer.write(steps(1, 50))
         tell(writer.problem)
+        for size in range(1010, 2000, 10):
+            room(size)
+            writer.write([])
         writer.write(steps(51, 60))
         tell(writer.news())
         room(None)
+        now = 1
         writer.write(steps(61, 70))
         tell(writer.problem)
         tell(writer.news())
