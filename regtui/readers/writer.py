@@ -162,7 +162,14 @@ class LogWriter:
             self._failure, self._failed_at = _reason(error), self._clock()
 
     def _look(self, file: LogFile) -> None:
-        """Notice what others have done to the log, and mend what can be mended."""
+        """Notice what others have done to the log, and mend what can be mended; never raises."""
+        try:
+            self._notice(file)
+        except OSError as error:
+            # A network disk that has forgotten the file.
+            self._failure, self._failed_at = _reason(error), self._clock()
+
+    def _notice(self, file: LogFile) -> None:
         cut = file.shortened()
         if cut:
             self._cut += cut

@@ -307,3 +307,13 @@ def test_nothing_is_written_after_the_end(log: Path) -> None:
     writer.close()
     writer.write([Noted(text="late")])
     assert log.read_text() == ""
+
+
+def test_a_disk_that_has_forgotten_the_file_ends_no_run(log: Path) -> None:
+    writer = LogWriter(log)
+    assert writer._file is not None
+    os.close(writer._file._fd)
+    writer.write(a_run())
+    assert "cannot be written (Bad file descriptor)" in writer.problem
+    writer.close()
+    assert f"lacks {len(a_run())} records (Bad file descriptor)" in writer.problem
