@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from regtui.core.events import Event, RunEnded, encode_lines
-from regtui.folders import Made, make_folders, take_back
+from regtui.folders import TRIES, Made, make_folders, take_back
 from regtui.readers.jsonl import BLOCK_BYTES
 from regtui.readers.logfile import LogFile, Whereabouts
 from regtui.readers.protocol import LogError
@@ -68,8 +68,7 @@ class LogWriter:
         self._file: LogFile | None = None
         self._made = list(made)
         try:
-            self._made += make_folders(self.path.parent, share=share)
-            self._file = LogFile(self.path, share=share)
+            self._file = self._open(share)
             if not self._file.ends_in_a_line():
                 # Its writer was killed half way through one.
                 self._pending += b"\n"
@@ -138,6 +137,14 @@ class LogWriter:
                 file.close()
             if removed:
                 take_back(self._made)
+
+    def _open(self, share: bool) -> LogFile:
+        for _ in range(TRIES):
+            self._made += make_folders(self.path.parent, share=share)
+            # A run that was refused may take back at this moment the folder that it had made.
+            with contextlib.suppress(FileNotFoundError):
+                return LogFile(self.path, share=share)
+        return LogFile(self.path, share=share)
 
     def _hold(self, events: list[Event]) -> None:
         """Put events behind what waits; where there is no room for them, all but the end of the run is lost."""

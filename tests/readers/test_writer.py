@@ -1,11 +1,13 @@
 """A log that could not be kept is said, with numbers; what can be mended is, and then the warning is taken back."""
 
+import contextlib
 import fcntl
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -317,3 +319,35 @@ def test_a_disk_that_has_forgotten_the_file_ends_no_run(log: Path) -> None:
     assert "cannot be written (Bad file descriptor)" in writer.problem
     writer.close()
     assert f"lacks {len(a_run())} records (Bad file descriptor)" in writer.problem
+
+
+def test_runs_that_are_refused_at_any_moment_take_nothing_from_the_one_that_writes(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfile, "LOCK_SECONDS", 0.0)
+    written, unexpected = threading.Event(), []
+
+    def be_refused() -> None:
+        while not written.is_set():
+            try:
+                LogWriter(log).discard()
+            except LogError as error:
+                if "is being written by another run" not in str(error):
+                    unexpected.append(error)
+
+    refused = [threading.Thread(target=be_refused) for _ in range(3)]
+    for thread in refused:
+        thread.start()
+    kept = 0
+    try:
+        while kept < 50:
+            with contextlib.suppress(LogError), LogWriter(log) as writer:
+                writer.write(a_run())
+                kept += 1
+                assert JsonlReader(log).poll() == a_run()
+                log.rename(log.with_name("taken"))
+    finally:
+        written.set()
+        for thread in refused:
+            thread.join()
+    assert unexpected == []
