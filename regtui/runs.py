@@ -1,5 +1,6 @@
 """The folder of runs: how a run is named, which are there, and which one a person means."""
 
+import os
 import secrets
 import time
 from pathlib import Path
@@ -55,7 +56,15 @@ def log_of(run_id: str, runs_dir: Path) -> Path:
 
 
 def logs(runs_dir: Path) -> list[Path]:
-    """List the logs of the recorded runs, oldest first."""
+    """List the logs of the recorded runs that can be reached, oldest first.
+
+    Raises LogError for a folder that somebody else does not share: it is not an empty one.
+    """
+    try:
+        if runs_dir.is_dir():
+            os.scandir(runs_dir).close()
+    except OSError as error:
+        raise _closed(runs_dir, error) from None
     return sorted(runs_dir.glob(f"*/{LOG_NAME}"), key=lambda path: (path.stat().st_mtime, path.parent.name))
 
 
@@ -69,6 +78,17 @@ def find_run(name: str | Path | None, runs_dir: Path) -> Path:
 
     Raises LogError when there is none. A path to anything else is given back, for its reader to say what it is.
     """
+    try:
+        return _find_run(name, runs_dir)
+    except OSError as error:
+        raise _closed(name or runs_dir, error) from None
+
+
+def _closed(path: str | Path, error: OSError) -> LogError:
+    return LogError(f"{error.filename or path} cannot be read: {error.strerror or error}")
+
+
+def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
     if name is not None:
         for path in (Path(name), runs_dir / name):
             if (path / LOG_NAME).is_file():
