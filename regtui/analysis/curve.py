@@ -28,17 +28,41 @@ WIDTHS = (3, 5, 9, 13)
 """Epochs whose medians are kept at each epoch."""
 
 
-def spread(changes: FloatArray) -> float:
+def middle(values: list[float]) -> float:
+    """Give the median of a few numbers, to the bit that of `np.median` and in a twentieth of its time.
+
+    The first windows of a curve are narrow, and there are three hundred of them a run: over a folder of runs they
+    would cost more than all that is read.
+    """
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def middles(windows: FloatArray) -> FloatArray:
+    """Give the median of each row, that of `np.median` in a fifth of its time for a few rows."""
+    width = windows.shape[1]
+    half = width // 2
+    if not np.isfinite(windows).all():  # changes of a loss near the largest float
+        return np.asarray(np.median(windows, axis=1), dtype=np.float64)
+    if width % 2:
+        odd: FloatArray = np.partition(windows, half, axis=1)[:, half]
+        return odd
+    parts = np.partition(windows, (half - 1, half), axis=1)
+    return np.asarray((parts[:, half - 1] + parts[:, half]) / 2, dtype=np.float64)
+
+
+def spread(changes: list[float]) -> float:
     """Estimate the standard deviation of a loss from its changes from epoch to epoch.
 
     The median distance of the changes from their median, times 1.4826 (which makes it the standard deviation of a
     normal distribution) and over the square root of 2 (a change carries the noise of two epochs). A steady rise
     or fall has no part in it, nor have a few spikes. NaN for fewer than three changes.
     """
-    changes = changes[np.isfinite(changes)]
+    changes = [change for change in changes if math.isfinite(change)]
     if len(changes) < 3:
         return math.nan
-    return float(np.median(np.abs(changes - np.median(changes)))) * 1.4826 / math.sqrt(2)
+    usual = middle(changes)
+    return middle([abs(change - usual) for change in changes]) * 1.4826 / math.sqrt(2)
 
 
 class Curve:
@@ -105,29 +129,32 @@ def around(curve: Curve, at: int, position: int) -> float:
 def _noise(values: FloatArray, start: int) -> list[float]:
     """Give the noise at each value from `start` on."""
     recent = _spreads(values, start, RECENT)
-    calmer = CALMER_BY * _spreads(values, start, CALMER)
-    few = np.arange(start, len(values)) < CALMER  # no more than ten changes: both are the same ones
-    noise: list[float] = np.where(few, recent, np.fmin(recent, calmer)).tolist()
+    calmer = np.full(len(recent), np.nan)
+    first = max(start, CALMER)  # no more than ten changes: both are the same ones
+    if first < len(values):
+        calmer[first - start :] = CALMER_BY * _spreads(values, first, CALMER)
+    noise: list[float] = np.fmin(recent, calmer).tolist()
     return noise
 
 
 def _spreads(values: FloatArray, start: int, width: int) -> FloatArray:
     """Give the spread of the last `width` changes at each value from `start` on, of fewer at the beginning."""
     full = min(max(start, width), len(values))
-    first = np.array([spread(np.diff(values[: index + 1])) for index in range(start, full)], dtype=np.float64)
+    narrow = np.diff(values[:width]).tolist()
+    first = np.array([spread(narrow[:index]) for index in range(start, full)], dtype=np.float64)
     if len(values) <= full:
         return first
     changes = sliding_window_view(np.diff(values[full - width :]), width)
-    middle = np.median(changes, axis=1, keepdims=True)
-    return np.append(first, np.median(np.abs(changes - middle), axis=1) * 1.4826 / math.sqrt(2))
+    return np.append(first, middles(np.abs(changes - middles(changes)[:, None])) * 1.4826 / math.sqrt(2))
 
 
 def _medians(values: FloatArray, start: int, width: int) -> list[float]:
     """Give the median of each value from `start` on and of the `width - 1` before it, as far as there are any."""
     full = min(max(start, width - 1), len(values))
-    first = [float(np.median(values[max(0, index - width + 1) : index + 1])) for index in range(start, full)]
+    narrow = values[:width].tolist()
+    first = [middle(narrow[max(0, index - width + 1) : index + 1]) for index in range(start, full)]
     if full == len(values):
         return first
     windows = sliding_window_view(values[full - width + 1 :], width)
-    rest: list[float] = np.median(windows, axis=1).tolist()
+    rest: list[float] = middles(windows).tolist()
     return first + rest

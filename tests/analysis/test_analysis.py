@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regtui import analysis
-from regtui.analysis.curve import spread
+from regtui.analysis.curve import middle, middles, spread
 from regtui.analysis.guessing import guessing_loss, lowest_loss
 from regtui.analysis.judge import judgement
 from regtui.core.config import RunConfig
@@ -86,6 +86,17 @@ def test_a_few_spikes_do_not_count_as_noise() -> None:
     values = 0.01 * np.random.default_rng(2).normal(size=60)
     values[[10, 30, 50]] += 5
     assert spread(np.diff(values)) < 0.02
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 13, 20])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1.7e308])
+@np.errstate(all="ignore")
+def test_quick_medians_are_those_of_numpy_to_the_bit(width: int, scale: float) -> None:
+    windows = scale * np.random.default_rng(width).normal(size=(50, width)) + 0.3
+    windows = np.clip(windows, -1.7e308, 1.7e308) if width < 13 else windows
+    np.testing.assert_array_equal(middles(windows), np.median(windows, axis=1))
+    for row in windows[np.isfinite(windows).all(axis=1)]:
+        assert middle(row.tolist()) == np.median(row)
 
 
 def test_the_loss_of_guessing_is_the_logarithm_of_the_classes() -> None:
