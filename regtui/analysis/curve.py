@@ -1,6 +1,7 @@
 """A loss from epoch to epoch: its level and its noise at each, worked out once."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -28,56 +29,44 @@ WIDTHS = (3, 5, 9, 13)
 """Epochs whose medians are kept at each epoch."""
 
 
-def middle(values: list[float]) -> float:
-    """Give the median of a few numbers, to the bit that of `np.median` and in a twentieth of its time.
-
-    The first windows of a curve are narrow, and there are three hundred of them a run: over a folder of runs they
-    would cost more than all that is read.
-    """
-    ordered, half = sorted(values), len(values) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
 def middles(windows: FloatArray) -> FloatArray:
-    """Give the median of each row, that of `np.median` in a fifth of its time for a few rows."""
-    width = windows.shape[1]
-    half = width // 2
-    if not np.isfinite(windows).all():  # changes of a loss near the largest float
-        return np.asarray(np.median(windows, axis=1), dtype=np.float64)
-    if width % 2:
-        odd: FloatArray = np.partition(windows, half, axis=1)[:, half]
-        return odd
-    parts = np.partition(windows, (half - 1, half), axis=1)
-    return np.asarray((parts[:, half - 1] + parts[:, half]) / 2, dtype=np.float64)
+    """Give the median of the numbers in each row, NaN for none; NaN is no number.
+
+    To the bit that of `np.median`, which takes many times as long for a few rows: over a folder of runs that would
+    cost more than all that is read.
+    """
+    known = np.isfinite(windows).sum(axis=1)
+    ordered, rows = np.sort(windows, axis=1), np.arange(len(windows))  # what is no number is sorted to the end
+    low, high = ordered[rows, np.maximum(known - 1, 0) // 2], ordered[rows, known // 2]
+    medians: FloatArray = np.where(known % 2 == 1, low, (low + high) / 2)
+    return medians
 
 
-def spread(changes: list[float]) -> float:
-    """Estimate the standard deviation of a loss from its changes from epoch to epoch.
+def spreads(changes: FloatArray) -> FloatArray:
+    """Estimate the standard deviation of a loss from some of its changes from epoch to epoch, a row an estimate.
 
     The median distance of the changes from their median, times 1.4826 (which makes it the standard deviation of a
     normal distribution) and over the square root of 2 (a change carries the noise of two epochs). A steady rise
     or fall has no part in it, nor have a few spikes. NaN for fewer than three changes.
     """
-    changes = [change for change in changes if math.isfinite(change)]
-    if len(changes) < 3:
-        return math.nan
-    usual = middle(changes)
-    return middle([abs(change - usual) for change in changes]) * 1.4826 / math.sqrt(2)
+    estimates = middles(np.abs(changes - middles(changes)[:, None])) * 1.4826 / math.sqrt(2)
+    estimates[np.isfinite(changes).sum(axis=1) < 3] = math.nan
+    return estimates
 
 
 class Curve:
     """A loss at the epochs where it was measured, with its level and its noise there."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         self.row: list[int] = []
         """Rows of the table of epochs at which the loss is a number; all else is in the order of these."""
         self.latest: list[int] = []
         """For each row of the table, the position of the newest number up to it; -1 before the first."""
         self.value = Column()
-        self.levels: dict[int, list[float]] = {width: [] for width in WIDTHS}
-        """Median of the last so many values, fewer at the start."""
+        self.levels: dict[int, list[float]] = {width: [] for width in widths}
+        """Median of the last so many values, fewer at the start; as far as `work_out` has come."""
         self.noise: list[float] = []
-        """`spread` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
+        """`spreads` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
 
     @property
     def level(self) -> list[float]:
@@ -85,7 +74,7 @@ class Curve:
         return self.levels[LEVEL]
 
     def extend(self, values: list[float]) -> None:
-        """Add rows of the table at the end, NaN where nothing was measured; work out levels and noise."""
+        """Add rows of the table at the end, NaN where nothing was measured."""
         before, first = len(self.value), len(self.latest)
         position = before - 1
         for row, value in enumerate(values, first):
@@ -94,10 +83,15 @@ class Curve:
                 self.row.append(row)
             self.latest.append(position)
         self.value.extend([value for value in values if value == value])
-        every = self.value.values
+
+    def work_out(self) -> None:
+        """Work out levels and noise of what has been added; a curve that nobody asks for them needs none."""
+        every, start = self.value.values, len(self.noise)
+        if start == len(every):
+            return
         for width, levels in self.levels.items():
-            levels.extend(_medians(every, before, width))
-        self.noise.extend(_noise(every, before))
+            levels.extend(middles(_windows(every, start, width)).tolist())
+        self.noise.extend(_noise(every, start))
 
     def __len__(self) -> int:
         return len(self.value)
@@ -128,33 +122,23 @@ def around(curve: Curve, at: int, position: int) -> float:
 
 def _noise(values: FloatArray, start: int) -> list[float]:
     """Give the noise at each value from `start` on."""
-    recent = _spreads(values, start, RECENT)
-    calmer = np.full(len(recent), np.nan)
-    first = max(start, CALMER)  # no more than ten changes: both are the same ones
-    if first < len(values):
-        calmer[first - start :] = CALMER_BY * _spreads(values, first, CALMER)
-    noise: list[float] = np.fmin(recent, calmer).tolist()
+    changes = np.diff(values, prepend=math.nan)
+    changes[~np.isfinite(changes)] = math.nan  # the first has none before it, and some overflow
+    recent = _windows(changes, start, RECENT)
+    noise: list[float] = np.fmin(spreads(recent), CALMER_BY * _calmer(recent, start)).tolist()
     return noise
 
 
-def _spreads(values: FloatArray, start: int, width: int) -> FloatArray:
-    """Give the spread of the last `width` changes at each value from `start` on, of fewer at the beginning."""
-    full = min(max(start, width), len(values))
-    narrow = np.diff(values[:width]).tolist()
-    first = np.array([spread(narrow[:index]) for index in range(start, full)], dtype=np.float64)
-    if len(values) <= full:
-        return first
-    changes = sliding_window_view(np.diff(values[full - width :]), width)
-    return np.append(first, middles(np.abs(changes - middles(changes)[:, None])) * 1.4826 / math.sqrt(2))
+def _calmer(recent: FloatArray, start: int) -> FloatArray:
+    """Give the spread of the last few changes; NaN where there are no more than those."""
+    found = spreads(recent[:, -CALMER:])
+    found[: max(0, CALMER + 1 - start)] = math.nan
+    return found
 
 
-def _medians(values: FloatArray, start: int, width: int) -> list[float]:
-    """Give the median of each value from `start` on and of the `width - 1` before it, as far as there are any."""
-    full = min(max(start, width - 1), len(values))
-    narrow = values[:width].tolist()
-    first = [middle(narrow[max(0, index - width + 1) : index + 1]) for index in range(start, full)]
-    if full == len(values):
-        return first
-    windows = sliding_window_view(values[full - width + 1 :], width)
-    rest: list[float] = middles(windows).tolist()
-    return first + rest
+def _windows(values: FloatArray, start: int, width: int) -> FloatArray:
+    """Give the last `width` numbers at each place from `start` on, a row a place; NaN before the first number."""
+    first = start - width + 1
+    padded = values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
+    windows: FloatArray = sliding_window_view(padded, width)
+    return windows
