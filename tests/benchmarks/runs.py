@@ -38,9 +38,9 @@ STEP_BYTES = 140
 BARE = 25
 """One log in so many is read by the bare loop."""
 
-LIMITS = {"cold": 0.6, "warm": 0.08, "megabytes": 300.0}
-"""What is promised on two cores: times as shares of the bare loop's over all logs, and peak memory. On a machine where
-that takes 14 s for 5,000 runs, cold is 8 s and warm 1 s."""
+LIMITS = {"cold": 1.4, "warm": 0.07, "megabytes": 300.0}
+"""What is promised: processor time as a share of the bare loop's over all logs, and peak memory. Where that takes 14 s
+for 5,000 runs, two cores that have nothing else to do list them cold in 9 s, and any warm in 1 s."""
 
 LISTING = """
 import os, resource, sys
@@ -108,26 +108,29 @@ def make_runs(folder: Path, count: int, size: int = LOG_BYTES) -> int:
         record = json.loads(head)
         log = folder / run_id / LOG_NAME
         log.parent.mkdir(parents=True)
-        log.write_bytes(json.dumps({**record, "run_id": run_id}).encode() + b"\n" + rest)
+        written_head = json.dumps({**record, "run_id": run_id}, separators=(",", ":")).encode()
+        log.write_bytes(written_head + b"\n" + rest)
         written += log.stat().st_size
     return written
 
 
-def listing(folder: Path) -> tuple[float, float]:
-    """List the runs by a process of its own; gives seconds, all imports with them, and peak memory in MB."""
-    before = time.perf_counter()
+def listing(folder: Path) -> tuple[float, float, float]:
+    """List the runs by a process of its own; gives seconds, those of all its processors, and peak memory in MB."""
+    before, began = os.times(), time.perf_counter()
     done = subprocess.run([sys.executable, "-c", LISTING, str(folder)], capture_output=True, text=True, check=True)
-    return time.perf_counter() - before, max(float(peak) for peak in done.stdout.split())
+    after, seconds = os.times(), time.perf_counter() - began
+    worked = after.children_user + after.children_system - before.children_user - before.children_system
+    return seconds, worked, max(float(peak) for peak in done.stdout.split())
 
 
 def bare_loop(logs: Sequence[Path]) -> float:
-    """Read logs as anyone would; gives seconds."""
-    before = time.perf_counter()
+    """Read logs as anyone would; gives seconds of the processor."""
+    before = time.process_time()
     for log in logs:
         with log.open() as file:
             for line in file:
                 json.loads(line)
-    return time.perf_counter() - before
+    return time.process_time() - before
 
 
 def main() -> int:
@@ -136,35 +139,38 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    cold, warm, bare, peaks = [], [], [], []
+    seconds: dict[str, list[float]] = {"cold": [], "warm": []}
+    worked: dict[str, list[float]] = {"cold": [], "warm": []}
+    bare, peaks = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         size = make_runs(folder, given.runs)
-        os.sync()
         time.sleep(3)  # what was written a moment ago is not kept
         some = sorted(folder.glob(f"*/{LOG_NAME}"))[::BARE]
         share = size / sum(log.stat().st_size for log in some)
         for _ in range(given.rounds):
             (folder / FILE_NAME).unlink(missing_ok=True)
-            for times in (cold, warm):
-                seconds, peak = listing(folder)
-                times.append(seconds)
+            for state in seconds:
+                passed, work, peak = listing(folder)
+                seconds[state].append(passed)
+                worked[state].append(work)
                 peaks.append(peak)
             bare.append(bare_loop(some) * share)
-    whole = median(bare)
-    rows = [
-        ("bare json.loads loop, s", median(bare), bare, None),
-        ("cold, s", median(cold), cold, None),
-        ("warm, s", median(warm), warm, None),
-        ("cold to bare", median(cold) / whole, [], LIMITS["cold"]),
-        ("warm to bare", median(warm) / whole, [], LIMITS["warm"]),
-        ("peak of a process, MB", max(peaks), peaks, LIMITS["megabytes"]),
+    rows: list[tuple[str, float, list[float], float | None]] = [
+        ("bare json.loads, processor s", median(bare), bare, None)
     ]
+    for state in seconds:
+        rows += [
+            (f"{state}, s", median(seconds[state]), seconds[state], None),
+            (f"{state}, processor s", median(worked[state]), worked[state], None),
+            (f"{state} to bare", median(worked[state]) / median(bare), [], LIMITS[state]),
+        ]
+    rows.append(("peak of a process, MB", max(peaks), peaks, LIMITS["megabytes"]))
     print(f"{given.runs:,} runs, {size / 1e6:.0f} MB, {cores()} cores, medians of {given.rounds}")
     for label, value, each, limit in rows:
         spread = f"{min(each):.2f} to {max(each):.2f}" if each else ""
         promised = "" if limit is None else f"at most {limit:g}" + ("" if value <= limit else "  NOT KEPT")
-        print(f"{label:<26}{value:>8.2f}  {spread:<18}{promised}".rstrip())
+        print(f"{label:<30}{value:>8.2f}  {spread:<18}{promised}".rstrip())
     return 0 if all(limit is None or value <= limit for _, value, _, limit in rows) else 1
 
 
