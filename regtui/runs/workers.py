@@ -39,7 +39,9 @@ _decoder = msgspec.json.Decoder(list[Looked])
 
 def look_at(paths: Sequence[Path], size: int) -> Iterator[tuple[Path, Looked]]:
     """Look at logs of so many bytes in all, in any order, with as many processes as it is worth."""
-    workers = min(cores(), MOST_WORKERS, -(-len(paths) // LOGS_AT_ONCE)) if size >= WORTH_BYTES else 1
+    workers = (
+        min(cores(), MOST_WORKERS, -(-len(paths) // LOGS_AT_ONCE)) if size >= WORTH_BYTES and sys.executable else 1
+    )
     if workers > 1:
         with contextlib.closing(_look_with(workers, paths)) as found:
             yield from found
