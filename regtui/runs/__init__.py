@@ -2,8 +2,10 @@
 
 import os
 import secrets
+import stat
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError
@@ -55,17 +57,44 @@ def log_of(run_id: str, runs_dir: Path) -> Path:
     return runs_dir / run_id / LOG_NAME
 
 
-def logs(runs_dir: Path) -> list[Path]:
-    """List the logs of the recorded runs that can be reached, oldest first.
+class Found(NamedTuple):
+    """Something that bears a log's name, as it stood when the folder was looked through."""
 
-    Raises LogError for a folder that somebody else does not share: it is not an empty one.
+    name: str
+    """The name of its run's folder."""
+    path: Path
+    status: os.stat_result
+
+
+def found_in(runs_dir: Path) -> list[Found]:
+    """Look through a folder of runs for logs, oldest first; nothing is opened, so that none can be in the way.
+
+    A folder that is not there, or goes while it is looked through, holds none. Raises LogError for one that cannot be
+    read.
     """
+    found = []
     try:
-        if runs_dir.is_dir():
-            os.scandir(runs_dir).close()
+        with os.scandir(runs_dir) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    continue
+                path = Path(entry.path, LOG_NAME)
+                try:
+                    found.append(Found(entry.name, path, path.stat()))
+                except OSError:
+                    continue
+    except (FileNotFoundError, NotADirectoryError):
+        pass
     except OSError as error:
         raise _closed(runs_dir, error) from None
-    return sorted(runs_dir.glob(f"*/{LOG_NAME}"), key=lambda path: (path.stat().st_mtime, path.parent.name))
+    except ValueError as error:  # a name with a NUL in it
+        raise LogError(f"{runs_dir} cannot be read: {error}") from None
+    return sorted(found, key=lambda each: (each.status.st_mtime_ns, each.name))
+
+
+def logs(runs_dir: Path) -> list[Path]:
+    """List the logs of the recorded runs, oldest first."""
+    return [each.path for each in found_in(runs_dir) if stat.S_ISREG(each.status.st_mode)]
 
 
 def none_yet(runs_dir: Path) -> str:
