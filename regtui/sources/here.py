@@ -1,5 +1,6 @@
 """A run that trains in this process, as a source of events."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -9,11 +10,18 @@ from pathlib import Path
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted, Stop
+from regtui.core.events import COMMANDS, Command, EpochEnded, Event, Noted, RunEnded, RunStarted, StepEnded, Stop
 from regtui.loop import Chunks, failure, train
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, new_run_id
 from regtui.sources import Activity
+
+ABANDON_SECONDS = 0.3
+"""How long an abandoned run may take to be out of the way: a write that hangs must not hold up the process's end."""
+
+
+class _Abandoned(LogError):
+    """The process leaves before the run has begun; the run ends like one that could not be set up."""
 
 
 def nothing() -> None:
@@ -54,6 +62,13 @@ class LiveRun:
         self._pending: deque[Event] = deque()
         self._said: deque[Noted] = deque()
         self._finished = threading.Event()
+        self._abandoned = False
+        self._writing = threading.Lock()
+        self._writer: LogWriter | None = None
+        self._place: tuple[int, int] | None = None
+        """Updates and epochs in the log, once it holds the run's first record."""
+        self._over = False
+        """The log holds the run's end."""
 
     @property
     def stage(self) -> str:
@@ -97,6 +112,30 @@ class LiveRun:
         """Wait until the run has ended and its log is closed; tell whether it has."""
         return self._finished.wait(timeout)
 
+    @property
+    def begun(self) -> bool:
+        """Tell whether the log holds a record of the run."""
+        return self._place is not None
+
+    def abandon(self, reason: str) -> None:
+        """Leave a log that is whole, from any thread, for a process that then ends at once.
+
+        The driving thread may be deep in an import, a download or a long update; it is not waited for. A run that has
+        begun gets its `end`; of one that has not, nothing is left. That thread writes no more.
+        """
+        self._abandoned = True
+        if not self.begun:
+            # A download notices by its next bytes, and takes away what it has of the file.
+            self._finished.wait(ABANDON_SECONDS)
+        if not self._writing.acquire(timeout=ABANDON_SECONDS) or self._writer is None or self._over:
+            return
+        if self._place is None:
+            self._writer.discard()
+            return
+        step, epoch = self._place
+        with contextlib.suppress(OSError):
+            self._writer.write([RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())])
+
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
 
@@ -119,6 +158,7 @@ class LiveRun:
             self._on_news()
 
     def _run(self, writer: LogWriter) -> None:
+        self._writer = writer
         try:
             # What is quickly found wrong comes before the framework, whose import takes seconds.
             backends.check(self.config.framework)
@@ -170,6 +210,16 @@ class LiveRun:
             return None
 
     def _deliver(self, writer: LogWriter, events: list[Event]) -> None:
+        with self._writing:
+            self._record(writer, events)
+            step, epoch = self._place or (0, 0)
+            for event in events:
+                if isinstance(event, EpochEnded | StepEnded):
+                    step, epoch = event.step, event.epoch if isinstance(event, EpochEnded) else epoch
+            self._place = step, epoch
+            self._over = any(isinstance(event, RunEnded) for event in events[-1:])
+
+    def _record(self, writer: LogWriter, events: list[Event]) -> None:
         said: list[Event] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
@@ -184,6 +234,8 @@ class LiveRun:
         self._on_news()
 
     def _enter(self, stage: str) -> None:
+        if self._abandoned and not self.begun:
+            raise _Abandoned("the process left before the run had begun")
         self._stage = stage
         self._on_news()
 
