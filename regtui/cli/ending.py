@@ -9,7 +9,7 @@ import click
 
 from regtui.cli import BAD_USAGE
 from regtui.cli.lab import cli
-from regtui.cli.leaving import Left
+from regtui.cli.leaving import Left, leave
 from regtui.core.config import ConfigError
 from regtui.output import OutputLost, losable, open_standard_descriptors
 
@@ -31,7 +31,7 @@ def run() -> NoReturn:
     except click.Abort:
         sys.exit(128 + signal.SIGINT)
     except Left as left:
-        sys.exit(left.status)
+        leave(left.received)
     except OutputLost as lost:
         if lost.gone:
             # Nothing to say, and nobody to say it to.

@@ -27,7 +27,7 @@ class Left(BaseException):
 
     def __init__(self, received: signal.Signals) -> None:
         super().__init__(received.name)
-        self.status = status_of(received)
+        self.received = received
 
 
 def status_of(received: signal.Signals) -> int:
@@ -67,14 +67,13 @@ def leaving(
     try:
         yield
     finally:
-        # After a signal everything stays as it is: the process is on its way, and may still be held up.
-        if not received:
-            for caught, handler in before.items():
-                signal.signal(caught, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for caught, handler in before.items():
+            signal.signal(caught, handler)
 
 
-def leave(received: signal.Signals, at_last: Callable[[signal.Signals], None]) -> NoReturn:
-    """End the process here and now: other threads, buffers and whatever else would have to be waited for are left."""
+def leave(received: signal.Signals, at_last: Callable[[signal.Signals], None] = lambda _received: None) -> NoReturn:
+    """End the process here and now: other threads, a framework's teardown and unread buffers are not waited for."""
     try:
         at_last(received)
     finally:

@@ -1,11 +1,13 @@
 """`regtui --replay LOG`: a recorded run as text, JSON or a picture, without the app."""
 
 import math
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
 
+from regtui.cli.leaving import Left, leaving
 from regtui.cli.options import NamedPath, find_ghost, given_options, option_name
 from regtui.core.config import fields
 
@@ -76,7 +78,13 @@ def replay(context: click.Context, options: Mapping[str, Any]) -> int:
     from regtui import report
     from regtui.runs import find_run
 
-    return report.replay(
-        find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"], ghost=find_ghost(options),
-        **{name: options[name] for name in NEEDS_REPLAY},
-    )  # fmt: skip
+    with leaving(_leave):
+        return report.replay(
+            find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"],
+            ghost=find_ghost(options), **{name: options[name] for name in NEEDS_REPLAY},
+        )  # fmt: skip
+
+
+def _leave(received: signal.Signals) -> None:
+    """Unwind, so that an animation gives the screen back."""
+    raise Left(received)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from regtui.cli.leaving import leave, leaving, status_of
+from regtui.cli.leaving import leave, leaving
 from regtui.cli.options import NamedPath, given_options, make_config, run_options
 from regtui.output import OutputLost, captured_output, losable
 
@@ -62,8 +62,8 @@ def train(context: click.Context, /, log: Path | None, as_json: bool, runs_dir: 
                     f"the result cannot be printed on standard output ({lost}): "
                     f"`regtui --replay {live.log_path}` shows it"
                 ) from None
-    if driven.stopped_by is not None and history.status == "stopped":
-        context.exit(status_of(driven.stopped_by))
+        if driven.stopped_by is not None and history.status == "stopped":
+            leave(driven.stopped_by)
     context.exit(1 if history.status in {"failed", "diverged"} else 0)
 
 

@@ -21,7 +21,7 @@ ABANDON_SECONDS = 0.3
 
 
 class _Abandoned(LogError):
-    """The process leaves before the run has begun; the run ends like one that could not be set up."""
+    """The process leaves: a run that has not begun ends like one that could not be set up."""
 
 
 def nothing() -> None:
@@ -121,13 +121,20 @@ class LiveRun:
         """Leave a log that is whole, from any thread, for a process that then ends at once.
 
         The driving thread may be deep in an import, a download or a long update; it is not waited for. A run that has
-        begun gets its `end`; of one that has not, nothing is left. That thread writes no more.
+        begun gets its `end`; of one that has not, nothing is left. That thread writes nothing after this.
         """
         self._abandoned = True
         if not self.begun:
             # A download notices by its next bytes, and takes away what it has of the file.
             self._finished.wait(ABANDON_SECONDS)
-        if not self._writing.acquire(timeout=ABANDON_SECONDS) or self._writer is None or self._over:
+        if self._writing.acquire(timeout=ABANDON_SECONDS):
+            try:
+                self._end_the_log(reason)
+            finally:
+                self._writing.release()
+
+    def _end_the_log(self, reason: str) -> None:
+        if self._writer is None or self._over:
             return
         if self._place is None:
             self._writer.discard()
@@ -211,6 +218,8 @@ class LiveRun:
 
     def _deliver(self, writer: LogWriter, events: list[Event]) -> None:
         with self._writing:
+            if self._abandoned:
+                raise _Abandoned("the process leaves")
             self._record(writer, events)
             step, epoch = self._place or (0, 0)
             for event in events:
@@ -235,7 +244,7 @@ class LiveRun:
 
     def _enter(self, stage: str) -> None:
         if self._abandoned and not self.begun:
-            raise _Abandoned("the process left before the run had begun")
+            raise _Abandoned("the process leaves")
         self._stage = stage
         self._on_news()
 
