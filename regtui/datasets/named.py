@@ -1,6 +1,7 @@
 """The data sets that regtui knows by name: where they are looked for, and where they come from."""
 
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regtui.core.config import ConfigError
-from regtui.datasets.files import read_npz, reason
-from regtui.datasets.table import Scale, Table, make_table, wrong
+from regtui.datasets.disk import opened, reason
+from regtui.datasets.limits import Budget
+from regtui.datasets.npz import read_npz
+from regtui.datasets.table import Held, Scale, Table, make_table, shown, wrong
 
 Progress = Callable[[int, int], None]
 """Told the bytes that have come and the bytes in all, as they come."""
@@ -78,7 +81,7 @@ def digits(progress: Progress | None = None, cache: Path | None = None) -> Table
         from sklearn.datasets import load_digits
 
         pixels, labels = load_digits(return_X_y=True)
-    return make_table("digits", pixels, labels, Scale(by="fixed", top=16.0))
+    return make_table("digits", Held(pixels), labels, Scale(by="fixed", top=16.0))
 
 
 def mnist(progress: Progress | None = None, cache: Path | None = None) -> Table:
@@ -202,8 +205,8 @@ def _look(name: str, npz_folder: Path | None, idx_folder: Path) -> Table | None:
     for images, labels, path in ((x_train, y_train, paths[1]), (x_test, y_test, paths[3])):
         if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels):
             raise wrong(f"{path} holds labels of shape {labels.shape} for images of shape {images.shape}: delete both")
-    test = x_test.reshape(len(x_test), -1), y_test
-    return make_table(name, x_train.reshape(len(x_train), -1), y_train, PIXELS, test)
+    test = Held(x_test.reshape(len(x_test), -1)), y_test
+    return make_table(name, Held(x_train.reshape(len(x_train), -1)), y_train, PIXELS, test)
 
 
 def _present(path: Path) -> Path | None:
@@ -221,17 +224,29 @@ def _is_file(path: Path) -> bool:
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """Read bytes in the IDX format, packed by gzip or not (yann.lecun.com/exdb/mnist: 0, 0, type, rank, sizes).
 
-    Raises ConfigError for a file that is not one, or not whole.
+    Raises ConfigError for a file that is not one, or not whole, or too large.
     """
-    try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise wrong(f"{path} cannot be read: {reason(error)}; {_DELETE}") from None
-    rank = content[3] if len(content) > 3 and content[:3] == b"\x00\x00\x08" else 0
-    sizes = np.frombuffer(content, ">u4", rank, offset=4).tolist() if rank and len(content) >= 4 + 4 * rank else []
-    if not sizes or len(content) != 4 + 4 * rank + int(np.prod(sizes, dtype=object)):
+    with opened(path) as file:
+        try:
+            if path.suffix != ".gz":
+                return _idx(path, file)
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _idx(path, unpacked)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise wrong(f"{path} cannot be read: {reason(error)}; {_DELETE}") from None
+
+
+def _idx(path: Path, file: io.FileIO | gzip.GzipFile) -> NDArray[np.uint8]:
+    magic = file.read(4)
+    rank = magic[3] if len(magic) == 4 and magic[:3] == b"\x00\x00\x08" else 0
+    packed = file.read(4 * rank)
+    sizes = np.frombuffer(packed, ">u4").tolist() if rank and len(packed) == 4 * rank else []
+    count = int(np.prod(sizes, dtype=object)) if sizes else 0
+    Budget(path).take(f"an array of shape {shown(tuple(sizes))}", 5 * count)
+    content = file.read(count + 1) if count else b""
+    if not count or len(content) != count:
         raise wrong(f"{path} is not a whole IDX file; {_DELETE}")
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(sizes)
+    return np.frombuffer(content, np.uint8).reshape(sizes)
 
 
 class _Bar:
