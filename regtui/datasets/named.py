@@ -226,14 +226,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
     Raises ConfigError for a file that is not one, or not whole, or too large.
     """
-    with opened(path) as file:
-        try:
+    try:
+        with opened(path) as file:
             if path.suffix != ".gz":
                 return _idx(path, file)
             with gzip.GzipFile(fileobj=file) as unpacked:
                 return _idx(path, unpacked)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise wrong(f"{path} cannot be read: {reason(error)}; {_DELETE}") from None
+    except (EOFError, zlib.error) as error:
+        raise wrong(f"{path} cannot be read: {reason(error)}; {_DELETE}") from None
+    except ConfigError as error:
+        raise wrong(f"{error.problem}; {_DELETE}") from None
 
 
 def _idx(path: Path, file: io.FileIO | gzip.GzipFile) -> NDArray[np.uint8]:
@@ -245,7 +247,7 @@ def _idx(path: Path, file: io.FileIO | gzip.GzipFile) -> NDArray[np.uint8]:
     Budget(path).take(f"an array of shape {shown(tuple(sizes))}", 5 * count)
     content = file.read(count + 1) if count else b""
     if not count or len(content) != count:
-        raise wrong(f"{path} is not a whole IDX file; {_DELETE}")
+        raise wrong(f"{path} is not a whole IDX file")
     return np.frombuffer(content, np.uint8).reshape(sizes)
 
 
