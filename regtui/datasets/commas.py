@@ -4,7 +4,7 @@ import csv
 import io
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from regtui.datasets.disk import opened
 from regtui.datasets.limits import HELD_BYTES, MOST_INPUTS, ROW_BYTES, Budget
-from regtui.datasets.table import MOST_CLASSES, Array, Features, Held, Scale, Table, make_table, shown, wrong
+from regtui.datasets.table import MOST_CLASSES, Array, Held, Scale, Table, make_table, shown, wrong
 
 LONGEST_LINE = 1 << 23
 """Bytes: a line of a million cells of eight signs each. A file without line ends is told from a table by it."""
@@ -30,16 +30,19 @@ def read_csv(path: Path) -> Table:
     Blank lines are skipped. Cells may stand in quotes, which end on their line. Each column has a range of its own.
     """
     survey = _survey(path)
-    features: Features = _Streamed(path, survey)
-    if survey.rows * survey.inputs * 8 <= HELD_BYTES:
-        held = np.empty((survey.rows, survey.inputs))
-        start = 0
-        for block in features.blocks():
-            held[start : start + len(block)] = block
-            start += len(block)
-        features = Held(held)
+    streamed = _Streamed(path, survey)
     labels, kinds = _labels(path, survey)
-    return make_table(str(path), features, labels, Scale(by="column"), kinds=kinds)
+    table = make_table(str(path), streamed, labels, Scale(by="column"), kinds=kinds)
+    return replace(table, features=_held(streamed)) if survey.rows * survey.inputs * 8 <= HELD_BYTES else table
+
+
+def _held(features: "_Streamed") -> Held:
+    """Read features once and for all."""
+    held, start = np.empty((features.rows, features.inputs)), 0
+    for block in features.blocks():
+        held[start : start + len(block)] = block
+        start += len(block)
+    return Held(held)
 
 
 @dataclass(kw_only=True)
@@ -166,6 +169,8 @@ def _numbers(path: Path, first: int, lines: list[str], inputs: int) -> Array:
     rows = [line.rpartition(",")[0] for line in lines if line.strip(_BLANK)]
     if not rows:
         return np.empty((0, inputs))
+    if not any(rows):  # numpy warns of them
+        return _one_by_one(path, first, lines, inputs)
     try:
         block = np.loadtxt(rows, delimiter=",", comments=None, quotechar='"', ndmin=2)
         if block.shape == (len(rows), inputs) and np.isfinite(block).all():

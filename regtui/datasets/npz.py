@@ -4,6 +4,7 @@ import functools
 import io
 import operator
 import struct
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -25,6 +26,9 @@ NAMES = ("x_train", "y_train", "x_test", "y_test")
 
 LONGEST_HEADER = 10_000
 """Bytes of an array's header that numpy itself would read."""
+
+LONGEST_LABEL = 1000
+"""Signs: every label takes as much room as the longest, and a name for a class is short."""
 
 MOST_AT_ONCE = 1 << 22
 """Bytes of one read: zipfile reads the list of what a file holds in one piece, however long it says that it is. This
@@ -122,6 +126,8 @@ def _check_pair(path: Path, x: _Header, y: _Header) -> None:
         raise wrong(f"{path}: {y.name} must be one label a row, of shape ({x.rows},), not {shown(y.shape)}")
     if x.rows != y.rows:
         raise wrong(f"{path} has {x.rows} rows in {x.name} but {y.rows} labels in {y.name}")
+    if y.dtype.itemsize > 4 * LONGEST_LABEL:
+        raise wrong(f"{path}: {y.name} has labels of more than {LONGEST_LABEL:,} signs")
     if y.dtype.kind not in "buifU" or not y.dtype.itemsize:
         raise wrong(f"{path}: {y.name} must hold whole numbers or text, not {shown(y.dtype)}")
 
@@ -216,7 +222,7 @@ def _read_header(path: Path, archive: zipfile.ZipFile, key: str, member: BinaryI
         read = npy.read_array_header_1_0 if version[0] == 1 else npy.read_array_header_2_0
         try:
             shape, by_column, dtype = read(io.BytesIO(packed + text))
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, tokenize.TokenError):
             raise ValueError("its header cannot be read") from None
     if dtype.hasobject:
         raise wrong(f"{path} holds Python objects in {key}: save it as an array of numbers")
