@@ -3,9 +3,9 @@
     python tests/benchmarks/hostile_data.py [files]
 
 Files are mutations of good ones (bits turned, cut off, spliced, headers that lie, types and shapes at random), made
-from their number alone, beside a zoo made by hand. Children read them, the zoo's a child each, and are watched for their
-processor time, which busy neighbours do not lengthen, and their peak of memory. Prints figures; exits 1 where a file
-broke a promise.
+from their number alone, beside a zoo made by hand. Children read them, the zoo's a child each, and are watched for
+their processor time, which busy neighbours do not lengthen, and their peak of memory. Prints figures; exits 1 where a
+file broke a promise.
 """
 
 import contextlib
@@ -265,7 +265,7 @@ def outcome(path: Path) -> str:
 
 def peak_kilobytes() -> int:
     """Memory at its peak; where Linux says it, without that of the process from which this one was split."""
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:
+    with contextlib.suppress(OSError), Path("/proc/self/status").open(encoding="ascii") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
