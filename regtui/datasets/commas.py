@@ -80,23 +80,35 @@ class _Survey:
 def _survey(path: Path) -> _Survey:
     """Count the rows, find their labels, and hold what they will take to the limit before a number is read."""
     survey = _Survey()
+    known: dict[str, int] = {}
     for first, lines in _chunks(path):
-        known: dict[str, int] = {}
-        for line, text in enumerate(lines, first):
-            tail = text.rpartition(",")[2]
-            place = known.get(tail)
-            if place is None or not survey.inputs:
-                if not text.strip(_BLANK):
-                    continue
-                cells = _cells(path, line, text)
-                if not survey.inputs and _begins(path, survey, line, cells):
-                    continue
-                place = survey.add(path, cells[-1].strip(), line)
-                if '"' not in tail or _is_quoted(tail):
-                    known[tail] = place
-            survey.labels.append(place)
+        places = [known.get(text.rpartition(",")[2], -1) for text in lines]
+        if -1 in places:
+            for at, text in enumerate(lines):
+                if places[at] < 0 and text:
+                    places[at] = _place(path, survey, known, first + at, text)
+            places = [place for place in places if place >= 0]
+        survey.labels.extend(places)
         _budget(path, survey)
+        if len(known) > MOST_CLASSES:  # the same few labels with ever other blanks around them
+            known.clear()
     return _without_numbered_names(path, survey)
+
+
+def _place(path: Path, survey: _Survey, known: dict[str, int], line: int, text: str) -> int:
+    """Give the place of a line's label, and note it under the end of the line; -1 for a line that is no row."""
+    tail = text.rpartition(",")[2]
+    if tail in known:
+        return known[tail]
+    if not text.strip(_BLANK):
+        return -1
+    cells = _cells(path, line, text)
+    if not survey.inputs and _begins(path, survey, line, cells):
+        return -1
+    place = survey.add(path, cells[-1].strip(), line)
+    if '"' not in tail or _is_quoted(tail):
+        known[tail] = place
+    return place
 
 
 def _begins(path: Path, survey: _Survey, line: int, cells: list[str]) -> bool:
@@ -166,17 +178,14 @@ class _Streamed:
 
 def _numbers(path: Path, first: int, lines: list[str], inputs: int) -> Array:
     """Read the features of some lines, by numpy where it can and else line by line, which finds what is wrong."""
-    rows = [line.rpartition(",")[0] for line in lines if line.strip(_BLANK)]
-    if not rows:
-        return np.empty((0, inputs))
-    if not any(rows):  # numpy warns of them
-        return _one_by_one(path, first, lines, inputs)
-    try:
-        block = np.loadtxt(rows, delimiter=",", comments=None, quotechar='"', ndmin=2)
-        if block.shape == (len(rows), inputs) and np.isfinite(block).all():
-            return block
-    except ValueError:
-        pass  # said below, with the line and the column
+    rows = [line.rpartition(",")[0] for line in lines if line]
+    if any(rows):  # numpy warns where there are none
+        try:
+            block = np.loadtxt(rows, delimiter=",", comments=None, quotechar='"', ndmin=2)
+            if block.shape == (len(rows), inputs) and np.isfinite(block).all():
+                return block
+        except ValueError:
+            pass  # said below, with the line and the column
     return _one_by_one(path, first, lines, inputs)
 
 
