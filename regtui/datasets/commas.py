@@ -4,7 +4,7 @@ import csv
 import io
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from regtui.datasets.disk import opened
 from regtui.datasets.limits import HELD_BYTES, MOST_INPUTS, ROW_BYTES, Budget
-from regtui.datasets.table import MOST_CLASSES, Array, Held, Scale, Table, make_table, shown, wrong
+from regtui.datasets.table import MOST_CLASSES, Array, Features, Held, Scale, Table, make_table, shown, wrong
 
 LONGEST_LINE = 1 << 23
 """Bytes: a line of a million cells of eight signs each. A file without line ends is told from a table by it."""
@@ -30,13 +30,14 @@ def read_csv(path: Path) -> Table:
     Blank lines are skipped. Cells may stand in quotes, which end on their line. Each column has a range of its own.
     """
     survey = _survey(path)
-    streamed = _Streamed(path, survey)
+    features: Features = _Streamed(path, survey)
+    if survey.rows * survey.inputs * 8 <= HELD_BYTES:
+        features = _held(features)  # before anything is said of its rows: a line that cannot be read says more
     labels, kinds = _labels(path, survey)
-    table = make_table(str(path), streamed, labels, Scale(by="column"), kinds=kinds)
-    return replace(table, features=_held(streamed)) if survey.rows * survey.inputs * 8 <= HELD_BYTES else table
+    return make_table(str(path), features, labels, Scale(by="column"), kinds=kinds)
 
 
-def _held(features: "_Streamed") -> Held:
+def _held(features: Features) -> Held:
     """Read features once and for all."""
     held, start = np.empty((features.rows, features.inputs)), 0
     for block in features.blocks():
