@@ -43,6 +43,9 @@ ASCII = click.option("--ascii", "ascii_only", is_flag=True, help="Draw without b
 GHOST = click.option("--ghost", type=NamedPath(), metavar="LOG", help="A run to show faintly behind it.")
 
 
+MORE_DATA = " REGTUI_MAX_DATA=8G in the environment lifts the limit of 800 MB."
+
+
 def run_options(command: F) -> F:
     """Give a command one option for each field of the configuration."""
     command = RUNS_DIR(SHARE(command))
@@ -59,7 +62,13 @@ def _field_option(field: Field) -> Callable[[F], F]:
     choices = backends.names() if field.name == "framework" else field.choices
     metavar = "|".join(choices) or {"integer": "N", "number": "X", "widths": "N,N", "text": "NAME|PATH"}.get(field.kind)
     default = default_text(field)
-    text = field.hint[0].upper() + field.hint[1:] + "." + (f" [default: {default}]" if default else "")
+    text = (
+        field.hint[0].upper()
+        + field.hint[1:]
+        + "."
+        + MORE_DATA * (field.name == "dataset")
+        + (f" [default: {default}]" if default else "")
+    )
     if field.kind == "flag":
         return click.option(field.option, field.name, is_flag=True, default=None, help=text)
     # No type and no default: values are read by the same `parse` as the form's, and a preset may fill the gap.

@@ -12,6 +12,7 @@ from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import COMMANDS, Command, EpochEnded, Event, Noted, RunEnded, RunStarted, StepEnded, Stop
 from regtui.loop import Chunks, failure, train
+from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
@@ -194,6 +195,7 @@ class LiveRun:
             backends.check(self.config.framework)
             self._enter(f"loading {Path(self.config.dataset).name}")
             data = datasets.load(self.config, progress=self._show_download)
+            check_fits(self.config, data)
             self._enter(f"importing {self.config.framework}")
             backend_class = backends.find(self.config.framework)
             self._enter("building the model")
