@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
+from regtui.core.text import as_on_terminal
+
 POLL_SECONDS = 0.25
 """How often new output is looked for: often enough for an event log, far too seldom to cost anything."""
 
@@ -87,6 +89,6 @@ def _follow(fd: int, on_line: Callable[[str], None], done: threading.Event) -> N
 
 
 def _hand_on(line: bytes, on_line: Callable[[str], None]) -> None:
-    text = line.decode("utf-8", errors="replace").strip()
+    text = as_on_terminal(line.decode("utf-8", errors="replace"))
     if text:
         on_line(text)

@@ -12,6 +12,7 @@ import click
 from regtui.cli import BAD_USAGE
 from regtui.cli.lab import cli
 from regtui.core.config import ConfigError
+from regtui.core.text import printable
 
 
 def run() -> NoReturn:
@@ -54,5 +55,6 @@ def _fault(error: Exception) -> NoReturn:
 
 
 def _fail(problem: str) -> NoReturn:
-    click.echo(f"regtui: {problem}", err=True)
+    # What click says quotes the arguments, and what the system says may quote anything.
+    click.echo(f"regtui: {printable(problem)}", err=True)
     sys.exit(BAD_USAGE)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from regtui.cli.options import make_config, run_options
+from regtui.core.text import printable
 
 if TYPE_CHECKING:
     from regtui.core.history import History
@@ -35,7 +36,7 @@ def train(context: click.Context, /, log: Path | None, as_json: bool, runs_dir: 
         raise click.UsageError(live.problem)
     from regtui import report
 
-    click.echo(f"log: {live.log_path}", err=True)
+    click.echo(f"log: {printable(str(live.log_path))}", err=True)
     click.echo(report.to_json(report.result(history)) if as_json else report.summary(history))
     context.exit(1 if history.status in {"failed", "diverged"} else 0)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from regtui.analysis import best_row, verdict
 from regtui.core.history import History
-from regtui.core.text import number
+from regtui.core.text import number, printable
 from regtui.readers import LogError, is_being_written, read_history
 from regtui.report.result import completed_epochs, framework
 from regtui.runs import logs, none_yet
@@ -41,7 +41,7 @@ def _row(log: Path, history: History) -> tuple[str, ...]:
     best = best_row(history)
     lowest = history.evaluations["valid/loss"].values[best] if best is not None else math.nan
     return (
-        log.parent.name,
+        printable(log.parent.name),
         framework(history) or "-",
         Path(config.dataset).name if config else "-",
         f"{completed_epochs(history)}/{history.plan.epochs}" if history.plan.epochs else str(completed_epochs(history)),

@@ -10,6 +10,7 @@ from typing import Protocol
 from regtui.core.config import ConfigError
 from regtui.core.events import Command, Event
 from regtui.core.history import History
+from regtui.core.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,12 @@ class Activity:
     """The field of the configuration that it could not be set up with, where the problem is one of those."""
     warnings: tuple[str, ...] = ()
     """What could not be read, a sentence each; it only ever grows."""
+
+    def __post_init__(self) -> None:
+        """Let what any source says of itself through the gate: it may quote paths and systems."""
+        object.__setattr__(self, "stage", printable(self.stage))
+        object.__setattr__(self, "problem", printable(self.problem))
+        object.__setattr__(self, "warnings", tuple(map(printable, self.warnings)))
 
 
 class Source(Protocol):

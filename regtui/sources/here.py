@@ -10,6 +10,8 @@ from pathlib import Path
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted, Stop
+from regtui.core.gate import passed
+from regtui.core.text import printable
 from regtui.loop import Chunks, failure, train
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, new_run_id
@@ -78,7 +80,7 @@ class LiveRun:
 
     def say(self, text: str, level: str = "output") -> None:
         """Put a line into the run's event log, from any thread."""
-        self._said.append(Noted(level=level, text=text, time=self._clock()))
+        self._said.append(Noted(level=level, text=printable(text), time=self._clock()))
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Name the listener after the run was made; before `drive`."""
@@ -170,6 +172,8 @@ class LiveRun:
             return None
 
     def _deliver(self, writer: LogWriter, events: list[Event]) -> None:
+        # What is shown here is what a reader will give of the log: printable, all of it.
+        events = [passed(event) for event in events]
         said: list[Event] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
@@ -177,7 +181,7 @@ class LiveRun:
             writer.write(whole)
         except OSError as error:
             if self.problem is None:
-                self.problem = f"the log {self.log_path} is incomplete: {error.strerror or error}"
+                self.problem = printable(f"the log {self.log_path} is incomplete: {error.strerror or error}")
                 whole.append(Noted(level="error", text=self.problem, time=self._clock()))
         with self._lock:
             self._pending.extend(whole)
