@@ -98,7 +98,7 @@ def parse(field: Field, text: str) -> Any:
             case _:
                 value = text
     except (ValueError, KeyError):
-        raise ConfigError(field.name, f"must be {field.range_text()}, not {text!r}") from None
+        raise ConfigError(field.name, f"must be {field.range_text()}, not '{text}'") from None
     if field.kind == "text" and text != printable(text):
         raise ConfigError(field.name, f"must be a name without control codes or invisible signs, not {text}")
     check(field, value, typed=text)
@@ -155,7 +155,7 @@ def _outside(field: Field, value: float) -> bool:
 
 def _shown(value: Any, typed: str) -> str:
     if isinstance(value, str):
-        return repr(value)
+        return f"'{value}'"
     if 0 < len(typed) <= LONGEST_QUOTE:
         return typed
     if isinstance(value, float):

@@ -189,6 +189,7 @@ def _wrapped(text: str, width: int, role: str, ascii_only: bool) -> list[StyledL
 
 def fitted(text: str, width: int) -> str:
     """Cut a text to so many cells of a terminal."""
+    text = text[:width]  # no sign counts as less than a cell
     while cells(text) > width:
         text = text[:-1]
     return text
