@@ -257,12 +257,15 @@ class Harmless:
 class Pty:
     """A process on a pseudo-terminal, and every byte that it sends there."""
 
-    def __init__(self, command: list[str], cwd: Path, *, typed: bool, size: tuple[int, int] = (160, 50)) -> None:
+    def __init__(
+        self, command: list[str], cwd: Path, *, typed: bool, size: tuple[int, int] = (160, 50), **given: str
+    ) -> None:
         self.raw = b""
         self._fd, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "XDG_CONFIG_HOME": str(cwd / "config")}
         env = {name: value for name, value in env.items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
+        env |= given
         env["PYTHONPATH"] = str(Path(__file__).parents[1])
         stdin = other if typed else subprocess.DEVNULL
         self.process = subprocess.Popen(
@@ -335,12 +338,21 @@ def _unseen(line: str) -> Iterator[str]:
             yield repr(line[max(at - 30, 0) : at + 10])
 
 
-def run_lines(lines: list[list[bytes]], folder: Path) -> list[tuple[list[str], int, bytes]]:
+def variables() -> set[str]:
+    """Name the variables of the environment that regtui looks at, from its sources."""
+    sources = Path(__file__).parents[1].glob("regtui/**/*.py")
+    named = re.compile(r'(?:environ\.get\(|envvar=)"(\w+)"|^\w+ = "(REGTUI_\w+)"', re.MULTILINE)
+    return {one or other for path in sources for one, other in named.findall(path.read_text())}
+
+
+def run_lines(lines: list[list[bytes]], folder: Path, **environment: str) -> list[tuple[list[str], int, bytes]]:
     """Run command lines on one pseudo-terminal; gives each with its exit status and what it sent."""
     file = folder / "lines.json"
     file.write_text(json.dumps([[word.hex() for word in line] for line in lines]))
-    (folder / "cwd").mkdir()
-    with Pty([sys.executable, "-W", "error", __file__, "--drive", str(file)], folder / "cwd", typed=False) as opened:
+    (folder / "cwd").mkdir(exist_ok=True)
+    with Pty(
+        [sys.executable, "-W", "error", __file__, "--drive", str(file)], folder / "cwd", typed=False, **environment
+    ) as opened:
         raw = opened.rest()
     found = re.findall(rb"\r\n#(\d+)#\r\n(.*?)\r\n=(-?\d+)=\r\n", raw, re.DOTALL)
     assert [int(number) for number, _, _ in found] == list(range(len(lines))), raw[-3000:]

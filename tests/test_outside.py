@@ -34,6 +34,16 @@ def test_no_command_lets_through_what_a_terminal_would_obey(tmp_path: Path) -> N
         assert escape in whole
 
 
+def test_no_variable_of_the_environment_gets_to_the_terminal(tmp_path: Path) -> None:
+    logs, text = make_logs(tmp_path / "logs", 0), outside.Hostile(without="\0\udc9b")
+    hostile = {name: text() for name in sorted(outside.variables())}
+    assert {"REGTUI_RUNS_DIR", "TERM", "COLORFGBG", "REGTUI_FRAME_STATS", "REGTUI_DEBUG"} <= set(hostile)
+    lines = [["runs"], ["watch"], ["--replay", "x"], ["--help"], ["--replay", str(logs[0])], []]
+    said = run_lines([[word.encode() for word in line] for line in lines], tmp_path, **hostile)
+    assert [(line, found) for line, _, come in said if (found := leaks(come))] == []
+    assert any(b"MARK" in come for _, _, come in said[:3])
+
+
 def watched(log: Path, ghost: Path, folder: Path) -> bytes:
     """Watch a log with another behind it, through all that the app shows of them."""
 

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -35,7 +36,8 @@ def run() -> NoReturn:
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         if error.errno != errno.ENOSPC:
-            _fault(error)
+            # A path that nobody could have looked into, such as one with a name of a thousand letters.
+            _fail(f"{error.filename} cannot be used: {error.strerror}") if error.filename else _fault(error)
         # What is left in its buffer would be tried again, and fail again, when the process ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _fail(f"standard output cannot be written: {error.strerror}")
@@ -50,7 +52,9 @@ def _nowhere() -> TextIO:
 
 def _fault(error: Exception) -> NoReturn:
     if os.environ.get("REGTUI_DEBUG"):
-        raise error
+        told = "".join(traceback.format_exception(error))
+        click.echo("\n".join(map(printable, told.splitlines())), err=True)
+        sys.exit(1)
     _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)")
 
 
