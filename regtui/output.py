@@ -81,6 +81,8 @@ def _follow(fd: int, on_line: Callable[[str], None], done: threading.Event) -> N
             *lines, rest = (rest + block).split(b"\n")
             for line in lines[:MOST_LINES]:
                 _hand_on(line, on_line)
+            # Of a progress bar, which goes back to the start of its line for each state, the last is kept.
+            rest = rest[rest.rfind(b"\r", 0, -1) + 1 :]
             if len(lines) > MOST_LINES:
                 on_line(f"({len(lines) - MOST_LINES} more lines of output left out)")
         if last_look:

@@ -82,3 +82,20 @@ def test_a_line_without_end_is_handed_on_when_the_capture_ends() -> None:
         """
     )
     assert done.stdout == "['no line break']\n"
+
+
+def test_of_a_progress_bar_the_last_state_is_handed_on_without_its_colours() -> None:
+    done = run_script(
+        """
+        import os
+        from regtui.output import captured_output
+        lines = []
+        with captured_output(lines.append):
+            for share in range(101):
+                os.write(2, b"\\r\\x1b[32m%3d%%\\x1b[0m|####" % share)
+            os.write(2, b"\\r\\n")
+            os.write(1, b"\\x1b]52;c;x\\x07\\xe2\\x80\\xaetext\\r\\n")
+        print(lines)
+        """
+    )
+    assert done.stdout == repr(["100%|####", r"\u202etext"]) + "\n"

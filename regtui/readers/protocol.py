@@ -50,7 +50,8 @@ class SkippedLines:
 class Reader(Protocol):
     """One log, read as far as it has been written.
 
-    Its texts may hold anything: `open_log` puts the gate before it.
+    Its texts may hold anything: `open_log` puts the gate before it, which looks at every event. A format of which that
+    would take long has `gave_plain`, true where it can tell that the last events need no look.
     """
 
     name: str
