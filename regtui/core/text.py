@@ -11,6 +11,9 @@ LONGEST_TEXT = 4096
 """Characters of one text from outside: as long as the longest path, some fifty rows of a screen. What is longer was
 written for no reader, and 4 MB of it would take the room of everything else."""
 
+KEPT_END = 512
+"""Characters that stay at the end of a text that is shortened: what was wrong with the path at its start."""
+
 MOST_MARKS = 4
 """Marks that may stand at one letter: Burmese has up to four; a tower of them runs over the lines above."""
 
@@ -117,8 +120,8 @@ def printable(text: str) -> str:
 
 
 def shortened(text: str, most: int = LONGEST_TEXT) -> str:
-    """Cut a text to so many characters, with an ellipsis where something is missing."""
-    return text if len(text) <= most else text[: most - 1] + "…"
+    """Cut a text to so many characters, with an ellipsis for what is missing: of a sentence the end says why."""
+    return text if len(text) <= most else text[: most - KEPT_END - 1] + "…" + text[-KEPT_END:]
 
 
 def _is_mark(sign: str) -> bool:

@@ -77,7 +77,7 @@ def test_a_hand_is_a_hand_everywhere() -> None:
             "Größe 数据 한글 \u1112\u1161\u11ab मिनट שָׁלוֹם e\u0301",
             "Größe 数据 한글 \u1112\u1161\u11ab मिनट שָׁלוֹם e\u0301",
         ),
-        ("x" * 4_000_000, "x" * (LONGEST_TEXT - 1) + "…"),
+        ("x" * 4_000_000, "x" * (LONGEST_TEXT - 513) + "…" + "x" * 512),
     ],
 )
 def test_a_text_from_outside_becomes_signs_that_stay_where_they_are_put(text, shown):
