@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from regtui.readers.folding import read_history as read_history
+from regtui.readers.gated import Gated as Gated
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
 from regtui.readers.logfile import is_being_written as is_being_written
 from regtui.readers.protocol import LogError as LogError
@@ -26,8 +27,8 @@ def formats() -> list[type[Reader]]:
     return [module.READER for module in modules if hasattr(module, "READER")]
 
 
-def open_log(path: Path | str, *, growing: bool = False) -> Reader:
-    """Find the reader of a log, or of the log in a run's folder.
+def open_log(path: Path | str, *, growing: bool = False) -> Gated:
+    """Find the reader of a log, or of the log in a run's folder, and put the gate before it.
 
     With `growing` an empty file is one that has not begun yet. Raises LogError with one sentence for whatever
     cannot be read as a log.
@@ -45,10 +46,10 @@ def open_log(path: Path | str, *, growing: bool = False) -> Reader:
         if growing and not path.stat().st_size:
             from regtui.readers.jsonl import JsonlReader
 
-            return JsonlReader(path)
+            return Gated(JsonlReader(path))
         for reader in formats():
             if reader.accepts(path):
-                return reader(path)
+                return Gated(reader(path))
         raise LogError(_what_is_wrong(path))
     except OSError as error:
         raise LogError(f"{path} cannot be read: {error.strerror or error}") from None

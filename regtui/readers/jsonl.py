@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from regtui.core.events import Event, RunStarted, decode, decode_lines
+from regtui.core.gate import passed
+from regtui.readers.gated import is_plain
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
 from regtui.readers.protocol import SkippedLines
 
@@ -65,6 +67,9 @@ class JsonlReader:
         """The line in hand was whole although its line break is missing; it has been given out."""
         self._fingerprint = b""
         self._ready: list[Event] = []
+        self._ready_plain = True
+        self.gave_plain = True
+        """The last events that were given hold no text that needs the gate."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
@@ -78,9 +83,11 @@ class JsonlReader:
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give the events written since the last call, at most `limit`, without waiting."""
         taken: list[Event] = []
+        self.gave_plain = True
         while limit is None or len(taken) < limit:
             if not self._ready and not self._read_block():
                 break
+            self.gave_plain = self.gave_plain and self._ready_plain
             missing = len(self._ready) if limit is None else limit - len(taken)
             if missing >= len(self._ready):
                 taken += self._ready
@@ -97,6 +104,7 @@ class JsonlReader:
 
     def _read_block(self, size: int = BLOCK_BYTES) -> bool:
         """Read on and decode; False at the end of what has been written so far."""
+        self._ready_plain = self._ready_plain or not self._ready
         try:
             with self.path.open("rb", buffering=0) as file:
                 if self._was_replaced(file.fileno()):
@@ -156,7 +164,7 @@ class JsonlReader:
     def _take_whole_rest(self) -> None:
         """Take a last line that lacks only its line break: JSON that is cut anywhere else does not parse."""
         if self._rest.rstrip().endswith(b"}") and (event := self._event(self._rest, self._line + 1)) is not UNREAD:
-            self._ready += [event] if event is not None else []
+            self._give([event] if event is not None else [], plain=False)
             self._rest, self._taken_early = b"", True
 
     def _decode(self, lines: bytes) -> None:
@@ -168,9 +176,11 @@ class JsonlReader:
         if events is None:
             self._decode_singly(lines)
         else:
-            if RunStarted in map(type, events):  # nearly no block has one, and looking takes no turn of Python's
+            has_run = RunStarted in map(type, events)  # nearly no block has one, and looking takes no turn of Python's
+            if has_run:
                 self._check_runs(events, lines)
-            self._ready += events
+            # A run's name may be that of its folder, and how deep its settings are nested no look at bytes can tell.
+            self._give(events, plain=not has_run and is_plain(lines))
         self._line += lines.count(b"\n") + 1
 
     def _check_runs(self, events: list[Event], lines: bytes) -> None:
@@ -187,7 +197,11 @@ class JsonlReader:
             if event is UNREAD:
                 self.skipped.add(number)
             elif event is not None:
-                self._ready.append(event)
+                self._give([event], plain=False)
+
+    def _give(self, events: list[Event], *, plain: bool) -> None:
+        self._ready += events
+        self._ready_plain = self._ready_plain and plain
 
     def _event(self, line: bytes, number: int) -> Any:
         """Read one line: an event, None for a record of a kind unknown here, or UNREAD."""
@@ -214,7 +228,8 @@ class JsonlReader:
         if run.config is not None and not own_config(record := json.loads(line)):
             # Decoded into our fields, its gaps would look like our defaults.
             run = run_from(record, self._run_name())
-        checked, problems = with_sound_config(run)
+        # Through the gate first: a name that is only odd to look at is shown, not replaced.
+        checked, problems = with_sound_config(passed(run))
         self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems]
         return checked
 

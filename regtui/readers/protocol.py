@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from regtui.core.events import Event
+from regtui.core.text import printable
 
 LINES_NAMED = 10
 """Line numbers kept for the warning: enough to find the cause, few enough for one sentence."""
@@ -12,6 +13,10 @@ LINES_NAMED = 10
 
 class LogError(Exception):
     """A log that cannot be read or written; its text is one sentence naming the file and what would be right."""
+
+    def __init__(self, sentence: str) -> None:
+        """Let the sentence through the gate: it quotes paths."""
+        super().__init__(printable(sentence))
 
 
 class SkippedLines:
@@ -43,7 +48,11 @@ class SkippedLines:
 
 
 class Reader(Protocol):
-    """One log, read as far as it has been written."""
+    """One log, read as far as it has been written.
+
+    Its texts may hold anything: `open_log` puts the gate before it, which looks at every event. A format of which that
+    would take long has `gave_plain`, true where it can tell that the last events need no look.
+    """
 
     name: str
     """The format, as people call it: 'TensorBoard'."""

@@ -10,6 +10,7 @@ from typing import Protocol
 from regtui.core.config import ConfigError
 from regtui.core.events import Command, Event
 from regtui.core.history import History
+from regtui.core.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,12 @@ class Activity:
     """What its log lacks, or where it has gone, in one sentence; empty again once it is whole."""
     log_words: str = "log incomplete"
     """The same in two words, where there is a problem."""
+
+    def __post_init__(self) -> None:
+        """Let what any source says of itself through the gate: it may quote paths and systems."""
+        object.__setattr__(self, "stage", printable(self.stage))
+        object.__setattr__(self, "problem", printable(self.problem))
+        object.__setattr__(self, "warnings", tuple(map(printable, self.warnings)))
 
 
 class Source(Protocol):

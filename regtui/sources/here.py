@@ -11,6 +11,8 @@ from pathlib import Path
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import COMMANDS, Command, EpochEnded, Event, Noted, RunEnded, RunStarted, StepEnded, Stop
+from regtui.core.gate import passed
+from regtui.core.text import printable
 from regtui.loop import Chunks, failure, train
 from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
@@ -107,7 +109,7 @@ class LiveRun:
 
     def say(self, text: str, level: str = "output") -> None:
         """Put a line into the run's event log, from any thread."""
-        self._said.append(Noted(level=level, text=text, time=self._clock()))
+        self._said.append(Noted(level=level, text=printable(text), time=self._clock()))
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Name the listener after the run was made; before `drive`."""
@@ -258,6 +260,8 @@ class LiveRun:
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
     def _record(self, writer: LogWriter, events: list[Event]) -> None:
+        # What is shown here is what a reader will give of the log: printable, all of it.
+        events = [passed(event) for event in events]
         said: list[Event] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events

@@ -20,6 +20,7 @@ from textual.worker import WorkerError
 
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.text import as_on_terminal, printable
 from regtui.output import captured_output
 from regtui.readers import read_history
 from regtui.sources import Source
@@ -83,11 +84,17 @@ class RegtuiApp(KeysInTurn):
             loop.add_signal_handler(number, self._leave_on_signal, number)
         self.begin_capture_print(self)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Let pasted text through the gate, a line at a time: a field takes the first, and shows it as it is."""
+        if isinstance(event, events.Paste) and not event.is_forwarded:
+            event = events.Paste("\n".join(map(printable, event.text.splitlines())))
+        await super().on_event(event)
+
     def on_print(self, message: events.Print) -> None:
         """Take what Python code prints, which Textual catches before it comes to a file descriptor."""
-        for line in message.text.splitlines():
-            if line.strip():
-                self.say(line.strip())
+        for line in message.text.split("\n"):
+            if shown := as_on_terminal(line):
+                self.say(shown)
 
     def get_default_screen(self) -> Screen[None]:
         """Give the lab: there is nothing under it."""
