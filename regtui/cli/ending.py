@@ -13,6 +13,9 @@ from regtui.cli import BAD_USAGE
 from regtui.cli.lab import cli
 from regtui.core.config import ConfigError
 
+FAULT = 1
+"""Exit status where regtui itself is at fault, as of any program in Python."""
+
 
 def run() -> NoReturn:
     """Run the command that the arguments name, and leave the process."""
@@ -50,9 +53,9 @@ def _nowhere() -> TextIO:
 def _fault(error: Exception) -> NoReturn:
     if os.environ.get("REGTUI_DEBUG"):
         raise error
-    _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)")
+    _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)", FAULT)
 
 
-def _fail(problem: str) -> NoReturn:
+def _fail(problem: str, status: int = BAD_USAGE) -> NoReturn:
     click.echo(f"regtui: {problem}", err=True)
-    sys.exit(BAD_USAGE)
+    sys.exit(status)

@@ -15,7 +15,10 @@ from regtui.core.config import RunConfig
 @ASCII
 @GHOST
 @RUNS_DIR
-def watch(run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None) -> None:
+@click.pass_context
+def watch(
+    context: click.Context, run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None
+) -> None:
     """Show a log in the app, finished or growing; without an argument the newest run."""
     from regtui.runs import find_run
     from regtui.sources.log import LogSource
@@ -25,7 +28,8 @@ def watch(run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None,
     need_terminal()
     from regtui.tui.app import run_app
 
-    run_app(RunConfig.create(), source=source, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost, theme=theme)
+    config = RunConfig.create()
+    context.exit(run_app(config, source=source, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost, theme=theme))
 
 
 COMMAND = watch

@@ -54,6 +54,9 @@ class LiveRun:
         self._pending: deque[Event] = deque()
         self._said: deque[Noted] = deque()
         self._finished = threading.Event()
+        self._writing = threading.Lock()
+        self._writer: LogWriter | None = None
+        self._begun = self._ended_without = False
 
     @property
     def stage(self) -> str:
@@ -97,6 +100,25 @@ class LiveRun:
         """Wait until the run has ended and its log is closed; tell whether it has."""
         return self._finished.wait(timeout)
 
+    def end_without(self, reason: str) -> None:
+        """Write the end of the run for a thread that does not come to it in time; from another one.
+
+        The import of a framework takes seconds, and so may a step. What the thread does afterwards is not recorded.
+        """
+        # A disk that hangs holds the lock, and cannot be helped.
+        if self._writer is None or not self._writing.acquire(timeout=0.2):
+            return
+        try:
+            if self.alive and not self._ended_without:
+                self._ended_without = True
+                started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
+                ended = RunEnded(status="stopped", reason=reason, time=self._clock())
+                self._writer.write([ended] if self._begun else [started, ended])
+        except OSError:
+            return
+        finally:
+            self._writing.release()
+
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
 
@@ -105,6 +127,7 @@ class LiveRun:
         """
         try:
             with LogWriter(self.log_path) as writer:
+                self._writer = writer
                 try:
                     self._run(writer)
                 except (ConfigError, LogError):
@@ -174,7 +197,11 @@ class LiveRun:
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
         try:
-            writer.write(whole)
+            with self._writing:
+                if self._ended_without:
+                    return
+                self._begun = self._begun or bool(events)
+                writer.write(whole)
         except OSError as error:
             if self.problem is None:
                 self.problem = f"the log {self.log_path} is incomplete: {error.strerror or error}"

@@ -1,0 +1,149 @@
+"""Leaving the app for good within two seconds, whatever holds it up: a signal, a terminal that went away, a fault."""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from regtui.core.events import Stop
+from regtui.sources.here import LiveRun
+
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU", "SIGPWR")
+    if hasattr(signal, name)
+)
+"""What would end a process that had no answer to it, and leave the terminal as it was drawn."""
+
+RUN_SECONDS = 1.0
+"""How long a run is waited for: it obeys within a chunk of 50 ms, but an import or an epoch's evaluation takes longer.
+Its `end` is then written for it."""
+
+ALL_SECONDS = 1.9
+"""When the process ends at the latest, counted from the cause: schedulers kill after a few seconds more."""
+
+LOOK_SECONDS = 0.02
+"""How often it is looked whether the run has ended, while it is being waited for."""
+
+FAULT = 1
+"""Exit status of an app that broke off."""
+
+
+@dataclass(frozen=True)
+class Departure:
+    """Why the app is left, and what the process says of it."""
+
+    reason: str
+    """For the run's record of its end: 'stopped by SIGTERM'."""
+    status: int
+    """Exit status."""
+
+
+GONE = Departure("the terminal went away", 128 + signal.SIGHUP)
+
+
+class Leaver(Protocol):
+    """An app that can be left."""
+
+    @property
+    def live(self) -> LiveRun | None:
+        """The run that trains here, if there is one."""
+
+    def leave_soon(self) -> None:
+        """Leave the event loop as soon as it comes to that; from any thread."""
+
+    def restore_at_once(self, sentence: str) -> None:
+        """Give the terminal back, with a last sentence, from any thread."""
+
+
+class Leaving:
+    """A thread that sees to it that the app is left once it is told to; it takes no time before that.
+
+    It is a thread of its own since whatever else there is may be stuck: the event loop in a frame, the run in an
+    import, the way out in joining the run's thread.
+    """
+
+    def __init__(self, app: Leaver) -> None:
+        self._app = app
+        # Its `put` may come in the middle of another one, which is what a signal's handler does.
+        self._calls: queue.SimpleQueue[Departure | None] = queue.SimpleQueue()
+        self._hang_up_is_ignored = False
+        self.departure: Departure | None = None
+        """Why the app is being left; None while it is not, and when it was left by its own keys."""
+
+    def call(self, departure: Departure) -> None:
+        """Leave; a second signal leaves at once, but not a hang-up, which comes from shell and kernel alike."""
+        self._calls.put(departure)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Answer signals meanwhile; those that the process was started to ignore stay ignored, as by nohup."""
+        before: dict[signal.Signals, Any] = {}
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, self._take_signal)
+        self._hang_up_is_ignored = signal.SIGHUP not in before
+        watcher = threading.Thread(target=self._see_off, name="leaving", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            self._calls.put(None)
+            watcher.join()
+            for caught, handler in before.items():
+                signal.signal(caught, handler)
+
+    def _take_signal(self, number: int, _frame: Any) -> None:
+        self.call(Departure(f"stopped by {signal.Signals(number).name}", 128 + number))
+
+    def _see_off(self) -> None:
+        departure = self._calls.get()
+        if departure == GONE and self._hang_up_is_ignored:
+            departure = self._train_on() or departure
+        if departure is None:
+            return
+        by = time.monotonic() + ALL_SECONDS
+        self.departure = departure
+        self._end_run(departure.reason, time.monotonic() + RUN_SECONDS)
+        self._app.leave_soon()
+        with suppress(queue.Empty):
+            while again := self._calls.get(timeout=max(by - time.monotonic(), 0)):
+                if again.status not in {FAULT, GONE.status}:
+                    break
+            if again is None:
+                return
+        self._end_run(departure.reason, 0)
+        self._app.restore_at_once(f"regtui: {departure.reason}\r\n")
+        os._exit(departure.status)
+
+    def _train_on(self) -> Departure | None:
+        """Let a run that was to outlive its terminal come to its end; give what else comes before that."""
+        live = self._app.live
+        while live is not None and live.alive and live.stage != "paused":
+            if not self._calls.empty() and (call := self._calls.get()) != GONE:
+                return call
+            live.wait(0.5)
+        return None
+
+    def _end_run(self, reason: str, by: float) -> None:
+        live = self._app.live
+        if live is None or not live.alive:
+            return
+        live.send(Stop(reason=reason))
+        while live.alive and self._calls.empty() and time.monotonic() < by:
+            time.sleep(LOOK_SECONDS)
+        if live.alive:
+            live.end_without(reason)
+
+
+def say_farewell(departure: Departure) -> None:
+    """Say on the restored terminal, if it is there, why the app was left."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"regtui: {departure.reason}\n")
+        sys.stderr.flush()
