@@ -73,7 +73,7 @@ class Leaving:
         self._app = app
         # Its `put` may come in the middle of another one, which is what a signal's handler does.
         self._calls: queue.SimpleQueue[Departure | None] = queue.SimpleQueue()
-        self._hang_up_is_ignored = False
+        self._hang_up_is_ignored = self._left = False
         self.departure: Departure | None = None
         """Why the app is being left; None while it is not, and when it was left by its own keys."""
 
@@ -94,8 +94,11 @@ class Leaving:
         try:
             yield
         finally:
-            self._calls.put(None)
-            watcher.join()
+            if self.departure is None:
+                self._calls.put(None)
+                watcher.join()
+            # Else it watches on: what is said last may find a terminal that takes nothing.
+            self._left = True
             for caught, handler in before.items():
                 signal.signal(caught, handler)
 
@@ -118,8 +121,9 @@ class Leaving:
                     break
             if again is None:
                 return
-        self._end_run(departure.reason, 0)
-        self._app.restore_at_once(f"regtui: {departure.reason}\r\n")
+        if not self._left:
+            self._end_run(departure.reason, 0)
+            self._app.restore_at_once(f"regtui: {departure.reason}\r\n")
         os._exit(departure.status)
 
     def _train_on(self) -> Departure | None:

@@ -45,7 +45,7 @@ PATIENCE_SECONDS = 60
 """Importing TensorFlow on a busy machine takes its time; a test that hangs must end."""
 
 
-TERMINAL_PATIENCE_SECONDS = 40
+TERMINAL_PATIENCE_SECONDS = 180
 """As above, for a process of its own, which imports everything anew."""
 
 
