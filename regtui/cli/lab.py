@@ -58,7 +58,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
     need_terminal()
     from regtui.tui.app import run_app
 
-    status = run_app(
+    run_app(
         config,
         start=options["start"],
         runs_dir=options["runs_dir"],
@@ -66,4 +66,3 @@ def cli(context: click.Context, /, **options: Any) -> None:
         ghost=find_ghost(options),
         theme=options["theme"],
     )
-    context.exit(status)

@@ -15,10 +15,7 @@ from regtui.core.config import RunConfig
 @ASCII
 @GHOST
 @RUNS_DIR
-@click.pass_context
-def watch(
-    context: click.Context, run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None
-) -> None:
+def watch(run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None) -> None:
     """Show a log in the app, finished or growing; without an argument the newest run."""
     from regtui.runs import find_run
     from regtui.sources.log import LogSource
@@ -28,8 +25,7 @@ def watch(
     need_terminal()
     from regtui.tui.app import run_app
 
-    config = RunConfig.create()
-    context.exit(run_app(config, source=source, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost, theme=theme))
+    run_app(RunConfig.create(), source=source, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost, theme=theme)
 
 
 COMMAND = watch

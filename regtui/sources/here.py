@@ -57,6 +57,8 @@ class LiveRun:
         self._writing = threading.Lock()
         self._writer: LogWriter | None = None
         self._begun = self._ended_without = False
+        self.is_over = False
+        """Its end is in its log, or it has none; what is left is giving the device back."""
 
     @property
     def stage(self) -> str:
@@ -109,8 +111,8 @@ class LiveRun:
         if self._writer is None or not self._writing.acquire(timeout=0.2):
             return
         try:
-            if self.alive and not self._ended_without:
-                self._ended_without = True
+            if not self.is_over:
+                self.is_over = self._ended_without = True
                 started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
                 ended = RunEnded(status="stopped", reason=reason, time=self._clock())
                 self._writer.write([ended] if self._begun else [started, ended])
@@ -138,6 +140,7 @@ class LiveRun:
             self.refused = error if isinstance(error, ConfigError) else None
         finally:
             self._stage = "ended"
+            self.is_over = True
             self._finished.set()
             self._on_news()
 
@@ -202,6 +205,7 @@ class LiveRun:
                     return
                 self._begun = self._begun or bool(events)
                 writer.write(whole)
+                self.is_over = self.is_over or any(isinstance(event, RunEnded) for event in events[-1:])
         except OSError as error:
             if self.problem is None:
                 self.problem = f"the log {self.log_path} is incomplete: {error.strerror or error}"

@@ -28,7 +28,7 @@ from regtui.tui.dialogs import Question
 from regtui.tui.driver import DrawnInTurn, TerminalDriver
 from regtui.tui.keys import QUIT_ANYWHERE, SUSPEND
 from regtui.tui.lab import LabScreen
-from regtui.tui.leaving import FAULT, GONE, Departure, Leaving, say_farewell
+from regtui.tui.leaving import FAULT, GONE, Departure, Leaving, depart
 from regtui.tui.remembered import remember_theme, remembered_theme
 from regtui.tui.theme import ground_of, themes
 from regtui.tui.turns import KeysInTurn
@@ -214,8 +214,8 @@ def run_app(
     ascii_only: bool = False,
     ghost: Path | None = None,
     theme: str | None = None,
-) -> int:
-    """Open the app and stay until it is left; give the exit status, or raise what it broke off for."""
+) -> None:
+    """Open the app and stay until it is left; raise what it broke off for, and end the process if it was told to go."""
     if theme is not None:
         remember_theme(theme)
     app = RegtuiApp(
@@ -234,10 +234,8 @@ def run_app(
     stats = os.environ.get(FRAME_STATS)
     if stats:
         Path(stats).write_text(json.dumps(app.lab.frame_stats()))
-    if app.leaving.departure is None:
-        return 0
-    say_farewell(app.leaving.departure)
-    return app.leaving.departure.status
+    if app.leaving.departure is not None:
+        depart(app.leaving.departure)
 
 
 def can_show_unicode() -> bool:

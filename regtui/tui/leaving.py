@@ -3,13 +3,12 @@
 import os
 import queue
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from regtui.core.events import Stop
 from regtui.sources.here import LiveRun
@@ -21,12 +20,16 @@ SIGNALS = tuple(
 )
 """What would end a process that had no answer to it, and leave the terminal as it was drawn."""
 
-RUN_SECONDS = 1.0
+RUN_SECONDS = 0.9
 """How long a run is waited for: it obeys within a chunk of 50 ms, but an import or an epoch's evaluation takes longer.
 Its `end` is then written for it."""
 
-ALL_SECONDS = 1.9
-"""When the process ends at the latest, counted from the cause: schedulers kill after a few seconds more."""
+ALL_SECONDS = 1.6
+"""When the process ends at the latest, counted from when the cause was heard of, which takes a busy process some tenths
+more: two seconds in all."""
+
+SAY_SECONDS = 0.3
+"""How long the last sentence may take: a terminal that takes none by then will not."""
 
 LOOK_SECONDS = 0.02
 """How often it is looked whether the run has ended, while it is being waited for."""
@@ -137,17 +140,25 @@ class Leaving:
 
     def _end_run(self, reason: str, by: float) -> None:
         live = self._app.live
-        if live is None or not live.alive:
+        if live is None or live.is_over:
             return
         live.send(Stop(reason=reason))
-        while live.alive and self._calls.empty() and time.monotonic() < by:
+        while not live.is_over and self._calls.empty() and time.monotonic() < by:
             time.sleep(LOOK_SECONDS)
-        if live.alive:
-            live.end_without(reason)
+        live.end_without(reason)
 
 
-def say_farewell(departure: Departure) -> None:
-    """Say on the restored terminal, if it is there, why the app was left."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(f"regtui: {departure.reason}\n")
-        sys.stderr.flush()
+def depart(departure: Departure) -> NoReturn:
+    """Say on the restored terminal why the app was left, if it takes that, and end the process.
+
+    At once: what a framework does on its way out takes a second.
+    """
+
+    def say() -> None:
+        with suppress(OSError):
+            os.write(2, f"regtui: {departure.reason}\n".encode())
+
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    saying.join(SAY_SECONDS)
+    os._exit(departure.status)

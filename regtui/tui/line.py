@@ -102,9 +102,13 @@ class Line:
         self._tell_of_room()
 
     def settle(self, seconds: float) -> bool:
-        """Wait until all has arrived, so that no answer comes to whoever has the terminal next; at most so long."""
+        """Wait until all has arrived, so that no answer comes to whoever has the terminal next; at most so long.
+
+        A terminal that takes nothing for a third of it will not answer either.
+        """
         with self._changed:
-            return self._changed.wait_for(self._is_quiet, seconds)
+            taken = self._changed.wait_for(lambda: self._gone or not self._unsent, seconds / 3)
+            return taken and self._changed.wait_for(self._is_quiet, seconds)
 
     def close(self, seconds: float) -> None:
         """Write what is left and end; what the terminal does not take within some time is lost."""
