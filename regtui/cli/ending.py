@@ -15,6 +15,9 @@ from regtui.core.config import ConfigError
 from regtui.core.text import printable
 from regtui.output import OutputLost, losable, open_standard_descriptors
 
+FAULT = 1
+"""Exit status where regtui itself is at fault, as of any program in Python."""
+
 
 def run() -> NoReturn:
     """Run the command that the arguments name, and leave the process."""
@@ -51,8 +54,8 @@ def _fault(error: Exception) -> NoReturn:
     if os.environ.get("REGTUI_DEBUG"):
         told = "".join(traceback.format_exception(error))
         click.echo("\n".join(map(printable, told.splitlines())), err=True)
-        sys.exit(1)
-    _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)")
+        sys.exit(FAULT)
+    _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)", FAULT)
 
 
 def _fail(problem: str, status: int = BAD_USAGE) -> NoReturn:

@@ -133,6 +133,11 @@ class LiveRun:
         """Tell whether the log holds a record of the run."""
         return self._place is not None
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether its end is in its log, or it has none; what may be left is giving the device back."""
+        return self._over or self._finished.is_set()
+
     def abandon(self, reason: str) -> None:
         """Leave a log that is whole, from any thread, for a process that then ends at once.
 
@@ -155,6 +160,7 @@ class LiveRun:
         if self._place is None:
             self._writer.discard()
             return
+        self._over = True
         step, epoch = self._place
         with contextlib.suppress(OSError):
             self._writer.write([RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())])
