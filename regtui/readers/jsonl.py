@@ -11,6 +11,7 @@ from typing import Any
 
 from regtui.core.events import Event, RunStarted, decode, decode_lines, encode_lines
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
+from regtui.readers.opening import opened
 from regtui.readers.protocol import LogError, SkippedLines
 
 LOG_NAME = "events.jsonl"
@@ -152,8 +153,8 @@ def is_being_written(path: Path) -> bool:
     try:
         import fcntl
 
-        with path.open("rb") as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        with opened(path) as fd:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
     except (ImportError, OSError):
@@ -218,17 +219,16 @@ class JsonlReader:
     def _read_block(self) -> bool:
         """Read on and decode; False at the end of what has been written so far."""
         try:
-            with self.path.open("rb", buffering=0) as file:
-                if self._was_replaced(file.fileno()):
+            with opened(self.path) as fd:
+                if self._was_replaced(fd):
                     self._start_over()
-                file.seek(self._position)
-                block = file.read(BLOCK_BYTES)
+                block = os.pread(fd, BLOCK_BYTES, self._position)
                 if self._position == 0:
                     self._fingerprint = block[:FINGERPRINT_BYTES]
                 elif len(self._fingerprint) < FINGERPRINT_BYTES:
-                    self._fingerprint = os.pread(file.fileno(), FINGERPRINT_BYTES, 0)
+                    self._fingerprint = os.pread(fd, FINGERPRINT_BYTES, 0)
         except OSError:
-            # Moved away for the moment, or a network disk that hangs: not yet.
+            # Moved away for the moment, something else in its place, or a network disk that hangs: not yet.
             return False
         if block:
             self._take(block.removeprefix(BOM) if self._position == 0 else block)

@@ -66,7 +66,7 @@ def test_a_folder_without_a_log_is_named(tmp_path):
 
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(LogError, match="is not a regular file"):
+    with pytest.raises(LogError, match="is a pipe, not a regular file"):
         open_log(tmp_path / "pipe")
 
 
