@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regtui.core.plan import MOST_COUNT
 from regtui.core.series import FloatArray
 from regtui.core.text import number as number
 from regtui.core.text import short as short
@@ -192,7 +193,7 @@ class XAxis:
     @property
     def in_epochs(self) -> bool:
         """Whether labels count epochs: there is at least one in sight."""
-        return self.per_epoch > 0 and self.high - self.low >= self.per_epoch
+        return self.per_epoch > 0 and self.per_epoch <= self.high - self.low <= self.per_epoch * MOST_COUNT
 
     def ticks(self) -> tuple[list[tuple[int, str]], str]:
         """Give the columns and labels of round numbers, and their unit."""

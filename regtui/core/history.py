@@ -22,7 +22,7 @@ from regtui.core.events import (
     SystemSampled,
 )
 from regtui.core.metrics import LEARNING_RATE, NORM, PENALTY, STEP_LOSS
-from regtui.core.plan import Plan, plan_from
+from regtui.core.plan import MOST_COUNT, Plan, plan_from
 from regtui.core.series import FloatArray
 from regtui.core.table import Table
 
@@ -156,7 +156,7 @@ class History:
     def epoch_of(self, row: int) -> int | None:
         """Give the number of the epoch that a row of `evaluations` ended; None for one within an epoch, or no row."""
         values = self.evaluations["epoch"].values
-        known = 0 <= row < len(values) and math.isfinite(values[row]) and values[row] == int(values[row])
+        known = 0 <= row < len(values) and abs(values[row]) <= MOST_COUNT and values[row] == int(values[row])
         return int(values[row]) if known else None
 
     def step_of(self, row: int) -> int | None:

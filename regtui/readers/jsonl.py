@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from regtui.core.events import Event, RunStarted, decode, decode_lines, encode_lines
+from regtui.readers.bounds import bounded
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
 from regtui.readers.opening import opened
 from regtui.readers.protocol import LogError, SkippedLines
@@ -20,11 +21,20 @@ LOG_NAME = "events.jsonl"
 BLOCK_BYTES = 1 << 20
 """Read at once: decoding gains nothing from more, and memory stays small whatever the log's size."""
 
-LONGEST_LINE = 4 << 20
-"""A longer line is no record of ours; it is passed over without being held in memory."""
+JUNK_BYTES = 1 << 17
+"""Read at once of a file with lines that cannot be read: each of those costs as much as ten that can."""
+
+BLOCKS_AT_ONCE = 2
+"""Blocks that one call with a limit reads at most: the screen that asks draws and takes keys in between."""
+
+LONGEST_LINE = 1 << 20
+"""A longer line is no record of ours, ten thousand metrics take less; it is passed over without being held."""
 
 SNIFFED_BYTES = 256 << 20
 """How far a file is searched for its first record: past one absurdly long line, not through a whole disk."""
+
+SNIFFED_LINES = 100_000
+"""How many lines that cannot be read it may have before that."""
 
 FINGERPRINT_BYTES = 512
 """Enough of a log's start to hold its run id and time, so that a log written anew is noticed."""
@@ -41,6 +51,9 @@ BOM = b"\xef\xbb\xbf"
 NOT_FINITE = re.compile(rb':(?<=[^\\]":)\s*-?(?:NaN|Infinity)\b')
 """A number as other tools write it where JSON has none. The quote before it ends a key: within a text it would be
 escaped."""
+
+MOST_PROBLEMS = 50
+"""Values of configurations that are told of; a log of many runs may have the same ones in each."""
 
 UNREAD = object()
 """In the place of an event: the line could not be read."""
@@ -183,6 +196,9 @@ class JsonlReader:
         """The start of a line whose end has not been read."""
         self._passing_over = False
         """In the middle of a line that is too long."""
+        self._junk = False
+        """There was a line that could not be read."""
+        self.behind = False
         self._taken_early = False
         """The line in hand was whole although its line break is missing; it has been given out."""
         self._fingerprint = b""
@@ -192,16 +208,23 @@ class JsonlReader:
     def accepts(cls, path: Path) -> bool:
         """Tell whether a file holds at least one record, without reading much of it."""
         reader = cls(path)
-        while not reader._ready and reader._position < SNIFFED_BYTES and reader._read_block():
-            pass
+        while not reader._ready and reader._position < SNIFFED_BYTES and len(reader.skipped) < SNIFFED_LINES:
+            if not reader._read_block():
+                break
         return bool(reader._ready)
 
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give the events written since the last call, at most `limit`, without waiting."""
         taken: list[Event] = []
+        blocks, self.behind = 0, False
         while limit is None or len(taken) < limit:
-            if not self._ready and not self._read_block():
-                break
+            if not self._ready:
+                if limit is not None and blocks == BLOCKS_AT_ONCE:
+                    self.behind = True
+                    break
+                if not self._read_block():
+                    break
+                blocks += 1
             missing = len(self._ready) if limit is None else limit - len(taken)
             if missing >= len(self._ready):
                 taken += self._ready
@@ -222,7 +245,8 @@ class JsonlReader:
             with opened(self.path) as fd:
                 if self._was_replaced(fd):
                     self._start_over()
-                block = os.pread(fd, BLOCK_BYTES, self._position)
+                size = JUNK_BYTES if self._junk else BLOCK_BYTES
+                block = os.pread(fd, size, self._position)
                 if self._position == 0:
                     self._fingerprint = block[:FINGERPRINT_BYTES]
                 elif len(self._fingerprint) < FINGERPRINT_BYTES:
@@ -233,7 +257,7 @@ class JsonlReader:
         if block:
             self._take(block.removeprefix(BOM) if self._position == 0 else block)
         self._position += len(block)
-        if len(block) < BLOCK_BYTES:
+        if len(block) < size:
             self._take_whole_rest()
         return bool(block)
 
@@ -306,11 +330,14 @@ class JsonlReader:
             event = self._event(line, number)
             if event is UNREAD:
                 self.skipped.add(number)
+                self._junk = True
             elif event is not None:
                 self._ready.append(event)
 
     def _event(self, line: bytes, number: int) -> Any:
         """Read one line: an event, None for a record of a kind unknown here, or UNREAD."""
+        if b'"kind"' not in line:  # the cheapest question first: a file of junk has a million lines to ask
+            return UNREAD
         try:
             event = decode(line)
         except UNREADABLE:
@@ -334,8 +361,9 @@ class JsonlReader:
         if run.config is not None and not own_config(record := json.loads(line)):
             # Decoded into our fields, its gaps would look like our defaults.
             run = run_from(record, self._run_name())
-        checked, problems = with_sound_config(run)
-        self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems]
+        checked, problems = with_sound_config(bounded(run))
+        room = MOST_PROBLEMS - len(self._config_problems)
+        self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems[:room]]
         return checked
 
     def _run_name(self) -> str:

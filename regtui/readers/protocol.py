@@ -49,6 +49,8 @@ class Reader(Protocol):
     """The format, as people call it: 'TensorBoard'."""
     skipped: SkippedLines
     """Lines that could not be read."""
+    behind: bool
+    """The last `poll` ended before the end of what has been written."""
 
     def __init__(self, path: Path) -> None:
         """Name the log; nothing is read before the first poll."""
@@ -60,7 +62,8 @@ class Reader(Protocol):
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has been written since the last call, at most `limit` events, and never wait.
 
-        An empty list means 'nothing new yet'. A log that shrank or was replaced is read anew from its start.
+        An empty list means 'nothing new yet', or with `behind` that there was much to read and nothing to give, since
+        a call with a limit must not take long either. A log that shrank or was replaced is read anew from its start.
         """
 
     def warnings(self) -> list[str]:

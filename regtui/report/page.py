@@ -189,7 +189,8 @@ def _wrapped(text: str, width: int, role: str, ascii_only: bool) -> list[StyledL
 
 def fitted(text: str, width: int) -> str:
     """Cut a text to so many cells of a terminal."""
-    text = shown(text)
+    # No cell holds more than one sign: what lies further on is not looked at, however long a text is.
+    text = shown(text[:width])
     while cells(text) > width:
         text = text[:-1]
     return text

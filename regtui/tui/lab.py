@@ -216,7 +216,7 @@ class LabScreen(Steering):
                 self._tell(events, began, shown.history.changes[0 if began else had_changes :])
             if bool(had_epochs) != bool(len(shown.history.evaluations)):
                 self.refresh_bindings()
-            if len(events) < FOLD_EVENTS:
+            if not shown.behind:
                 return False
             if time.monotonic() - now > FOLD_SECONDS:
                 return True

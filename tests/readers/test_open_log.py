@@ -92,6 +92,7 @@ def test_a_format_is_added_by_putting_a_file_into_the_folder(tmp_path, monkeypat
         "from regtui.core.events import StepEnded\n"
         "from regtui.readers.protocol import SkippedLines\n"
         "class CsvReader:\n"
+        "    behind = False\n"
         "    def __init__(self, path):\n"
         "        self.lines, self.skipped = path.read_text().splitlines()[1:], SkippedLines()\n"
         "    @classmethod\n"
