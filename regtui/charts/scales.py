@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regtui.core.plan import MOST_COUNT
-from regtui.core.series import FloatArray
+from regtui.core.series import FloatArray, IntArray
 from regtui.core.text import number as number
 from regtui.core.text import short as short
 
@@ -189,6 +189,11 @@ class XAxis:
         if not self.low <= step <= self.high:
             return None
         return min(int((step - self.low) / (self.high - self.low) * self.columns), self.columns - 1)
+
+    def columns_of(self, steps: FloatArray) -> IntArray:
+        """Give the column of each of some steps that lie in the plot."""
+        columns = ((steps - self.low) / (self.high - self.low) * self.columns).astype(np.int64)
+        return np.minimum(columns, self.columns - 1)
 
     @property
     def in_epochs(self) -> bool:

@@ -69,7 +69,7 @@ def replay(
         )
     else:
         history = line_an_epoch(events, out)
-    warnings = reader.warnings()
+    warnings = [*reader.warnings(), *(f"{Path(path).name}: {sentence}" for sentence in history.left_out)]
     if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
         warnings.append("the log has no end: its run was killed, or is written on another machine")
     columns, lines = size or screen_size(out)

@@ -73,6 +73,8 @@ class Watched:
     """What it was doing when it was last asked."""
     told_warnings: int = 0
     """How many of its warnings have been shown."""
+    told_left_out: int = 0
+    """How many sentences on what its History does not keep have been shown."""
     open: bool = True
     """Its end has not been taken in yet."""
     grew: bool = False

@@ -256,6 +256,9 @@ class LabScreen(Steering):
         for warning in warnings[shown.told_warnings :]:
             self.query_one(RunView).say((span(f" {warning}", "warn"),))
         shown.told_warnings = len(warnings)
+        for sentence in shown.history.left_out[shown.told_left_out :]:
+            self.query_one(RunView).say((span(f" {sentence}", "warn"),))
+        shown.told_left_out = len(shown.history.left_out)
 
     def _drew(self, begun: float) -> None:
         self.budget.end(time.thread_time() - begun)
