@@ -223,13 +223,16 @@ def _batches(history: History, start: int) -> list[float]:
     ends, steps = history.evaluations.step.values, history.steps.step.values
     losses = history.steps["step/loss"].values
     cuts = np.searchsorted(steps, ends, side="right")
-    means = []
-    for row in range(start, len(ends)):
-        stop = int(cuts[row])
-        first = int(cuts[row - 1]) if row else 0
-        while first == stop and row > 0:
-            row -= 1
-            first, stop = int(cuts[row - 1]) if row else 0, int(cuts[row])
+    if not len(steps):
+        return [math.nan] * (len(ends) - start)
+    means: list[float] = []
+    # The row in which the updates of each row begin: it itself, or the first of those since which none came.
+    begins = np.searchsorted(cuts, cuts[start:], side="left").tolist()
+    for row, begin in enumerate(begins, start):
+        if begin < row and means:
+            means.append(means[-1])
+            continue
+        first, stop = int(cuts[begin - 1]) if begin else 0, int(cuts[row])
         batches = losses[first:stop]
         known = batches[np.isfinite(batches)]
         means.append(float(known.mean()) if len(known) and math.isfinite(batches[-1]) else math.nan)

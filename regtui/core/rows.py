@@ -25,6 +25,9 @@ ALWAYS_KEPT = frozenset(
 )
 """Columns that screens and verdicts read, kept however many others a log has."""
 
+BESIDE = {STEP_LOSS: "running_loss", PENALTY: "penalty", "seconds": "seconds", "evaluate_seconds": "evaluate_seconds"}
+"""Column -> the field of an epoch's end that it holds."""
+
 
 class _Rows:
     """Some records on their way into a table, a column a name, as far as the table has room for new ones."""
@@ -77,18 +80,19 @@ def of_evaluations(evaluations: Sequence[EpochEnded | Evaluated], table: Table) 
     }
     rows = _Rows(table, len(evaluations), said)
     for row, event in enumerate(evaluations):
-        rows.put(event.metrics, row)
-        for split, metrics in (("train", event.train), ("valid", event.valid)):
-            rows.put(metrics or {}, row, f"{split}/")
-        if isinstance(event, EpochEnded):
+        # A million records are folded in a few seconds: what one does not say is not gone into.
+        if event.metrics:
+            rows.put(event.metrics, row)
+        if event.train:
+            rows.put(event.train, row, "train/")
+        if event.valid:
+            rows.put(event.valid, row, "valid/")
+        if isinstance(event, EpochEnded) and event.weight_norms:
             rows.put(event.weight_norms, row, NORM)
-            beside = {
-                STEP_LOSS: event.running_loss,
-                PENALTY: event.penalty,
-                "seconds": event.seconds,
-                "evaluate_seconds": event.evaluate_seconds,
-            }
-            rows.put({name: value for name, value in beside.items() if value is not None}, row)
+    for name, field in BESIDE.items():
+        beside = [getattr(event, field, None) for event in evaluations]
+        if any(value is not None for value in beside):
+            rows.columns[name] = beside
     return rows.columns
 
 
