@@ -75,11 +75,13 @@ TEXTS = (
     "", " ", "a", "\x00", "\x1b]0;x\x07", "\x1b[2J", "\u202e\u200b\ufeff", "\ud83d", "a\nb\tc\r", "名前" * 40, "́" * 50,
     "x" * 5000, "[bold]red[/]", "{0}", "%s%n", "/" * 300, "norm/", "valid/loss", "NaN", "nan", "true", "12", "-1",
     "learning_rate", "user", "plateau", "floor", "restart", "finished", "failed", "diverged", "early_stopped",
-    "stopped", "error", "output", "hold", "scale", "regtui", "torch", "exponential", "cosine", "one_cycle", "step", "run", "end",
+    "stopped", "error", "output", "hold", "scale", "regtui", "torch", "exponential", "cosine", "one_cycle",
+    "step", "run", "end",
 )  # fmt: skip
 SHAPES = (
     "null", "true", "false", "[]", "{}", "[[]]", '{"":{}}', "[1,2,3]", '{"loss":1}', '{"loss":null,"accuracy":9}',
-    '["a"]', '{"":1}', '{"loss":"1"}', '{"loss":[1]}', "[" * 600 + "]" * 600, '{"a":' * 300 + "1" + "}" * 300, "[" * 5000,
+    '["a"]', '{"":1}', '{"loss":"1"}', '{"loss":[1]}', "[" * 600 + "]" * 600, '{"a":' * 300 + "1" + "}" * 300,
+    "[" * 5000,
     json.dumps({f"layer {at}": at for at in range(300)}), json.dumps(list(range(3000))), json.dumps([64] * 2000),
 )  # fmt: skip
 

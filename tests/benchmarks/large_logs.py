@@ -9,7 +9,6 @@ another: the time until it is read, and the slowest of some keys.
 import argparse
 import asyncio
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -180,7 +179,7 @@ CASES: dict[str, Callable[[], Iterator[bytes]]] = {
         nested,
         junk,
         digits,
-    )  # fmt: skip
+    )
 }
 
 
@@ -257,7 +256,7 @@ def main() -> int:
             path = Path(folder) / "events.jsonl"
             with path.open("wb", buffering=1 << 20) as file:
                 file.writelines(CASES[name]())
-            line = f"{name:<13}{os.path.getsize(path) / 1e6:>7.0f}"
+            line = f"{name:<13}{path.stat().st_size / 1e6:>7.0f}"
             for how in ("page", "json"):
                 told = asked(how, path)
                 line += f"{told['seconds']:>8.1f}{told['peak']:>6.0f}" if "seconds" in told else f"  {told['failed']}"
