@@ -324,6 +324,11 @@ class JsonlReader:
                 events[index] = self._checked(event, self._line + 1 + index, written[index])
 
     def _decode_singly(self, lines: bytes) -> None:
+        if b'"kind"' not in lines:
+            # Nothing but junk, of which there may be gigabytes: it is counted, and no line of it is asked.
+            self.skipped.add_all([at for at, line in enumerate(lines.split(b"\n"), self._line + 1) if line.strip()])
+            self._junk = True
+            return
         for number, line in enumerate(lines.split(b"\n"), self._line + 1):
             if not line.strip():
                 continue

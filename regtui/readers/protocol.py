@@ -32,6 +32,10 @@ class SkippedLines:
         if len(self.first) < LINES_NAMED:
             self.first.append(line)
 
+    def add_all(self, lines: list[int]) -> None:
+        self.count += len(lines)
+        self.first += lines[: max(LINES_NAMED - len(self.first), 0)]
+
     def sentence(self, name: str) -> str:
         """Name the lines in a sentence for a person; empty when there are none."""
         if not self.count:

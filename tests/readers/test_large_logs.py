@@ -8,6 +8,7 @@ import pytest
 from regtui.analysis import drop_effects, verdict
 from regtui.analysis.drops import MOST_DROPS
 from regtui.analysis.forecast import steering
+from regtui.analysis.guessing import lowest_loss
 from regtui.charts import View, draw
 from regtui.core import history as bounds
 from regtui.core.events import Changed, EpochEnded, Evaluated, Noted, RunStarted, StepEnded, encode
@@ -113,6 +114,11 @@ def test_a_time_that_no_clock_shows_is_left_out(time):
     assert time_of_day(time) == "" or len(time_of_day(time)) == 8
     assert event_line(Noted(text="a", time=time))[0].text.strip() == time_of_day(time)
     assert clock(abs(time)) == MISSING or abs(time) < 1e11
+
+
+def test_labels_that_are_all_noise_leave_no_lowest_loss():
+    run = RunStarted(run_id="a", settings={"label_noise": 1 - 2**-53}, plan=Plan(classes=2**53))
+    assert lowest_loss(folded([run])) == 0.0
 
 
 def test_no_more_layers_are_drawn_than_can_be_told_apart():
