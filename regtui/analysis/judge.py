@@ -6,6 +6,8 @@ stands in `overfitting.py`, `underfitting.py` and `divergence.py`.
 """
 
 import math
+from array import array
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,6 +20,9 @@ from regtui.analysis.underfitting import PACE, STILL_WIDTH, Underfitting
 from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
 from regtui.core.series import FloatArray
+
+ROWS_AT_ONCE = 1 << 14
+"""Evaluations whose curves are brought up to date at once."""
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
 """What can be said of a run; each is explained in `verdict.py`."""
@@ -99,14 +104,14 @@ class _Judge:
 
     def __init__(self, history: History) -> None:
         self.states: list[State] = []
-        self._since: list[int] = []
-        self._stuck: list[int] = []
+        self._since = array("q")
+        self._stuck = array("q")
         self._guessing = guessing_loss(history)
         self._valid = Curve()
         self._measured = Curve(OF_TRAINING)
         self._running = Curve(OF_TRAINING)
         self._accuracy = Curve(OF_ACCURACY)
-        self._most_accurate: list[int] = []
+        self._most_accurate = array("q")
         self._overfit = Overfitting(self._guessing, history.plan.valid_rows)
         self._underfit = Underfitting(self._guessing, lowest_loss(history))
         self._diverged = Divergence(self._guessing)
@@ -115,7 +120,7 @@ class _Judge:
         valid, overfit = self._valid, self._overfit
         position = valid.latest[row]
         train, now = self._train(row)
-        best_level, threshold = overfit.level[position] if position >= 0 else (math.nan, math.nan)
+        best_level, threshold = overfit.level_at(position)
         right = self._accuracy.latest[row]
         return Judgement(
             state=self.states[row],
@@ -155,6 +160,12 @@ class _Judge:
             return
         self._number, self._end = _numbers(history)
         self._evaluated = table["measured"].values
+        # By blocks: the medians of a million rows at once take the memory of ten million.
+        for first in range(start, stop, ROWS_AT_ONCE):
+            self._follow_to(history, first, min(first + ROWS_AT_ONCE, stop))
+
+    def _follow_to(self, history: History, start: int, stop: int) -> None:
+        table = history.evaluations
         for curve, name in (
             (self._valid, "valid/loss"),
             (self._measured, "train/loss"),
@@ -162,7 +173,8 @@ class _Judge:
         ):
             curve.extend(table[name].values[start:stop].tolist())
         logged = "step/loss" in table
-        self._running.extend(table["step/loss"].values[start:].tolist() if logged else _batches(history, start))
+        running = table["step/loss"].values[start:stop].tolist() if logged else _batches(history, start, stop)
+        self._running.extend(running)
         for curve in (self._valid, self._measured, self._accuracy):
             curve.work_out()
         if self._measured.latest[start] < 0:  # else nobody looks at the level of the running loss
@@ -223,7 +235,7 @@ class _Judge:
         return around(self._accuracy, at_best, right) if at_best >= 0 else math.nan
 
 
-def _batches(history: History, start: int) -> list[float]:
+def _batches(history: History, start: int, stop: int) -> list[float]:
     """Give the mean batch loss since the evaluation before, for logs that hold it in no evaluation.
 
     Trainers that log batches now and then may have none between two evaluations: then the last mean stands. NaN
@@ -231,15 +243,17 @@ def _batches(history: History, start: int) -> list[float]:
     """
     ends, steps = history.evaluations.step.values, history.steps.step.values
     losses = history.steps["step/loss"].values
-    cuts = np.searchsorted(steps, ends, side="right")
-    means = []
-    for row in range(start, len(ends)):
-        stop = int(cuts[row])
-        first = int(cuts[row - 1]) if row else 0
-        while first == stop and row > 0:
-            row -= 1
-            first, stop = int(cuts[row - 1]) if row else 0, int(cuts[row])
-        batches = losses[first:stop]
+    cuts = np.searchsorted(steps, ends[:stop], side="right")
+    if not len(steps):
+        return [math.nan] * (stop - start)
+    means: list[float] = []
+    # The row in which the updates of each row begin: it itself, or the first of those since which none came.
+    begins = np.searchsorted(cuts, cuts[start:], side="left").tolist()
+    for row, begin in enumerate(begins, start):
+        if begin < row and means:
+            means.append(means[-1])
+            continue
+        batches = losses[int(cuts[begin - 1]) if begin else 0 : int(cuts[row])]
         known = batches[np.isfinite(batches)]
         means.append(float(known.mean()) if len(known) and math.isfinite(batches[-1]) else math.nan)
     return means
@@ -259,5 +273,5 @@ def _numbers(history: History) -> tuple[FloatArray, float]:
     return rows, len(table) * total / step if step > 0 else math.nan
 
 
-def _value(values: list[float], position: int) -> float:
+def _value(values: Sequence[float], position: int) -> float:
     return values[position] if position >= 0 else math.nan

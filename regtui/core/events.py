@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from regtui.core.config import RunConfig
-from regtui.core.plan import Plan
+from regtui.core.plan import MOST_COUNT, Plan
 
 Number = float | None
 """A float that may have been written as null because it was not finite."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)]
 """A count of steps or epochs; every one of them is exact as a float, too."""
 
 Knob = Literal["learning_rate", "l2", "l1", "weight_decay", "dropout"]

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 import unicodedata
 
 MISSING = "—"
@@ -33,6 +34,8 @@ SEQUENCES = re.compile(
     re.DOTALL,
 )
 """What a terminal obeys and does not show: strings with their end, control sequences, and the rest after an escape."""
+LONGEST_SECONDS = 1e10
+"""Three centuries: a longer time is a clock that was wrong, or none."""
 
 
 def number(value: float) -> str:
@@ -84,11 +87,19 @@ def cells(value: float, width: int, *, sign: bool = False) -> str:
 
 def clock(seconds: float | None) -> str:
     """Write a duration as a clock does: 0:07, 12:30, 1:00:05."""
-    if seconds is None or not math.isfinite(seconds):
+    if seconds is None or not 0 <= seconds + 0.5 < LONGEST_SECONDS:
         return MISSING
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def time_of_day(seconds: float | None) -> str:
+    """Write when something happened, seconds since the epoch of Unix, as a clock showed it; empty for no such time."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(seconds)) if seconds else ""
+    except (OverflowError, ValueError, OSError):  # which one depends on the system and on how far off it is
+        return ""
 
 
 def who(cause: str) -> str:

@@ -4,6 +4,7 @@ A format is a file of this folder with a class that satisfies `Reader`, named th
 know it. `open_log` asks each of them whether a file is theirs.
 """
 
+import os
 import pkgutil
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from regtui.readers.folding import read_history as read_history
 from regtui.readers.gated import Gated as Gated
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
 from regtui.readers.logfile import is_being_written as is_being_written
+from regtui.readers.opening import NotAFile, opened
 from regtui.readers.protocol import LogError as LogError
 from regtui.readers.protocol import Reader as Reader
 from regtui.readers.protocol import SkippedLines as SkippedLines
@@ -34,16 +36,14 @@ def open_log(path: Path | str, *, growing: bool = False) -> Gated:
     cannot be read as a log.
     """
     path = Path(path)
-    if path.is_dir():
-        if not (path / LOG_NAME).is_file():
-            raise LogError(f"{path} is a folder without {LOG_NAME}: name a log or the folder of one run")
-        path = path / LOG_NAME
     try:
-        if not path.exists():
-            raise LogError(f"{path} does not exist: name a log such as runs/RUN/{LOG_NAME}")
-        if not path.is_file():
-            raise LogError(f"{path} is not a regular file: name a log such as runs/RUN/{LOG_NAME}")
-        if growing and not path.stat().st_size:
+        if path.is_dir():
+            if not os.path.lexists(path / LOG_NAME):
+                raise LogError(f"{path} is a folder without {LOG_NAME}: name a log or the folder of one run")
+            path = path / LOG_NAME
+        with opened(path) as fd:
+            size = os.fstat(fd).st_size
+        if growing and not size:
             from regtui.readers.jsonl import JsonlReader
 
             return Gated(JsonlReader(path))
@@ -51,13 +51,17 @@ def open_log(path: Path | str, *, growing: bool = False) -> Gated:
             if reader.accepts(path):
                 return Gated(reader(path))
         raise LogError(_what_is_wrong(path))
-    except OSError as error:
-        raise LogError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise LogError(f"{path} does not exist: name a log such as runs/RUN/{LOG_NAME}") from None
+    except NotAFile as error:
+        raise LogError(f"{path} {error.strerror}: name a log such as runs/RUN/{LOG_NAME}") from None
+    except (OSError, ValueError) as error:  # a ValueError for a name with a NUL in it
+        raise LogError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _what_is_wrong(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(SNIFFED_BYTES)
+    with opened(path) as fd:
+        head = os.read(fd, SNIFFED_BYTES)
     if not head.strip():
         return f"{path} is empty: a log has one JSON object a line, the first a record of kind run"
     try:

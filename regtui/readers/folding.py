@@ -15,7 +15,7 @@ are folded, which goes over them once a column (20,000 took a tenth longer)."""
 def blocks(reader: Gated, until_epoch: int | None = None) -> Iterator[list[Event]]:
     """Give a log's events in blocks, up to the end of an epoch of the newest run in it."""
     reached = False
-    while events := reader.poll(EVENTS_AT_ONCE):
+    while (events := reader.poll(EVENTS_AT_ONCE)) or reader.behind:
         if until_epoch is None:
             yield events
             continue

@@ -22,6 +22,11 @@ class Gated:
         """Lines that could not be read."""
         return self._reader.skipped
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is more to be read at once than the last call gave."""
+        return self._reader.behind
+
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has been written since the last call, each text of it printable."""
         events = self._reader.poll(limit)

@@ -8,8 +8,10 @@ from typing import Any
 
 from regtui.core.events import Event, RunStarted, decode, decode_lines
 from regtui.core.gate import passed
+from regtui.readers.bounds import bounded
 from regtui.readers.gated import is_plain
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
+from regtui.readers.opening import opened
 from regtui.readers.protocol import SkippedLines
 
 LOG_NAME = "events.jsonl"
@@ -22,11 +24,20 @@ FIRST_LOOK = 4 << 10
 """Read at first to see whose log it is: nearly every log has a record or more in it, and what is decoded to be asked
 is decoded again to be read."""
 
-LONGEST_LINE = 4 << 20
-"""A longer line is no record of ours; it is passed over without being held in memory."""
+JUNK_BYTES = 1 << 17
+"""Read at once of a file with lines that cannot be read: each of those costs as much as ten that can."""
+
+BLOCKS_AT_ONCE = 2
+"""Blocks that one call with a limit reads at most: the screen that asks draws and takes keys in between."""
+
+LONGEST_LINE = 1 << 20
+"""A longer line is no record of ours, ten thousand metrics take less; it is passed over without being held."""
 
 SNIFFED_BYTES = 256 << 20
 """How far a file is searched for its first record: past one absurdly long line, not through a whole disk."""
+
+SNIFFED_LINES = 100_000
+"""How many lines that cannot be read it may have before that."""
 
 FINGERPRINT_BYTES = 512
 """Enough of a log's start to hold its run id and time, so that a log written anew is noticed."""
@@ -37,6 +48,9 @@ BOM = b"\xef\xbb\xbf"
 NOT_FINITE = re.compile(rb':(?<=[^\\]":)\s*-?(?:NaN|Infinity)\b')
 """A number as other tools write it where JSON has none. The quote before it ends a key: within a text it would be
 escaped."""
+
+MOST_PROBLEMS = 50
+"""Values of configurations that are told of; a log of many runs may have the same ones in each."""
 
 UNREAD = object()
 """In the place of an event: the line could not be read."""
@@ -63,6 +77,9 @@ class JsonlReader:
         """The start of a line whose end has not been read."""
         self._passing_over = False
         """In the middle of a line that is too long."""
+        self._junk = False
+        """There was a line that could not be read."""
+        self.behind = False
         self._taken_early = False
         """The line in hand was whole although its line break is missing; it has been given out."""
         self._fingerprint = b""
@@ -76,7 +93,9 @@ class JsonlReader:
         """Tell whether a file holds at least one record, without reading much of it."""
         reader = cls(path)
         size = FIRST_LOOK
-        while not reader._ready and reader._position < SNIFFED_BYTES and reader._read_block(size):
+        while not reader._ready and reader._position < SNIFFED_BYTES and len(reader.skipped) < SNIFFED_LINES:
+            if not reader._read_block(size):
+                break
             size = BLOCK_BYTES
         return bool(reader._ready)
 
@@ -84,9 +103,15 @@ class JsonlReader:
         """Give the events written since the last call, at most `limit`, without waiting."""
         taken: list[Event] = []
         self.gave_plain = True
+        blocks, self.behind = 0, False
         while limit is None or len(taken) < limit:
-            if not self._ready and not self._read_block():
-                break
+            if not self._ready:
+                if limit is not None and blocks == BLOCKS_AT_ONCE:
+                    self.behind = True
+                    break
+                if not self._read_block():
+                    break
+                blocks += 1
             self.gave_plain = self.gave_plain and self._ready_plain
             missing = len(self._ready) if limit is None else limit - len(taken)
             if missing >= len(self._ready):
@@ -106,17 +131,17 @@ class JsonlReader:
         """Read on and decode; False at the end of what has been written so far."""
         self._ready_plain = self._ready_plain or not self._ready
         try:
-            with self.path.open("rb", buffering=0) as file:
-                if self._was_replaced(file.fileno()):
+            with opened(self.path) as fd:
+                if self._was_replaced(fd):
                     self._start_over()
-                file.seek(self._position)
-                block = file.read(size)
+                size = min(size, JUNK_BYTES) if self._junk else size
+                block = os.pread(fd, size, self._position)
                 if self._position == 0:
                     self._fingerprint = block[:FINGERPRINT_BYTES]
                 elif len(self._fingerprint) < FINGERPRINT_BYTES:
-                    self._fingerprint = os.pread(file.fileno(), FINGERPRINT_BYTES, 0)
+                    self._fingerprint = os.pread(fd, FINGERPRINT_BYTES, 0)
         except OSError:
-            # Moved away for the moment, or a network disk that hangs: not yet.
+            # Moved away for the moment, something else in its place, or a network disk that hangs: not yet.
             return False
         if block:
             self._take(block.removeprefix(BOM) if self._position == 0 else block)
@@ -190,12 +215,18 @@ class JsonlReader:
                 events[index] = self._checked(event, self._line + 1 + index, written[index])
 
     def _decode_singly(self, lines: bytes) -> None:
+        if b'"kind"' not in lines:
+            # Nothing but junk, of which there may be gigabytes: it is counted, and no line of it is asked.
+            self.skipped.add_all([at for at, line in enumerate(lines.split(b"\n"), self._line + 1) if line.strip()])
+            self._junk = True
+            return
         for number, line in enumerate(lines.split(b"\n"), self._line + 1):
             if not line.strip():
                 continue
             event = self._event(line, number)
             if event is UNREAD:
                 self.skipped.add(number)
+                self._junk = True
             elif event is not None:
                 self._give([event], plain=False)
 
@@ -205,6 +236,8 @@ class JsonlReader:
 
     def _event(self, line: bytes, number: int) -> Any:
         """Read one line: an event, None for a record of a kind unknown here, or UNREAD."""
+        if b'"kind"' not in line:  # the cheapest question first: a file of junk has a million lines to ask
+            return UNREAD
         try:
             event = decode(line)
         except UNREADABLE:
@@ -229,8 +262,9 @@ class JsonlReader:
             # Decoded into our fields, its gaps would look like our defaults.
             run = run_from(record, self._run_name())
         # Through the gate first: a name that is only odd to look at is shown, not replaced.
-        checked, problems = with_sound_config(passed(run))
-        self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems]
+        checked, problems = with_sound_config(passed(bounded(run)))
+        room = MOST_PROBLEMS - len(self._config_problems)
+        self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems[:room]]
         return checked
 
     def _run_name(self) -> str:

@@ -37,6 +37,10 @@ class SkippedLines:
         if len(self.first) < LINES_NAMED:
             self.first.append(line)
 
+    def add_all(self, lines: list[int]) -> None:
+        self.count += len(lines)
+        self.first += lines[: max(LINES_NAMED - len(self.first), 0)]
+
     def sentence(self, name: str) -> str:
         """Name the lines in a sentence for a person; empty when there are none."""
         if not self.count:
@@ -58,6 +62,8 @@ class Reader(Protocol):
     """The format, as people call it: 'TensorBoard'."""
     skipped: SkippedLines
     """Lines that could not be read."""
+    behind: bool
+    """The last `poll` ended before the end of what has been written."""
 
     def __init__(self, path: Path) -> None:
         """Name the log; nothing is read before the first poll."""
@@ -69,7 +75,8 @@ class Reader(Protocol):
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has been written since the last call, at most `limit` events, and never wait.
 
-        An empty list means 'nothing new yet'. A log that shrank or was replaced is read anew from its start.
+        An empty list means 'nothing new yet', or with `behind` that there was much to read and nothing to give, since
+        a call with a limit must not take long either. A log that shrank or was replaced is read anew from its start.
         """
 
     def warnings(self) -> list[str]:

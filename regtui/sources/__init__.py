@@ -27,6 +27,8 @@ class Activity:
     """Why it could not be set up or broke off, in one sentence."""
     refused: ConfigError | None = None
     """The field of the configuration that it could not be set up with, where the problem is one of those."""
+    behind: bool = False
+    """The last look at it did not come to the end of what is there."""
     warnings: tuple[str, ...] = ()
     """What could not be read, a sentence each; it only ever grows."""
     log_problem: str = ""
@@ -84,10 +86,14 @@ class Watched:
     """How many of its warnings have been shown."""
     told_log_problem: str = ""
     """What has been said of its log."""
+    told_left_out: int = 0
+    """How many sentences on what its History does not keep have been shown."""
     open: bool = True
     """Its end has not been taken in yet."""
     grew: bool = False
     """It was seen to grow, so its end is news."""
+    behind: bool = False
+    """More waits than was taken at the last look."""
 
     def ask(self) -> Activity:
         """Ask the source what it does; asked before its events are taken, what it said is shown with all of them."""
@@ -99,5 +105,6 @@ class Watched:
     def take(self, limit: int) -> list[Event]:
         """Fold the next events in, at most so many, and give them."""
         events = self.source.poll(limit)
+        self.behind = len(events) == limit or self.source.activity.behind
         self.history.apply(events)
         return events

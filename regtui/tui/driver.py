@@ -21,14 +21,9 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.screen import Screen
 
+from regtui.core.size import sound_size
 from regtui.tui.cells import Picture
 from regtui.tui.line import PATIENCE_SECONDS, Answers, Line
-
-UNKNOWN_SIZE = (80, 24)
-"""Columns and rows of a terminal that says 0x0, as one behind `ssh -tt` without a terminal does: the VT100's."""
-
-MOST_CELLS = 1000
-"""Columns and rows that are drawn at most, as of a replay: what says it has more has been told nonsense."""
 
 SETTLE_SECONDS = 1.0
 """How long leaving waits for the terminal to take the last frame and to say so: the shell would read the answer as
@@ -153,12 +148,12 @@ class TerminalDriver(LinuxDriver):
         columns = rows = 0
         with suppress(OSError, ValueError):
             columns, rows = os.get_terminal_size(self.fileno)
-        return sane(columns or _number("COLUMNS"), rows or _number("LINES"))
+        return sound_size(columns or _number("COLUMNS"), rows or _number("LINES"))
 
     def process_message(self, message: Message) -> None:
         """Hand a message on; a size in one is made sane."""
         if isinstance(message, events.Resize):
-            columns, rows = sane(*message.size)
+            columns, rows = sound_size(*message.size)
             if (columns, rows) != message.size:
                 message = events.Resize.from_dimensions((columns, rows), None)
         super().process_message(message)
@@ -277,11 +272,6 @@ class TerminalDriver(LinuxDriver):
         with suppress(ParseError, EOFError):
             for _ in parser.feed(""):
                 pass
-
-
-def sane(columns: int, rows: int) -> tuple[int, int]:
-    """Give a size that can be drawn."""
-    return min(columns, MOST_CELLS) or UNKNOWN_SIZE[0], min(rows, MOST_CELLS) or UNKNOWN_SIZE[1]
 
 
 def _number(name: str) -> int:
