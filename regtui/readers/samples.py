@@ -83,6 +83,7 @@ class SampleReader(ABC):
         self.wanted = wanted
         self.skipped = SkippedLines()
         self._waiting: list[Event] = []
+        self.behind = False
         self._begin()
         self._start_over()
 
@@ -135,6 +136,7 @@ class SampleReader(ABC):
             self._waiting = list(self._news())
         taken = self._waiting if limit is None else self._waiting[:limit]
         self._waiting = [] if limit is None else self._waiting[limit:]
+        self.behind = bool(self._waiting)
         return taken
 
     def _news(self) -> Iterator[Event]:
