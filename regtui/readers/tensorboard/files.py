@@ -12,8 +12,8 @@ import numpy as np
 
 from regtui.core.series import IntArray
 from regtui.readers.tensorboard.checksum import Bytes, crc32c, crc32c_of_rows, masked, masked_rows
-from regtui.readers.tensorboard.rows import Found, Rows, Tags, is_sound
 from regtui.readers.tensorboard.event import Malformed, read_event
+from regtui.readers.tensorboard.rows import Found, Rows, Tags, is_sound
 
 HEADER, AROUND = 12, 16
 """Bytes before a payload, and all that a record takes beside it."""

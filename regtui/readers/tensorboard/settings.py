@@ -43,7 +43,9 @@ class Said:
 
     def told(self, names: Iterable[str]) -> Told:
         """Say what is known of the run whose tags have these names."""
-        plan = Plan(epochs=_count(self._arguments, "num_train_epochs"), total_steps=_count(self._arguments, "max_steps"))
+        plan = Plan(
+            epochs=_count(self._arguments, "num_train_epochs"), total_steps=_count(self._arguments, "max_steps")
+        )
         return Told(trainer=self._trainer(set(names)), settings=self.settings, plan=plan)
 
     def _trainer(self, names: set[str]) -> str:

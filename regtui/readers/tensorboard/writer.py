@@ -1,10 +1,5 @@
 """TensorBoard's event files, written: scalars as many records at once."""
 
-import time as clock
-from collections.abc import Sequence
-from pathlib import Path
-from typing import BinaryIO
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,9 +32,7 @@ def scalar_records(tag: str, step: FloatArray, time: FloatArray, value: FloatArr
     return list(records)
 
 
-def _of_one_length(
-    tag: bytes, size: int, steps: NDArray[np.int64], time: FloatArray, value: FloatArray
-) -> list[bytes]:
+def _of_one_length(tag: bytes, size: int, steps: NDArray[np.int64], time: FloatArray, value: FloatArray) -> list[bytes]:
     """Lay records out as the rows of a matrix; `size` is that of each step as a varint, 0 for step 0, left out."""
     inner = b"\x0a" + _varint(len(tag)) + tag + b"\x15\0\0\0\0"
     summary = b"\x0a" + _varint(len(inner)) + inner
