@@ -34,6 +34,7 @@ from regtui.core.events import (
     StepEnded,
     Stop,
 )
+from regtui.core.failing import failure
 from regtui.core.fields import check
 from regtui.preparation import describe, evaluate_every, plan_of, shuffled
 from regtui.schedules.policies import make_schedule
@@ -48,6 +49,9 @@ MOST_STEP_RECORDS = 20_000
 DIVERGED_AT = 1e4
 """A loss this many times its start has left all bounds: nets that recover were seen to come back from 1,000 times,
 while one that goes on rising reaches any bound within a few more steps."""
+
+NEEDS_LESS = "a smaller --batch-size, --hidden or --train-rows"
+"""What a run that did not fit into memory can be given instead."""
 
 Chunks = Generator[list[Record] | None, Command | None, None]
 """What a chunk left, perhaps nothing where steps are thinned; None while the run is paused."""
@@ -84,29 +88,10 @@ def train(
     try:
         yield from run.events(started)
     except Exception as error:
-        yield [run.ended("failed", failure(error))]
+        yield [run.ended("failed", failure(error, needs_less=NEEDS_LESS))]
     except KeyboardInterrupt:
         yield [run.ended("stopped", "interrupted")]
         raise
-
-
-def failure(error: Exception) -> str:
-    """Put an exception into one readable sentence; out of memory is recognised in every framework."""
-    said = " ".join(str(error).split())
-    kind = type(error).__name__
-    signs = ("out of memory", "OOM", "can't allocate memory", "not enough memory", "failed to allocate memory")
-    if (
-        isinstance(error, MemoryError)
-        or kind in {"OutOfMemoryError", "ResourceExhaustedError"}
-        or any(sign in said for sign in signs)
-    ):
-        return "out of memory: a smaller --batch-size, --hidden or --train-rows needs less"
-    said = said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
-    return f"{kind}: {said}" if said else kind
-
-
-LONGEST_REASON = 300
-"""Frameworks put whole graphs into their messages; a reason is a sentence."""
 
 
 def loss_of(metrics: Metrics) -> float:

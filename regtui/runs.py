@@ -4,17 +4,50 @@ import secrets
 import time
 from pathlib import Path
 
+from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
 
+TAIL_LENGTH = 5
+"""371,293 tails: of 16 runs that start in one second, two have the same in one case of 3,000."""
+
+MOST_NAMES = 100
+"""Names that are tried for a run; where so many are taken, something else is wrong with the folder."""
+
 
 def new_run_id(framework: str, now: float) -> str:
-    """Name a run by its local time, its framework and three letters that keep two starts in a second apart."""
+    """Name a run by its local time, its framework and letters that keep two starts in a second apart."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    tail = "".join(secrets.choice(TAIL_LETTERS) for _ in range(3))
-    return f"{stamp}-{framework}-{tail}"
+    return f"{stamp}-{framework}-{_tail()}"
+
+
+def _tail() -> str:
+    return "".join(secrets.choice(TAIL_LETTERS) for _ in range(TAIL_LENGTH))
+
+
+def make_run_folder(run_id: str, runs_dir: Path, *, share: bool = False) -> tuple[str, list[Made]]:
+    """Make a folder for a run alone; give the id that it got, with another tail where this one is taken.
+
+    Gives all folders that were made for it, too. Raises LogError where none can be made.
+    """
+    made: list[Made] = []
+    try:
+        for _ in range(MOST_NAMES):
+            made += make_folders(runs_dir, share=share)
+            try:
+                return run_id, [*made, make_folder(runs_dir / run_id, share=share)]
+            except FileExistsError:
+                run_id = f"{run_id.rpartition('-')[0]}-{_tail()}"
+            except FileNotFoundError:
+                # The folder of runs was just taken back by a run that was refused.
+                continue
+        why = f"{MOST_NAMES} names for a run in it were taken"
+    except OSError as error:
+        why = error.strerror or str(error)
+    take_back(made)
+    raise LogError(f"{runs_dir} cannot be written: {why}; name another place with --runs-dir or --log")
 
 
 def log_of(run_id: str, runs_dir: Path) -> Path:

@@ -62,6 +62,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
         config,
         start=options["start"],
         runs_dir=options["runs_dir"],
+        share=options["share"],
         ascii_only=options["ascii_only"],
         ghost=find_ghost(options),
         theme=options["theme"],

@@ -21,13 +21,18 @@ RUNS_DIR = click.option(
     show_default=True,
     help="Folder of the recorded runs (or the environment's REGTUI_RUNS_DIR).",
 )
+SHARE = click.option(
+    "--share",
+    is_flag=True,
+    help="Let others read the run's folder and log, as far as the umask does; without it they are yours alone.",
+)
 ASCII = click.option("--ascii", "ascii_only", is_flag=True, help="Draw without braille and box characters.")
 GHOST = click.option("--ghost", type=click.Path(path_type=Path), metavar="LOG", help="A run to show faintly behind it.")
 
 
 def run_options(command: F) -> F:
     """Give a command one option for each field of the configuration."""
-    command = RUNS_DIR(command)
+    command = RUNS_DIR(SHARE(command))
     for field in reversed(fields().values()):
         command = _field_option(field)(command)
     preset_help = (

@@ -20,7 +20,7 @@ MOST_CELLS = 1000
 NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "check")
 """Options that mean nothing without a log to replay."""
 
-NEW_RUN = (*fields(), "preset", "start", "theme")
+NEW_RUN = (*fields(), "preset", "share", "start", "theme")
 """Options that mean nothing with one."""
 
 

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 @click.pass_context
-def train(context: click.Context, /, log: Path | None, as_json: bool, runs_dir: Path, **options: Any) -> None:
+def train(
+    context: click.Context, /, log: Path | None, as_json: bool, runs_dir: Path, share: bool, **options: Any
+) -> None:
     """Train without a screen: progress on standard error, the result on standard output."""
     config = make_config(options)
     from regtui.output import captured_output
     from regtui.sources.here import LiveRun
 
-    live = LiveRun(config, runs_dir=runs_dir, log=log)
+    live = LiveRun(config, runs_dir=runs_dir, log=log, share=share)
     with captured_output(live.say) as terminal, _stop_on_signals(live):
         history = _drive(live, terminal.err)
     if live.problem is not None and history.run is None:
@@ -36,8 +38,11 @@ def train(context: click.Context, /, log: Path | None, as_json: bool, runs_dir: 
     from regtui import report
 
     click.echo(f"log: {live.log_path}", err=True)
-    click.echo(report.to_json(report.result(history)) if as_json else report.summary(history))
-    context.exit(1 if history.status in {"failed", "diverged"} else 0)
+    if live.log_problem:
+        click.echo(f"regtui: {live.log_problem}", err=True)
+    found = report.result(history, log_problem=live.log_problem)
+    click.echo(report.to_json(found) if as_json else report.summary(history))
+    context.exit(1 if history.status in {"failed", "diverged"} or live.log_problem else 0)
 
 
 def _drive(live: "LiveRun", err: TextIO) -> "History":
@@ -46,13 +51,16 @@ def _drive(live: "LiveRun", err: TextIO) -> "History":
     from regtui.report import epoch_line
 
     history = History()
-    said = {"stage": "", "epochs": 0}
+    said = {"stage": "", "epochs": 0, "log": ""}
 
     def tell() -> None:
         if live.stage != said["stage"]:
             said["stage"] = live.stage
             if err.isatty() and live.stage not in {"training", "ended"}:
                 click.echo(f"{live.stage} ...", file=err)
+        if live.log_problem != said["log"] and live.alive:
+            said["log"] = live.log_problem
+            click.echo(f"regtui: {live.log_problem or f'the log {live.log_path} is whole again'}", file=err)
         history.apply(live.poll())
         if len(history.evaluations) != said["epochs"]:
             said["epochs"] = len(history.evaluations)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from regtui.core.config import ConfigError
 from regtui.datasets.files import read_npz, reason
 from regtui.datasets.table import Scale, Table, make_table, wrong
+from regtui.folders import make_folders
 
 Progress = Callable[[int, int], None]
 """Told the bytes that have come and the bytes in all, as they come."""
@@ -280,6 +281,7 @@ def download(
         fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=(10, 30))
         by_hand = f"put {' and '.join(each.name for each in files)} into {folder}, or choose digits"
         try:
+            make_folders(folder)
             pooch.retrieve(url, file.checksum, fname=file.name, path=folder, downloader=fetch)
         except requests.exceptions.HTTPError as error:
             status = error.response.status_code if error.response is not None else "no answer"

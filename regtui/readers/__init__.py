@@ -11,13 +11,13 @@ from typing import NoReturn
 
 from regtui.readers.folding import read_history as read_history
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
-from regtui.readers.jsonl import LogWriter as LogWriter
-from regtui.readers.jsonl import is_being_written as is_being_written
+from regtui.readers.logfile import is_being_written as is_being_written
 from regtui.readers.protocol import NOTHING_WANTED as NOTHING_WANTED
 from regtui.readers.protocol import LogError as LogError
 from regtui.readers.protocol import Reader as Reader
 from regtui.readers.protocol import SkippedLines as SkippedLines
 from regtui.readers.protocol import Wanted as Wanted
+from regtui.readers.writer import LogWriter as LogWriter
 
 SNIFFED_BYTES = 65536
 """How much of a refused file is looked at to say what it is."""

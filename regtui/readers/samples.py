@@ -16,9 +16,9 @@ import numpy as np
 from regtui.core.events import Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
-from regtui.readers.folders import walk
 from regtui.readers.names import Names
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
+from regtui.readers.search import walk
 
 ROWS_AT_ONCE = 50_000
 """Rows handed on as one event: some milliseconds of folding."""
@@ -82,6 +82,8 @@ class SampleReader(ABC):
     rank = 10
     file_names: tuple[str, ...] = ()
     """Patterns of the names that such logs have."""
+    says_end = False
+    """Whether such a log says that its run is over."""
     rows_are_epochs = False
     """Whether each row is the end of an epoch, as in Keras's CSV: then all of it is an evaluation."""
 
@@ -199,6 +201,7 @@ class SampleReader(ABC):
                 settings=told.settings,
                 plan=told.plan,
                 environment=told.environment,
+                open_end=not self.says_end,
             )
             yield self._started
         start = 0

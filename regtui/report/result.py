@@ -20,11 +20,14 @@ CANNOT_JUDGE = 2
 """Exit status of a check on a run that is too short, or has no validation loss."""
 
 
-def result(history: History, skipped_lines: int = 0, log_format: str = "regtui") -> dict[str, Any]:
+def result(
+    history: History, skipped_lines: int = 0, log_format: str = "regtui", log_problem: str | None = None
+) -> dict[str, Any]:
     """Give what a run came to; numbers that are missing or not finite are None.
 
     Losses and accuracies are those of the last evaluation, rate and penalty the last that are known. A run and the
-    replay of its log give the same object; `log_format` is the name of the log's reader. The keys up to
+    replay of its log give the same object; `log_format` is the name of the log's reader, and `log_problem` says what a
+    run could not keep in its log, which then has another replay. The keys up to
     `skipped_lines` are promised, in this order; those after it hold what the screen says beside. A run that counts
     no epochs has its places in steps: `best_epoch` and `verdict.since_epoch` are None there.
     """
@@ -61,6 +64,7 @@ def result(history: History, skipped_lines: int = 0, log_format: str = "regtui")
         "best_step": None if best is None else history.step_of(best),
         "metrics": last_metrics(history),
         "listens": list(history.run.listens) if history.run else [],
+        "log_problem": log_problem or None,
     }
 
 

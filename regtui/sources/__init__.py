@@ -23,11 +23,15 @@ class Activity:
     growing: bool = False
     """Somebody trains or writes now; a log that was cut off is alive and does not grow."""
     problem: str = ""
-    """Why it could not be set up or lost its log, in one sentence."""
+    """Why it could not be set up or broke off, in one sentence."""
     refused: ConfigError | None = None
     """The field of the configuration that it could not be set up with, where the problem is one of those."""
     warnings: tuple[str, ...] = ()
     """What could not be read, a sentence each; it only ever grows."""
+    log_problem: str = ""
+    """What its log lacks, or where it has gone, in one sentence; empty again once it is whole."""
+    log_words: str = "log incomplete"
+    """The same in two words, where there is a problem."""
 
 
 class Source(Protocol):
@@ -71,6 +75,8 @@ class Watched:
     """What it was doing when it was last asked."""
     told_warnings: int = 0
     """How many of its warnings have been shown."""
+    told_log_problem: str = ""
+    """What has been said of its log."""
     open: bool = True
     """Its end has not been taken in yet."""
     grew: bool = False

@@ -10,9 +10,10 @@ from pathlib import Path
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import COMMANDS, Command, Event, Noted, Record, RunEnded, RunStarted, Stop
-from regtui.loop import Chunks, failure, train
+from regtui.core.failing import failure
+from regtui.loop import NEEDS_LESS, Chunks, train
 from regtui.readers import LogError, LogWriter
-from regtui.runs import log_of, new_run_id
+from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 
 
@@ -31,22 +32,29 @@ class LiveRun:
         *,
         runs_dir: Path,
         log: Path | None = None,
+        share: bool = False,
         on_news: Callable[[], None] = nothing,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Name the run and its log; nothing is imported, opened or trained before `drive`.
 
-        `on_news` is called in the driving thread, after each chunk and each change of the stage.
+        A run without a `log` of its own gets a folder in `runs_dir`, and another id where that one is taken; others
+        can read it where it is to be shared. `on_news` is called in the driving thread, after each chunk and each
+        change of the stage.
         """
         self.config = config
         self.run_id = new_run_id(config.framework, clock())
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
+        self.log_problem = ""
+        """What the log lacks, or where it has gone, in one sentence; empty again once it is whole."""
         self.problem: str | None = None
-        """Why the run could not be set up, or lost its log, in one sentence."""
+        """Why the run could not be set up, in one sentence."""
         self.refused: ConfigError | None = None
         """The field that it could not be set up with."""
         self._stage = "waiting to start"
         self._stopping = False
+        self._runs_dir = runs_dir if log is None else None
+        self._share = share
         self._on_news = on_news
         self._clock = clock
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
@@ -69,7 +77,10 @@ class LiveRun:
     def activity(self) -> Activity:
         # Asked first: what is set before the end of the run is then there, too.
         alive = self.alive
-        return Activity(stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused)
+        return Activity(
+            stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused,
+            log_problem=self.log_problem,
+        )  # fmt: skip
 
     def send(self, command: Command) -> None:
         """Give the run a command, from any thread; it is obeyed within a chunk of about 50 ms."""
@@ -104,12 +115,15 @@ class LiveRun:
         and leaves no log. Whatever fails after that ends the run as `failed`, in its log too.
         """
         try:
-            with LogWriter(self.log_path) as writer:
-                try:
-                    self._run(writer)
-                except (ConfigError, LogError):
-                    writer.discard()
-                    raise
+            writer = self._open_log()
+            try:
+                self._run(writer)
+            except (ConfigError, LogError):
+                writer.discard()
+                raise
+            finally:
+                writer.close()
+                self.log_problem = writer.problem
         except (ConfigError, LogError) as error:
             self.problem = str(error)
             self.refused = error if isinstance(error, ConfigError) else None
@@ -117,6 +131,13 @@ class LiveRun:
             self._stage = "ended"
             self._finished.set()
             self._on_news()
+
+    def _open_log(self) -> LogWriter:
+        if self._runs_dir is None:
+            return LogWriter(self.log_path, share=self._share)
+        self.run_id, made = make_run_folder(self.run_id, self._runs_dir, share=self._share)
+        self.log_path = log_of(self.run_id, self._runs_dir)
+        return LogWriter(self.log_path, share=self._share, made=made)
 
     def _run(self, writer: LogWriter) -> None:
         try:
@@ -132,7 +153,7 @@ class LiveRun:
             raise
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            reason = f"{self._stage} failed: {failure(error)}"
+            reason = f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"
             started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
             ended = RunEnded(status="failed", reason=reason, time=self._clock())
             self._deliver(writer, [started, ended])
@@ -173,12 +194,13 @@ class LiveRun:
         said: list[Record] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
-        try:
-            writer.write(whole)
-        except OSError as error:
-            if self.problem is None:
-                self.problem = f"the log {self.log_path} is incomplete: {error.strerror or error}"
-                whole.append(Noted(level="error", text=self.problem, time=self._clock()))
+        writer.write(whole)
+        if not (whole and isinstance(whole[-1], RunEnded)):
+            # Nothing comes after the end; what is said of the log then is in `log_problem`.
+            notes = [Noted(level=level, text=text, time=self._clock()) for level, text in writer.news()]
+            writer.write(notes)
+            whole += notes
+        self.log_problem = writer.problem
         with self._lock:
             self._pending.extend(whole)
         self._on_news()

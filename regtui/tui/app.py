@@ -59,6 +59,7 @@ class RegtuiApp(KeysInTurn):
         start: bool = False,
         source: Source | None = None,
         runs_dir: Path = Path("runs"),
+        share: bool = False,
         ghost: History | None = None,
         ascii_only: bool = False,
         theme: str = "auto",
@@ -67,7 +68,7 @@ class RegtuiApp(KeysInTurn):
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
-        self.lab = LabScreen(config, runs_dir=runs_dir, start=start, source=source, ghost=ghost)
+        self.lab = LabScreen(config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost)
         palette = PALETTES.get(self.console.color_system or "")
         self._fewer_colours = FewerColours(palette) if palette else None
         self._themes = themes(self.console.color_system)
@@ -177,6 +178,7 @@ def run_app(
     start: bool = False,
     source: Source | None = None,
     runs_dir: Path,
+    share: bool = False,
     ascii_only: bool = False,
     ghost: Path | None = None,
     theme: str | None = None,
@@ -189,6 +191,7 @@ def run_app(
         start=start,
         source=source,
         runs_dir=runs_dir,
+        share=share,
         ghost=read_history(ghost) if ghost is not None else None,
         ascii_only=ascii_only or not can_show_unicode(),
         theme=theme or remembered_theme() or "auto",

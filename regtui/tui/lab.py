@@ -64,7 +64,14 @@ class LabScreen(Steering):
     BLANK = True
 
     def __init__(
-        self, config: RunConfig, *, runs_dir: Path, start: bool, source: Source | None, ghost: History | None
+        self,
+        config: RunConfig,
+        *,
+        runs_dir: Path,
+        share: bool,
+        start: bool,
+        source: Source | None,
+        ghost: History | None,
     ) -> None:
         shown = Watched(source=source) if source is not None else Watched(source=Nothing(), open=False)
         behind = [Watched(source=Nothing(), history=ghost, open=False)] if ghost is not None else []
@@ -75,7 +82,7 @@ class LabScreen(Steering):
         self.budget = FrameBudget()
         self._config = config
         self._start_at_once = start
-        self._runs_dir = runs_dir
+        self._runs_dir, self._share = runs_dir, share
         self._replaced = self.watched
         """What was on show before the last start, which may be refused."""
         self._stage, self._stage_from = "", 0.0
@@ -114,7 +121,7 @@ class LabScreen(Steering):
 
     def begin(self, config: RunConfig) -> None:
         """Start a run; the one before it stays behind it as a ghost."""
-        live = self.live = LiveRun(config, runs_dir=self._runs_dir)
+        live = self.live = LiveRun(config, runs_dir=self._runs_dir, share=self._share)
         live.listen(self._announce)
         self._replaced = self.watched
         behind = self.watched if len(self.history.evaluations) else self.watched[1:]
@@ -170,8 +177,8 @@ class LabScreen(Steering):
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""
         if self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
-            self.shown.ask()
-            if self.shown.open:
+            activity = self.shown.ask()
+            if self.shown.open or activity.log_problem != self.shown.told_log_problem:
                 self._frame()
 
     def _frame(self) -> None:
@@ -193,6 +200,7 @@ class LabScreen(Steering):
                 self._schedule_frame()
             elif not activity.alive:
                 self._finish(shown)
+        self._tell_of_log(shown)
         self.draw()
         self.call_after_refresh(self._drew, begun)
 
@@ -256,6 +264,18 @@ class LabScreen(Steering):
         for warning in warnings[shown.told_warnings :]:
             self.query_one(RunView).say((span(f" {warning}", "warn"),))
         shown.told_warnings = len(warnings)
+
+    def _tell_of_log(self, shown: Watched) -> None:
+        """Say once what is wrong with the log, and once that it is right again; a run here says it in its log, too."""
+        problem = shown.activity.log_problem
+        if problem == shown.told_log_problem:
+            return
+        shown.told_log_problem = problem
+        text = problem or "The log is in order again."
+        if self.only_watches or not shown.activity.alive:
+            self.query_one(RunView).say((span(f" {text}", "bad" if problem else "text"),))
+        title = shown.activity.log_words.capitalize() if problem else ""
+        self.notify(text, title=title, severity="error" if problem else "information", markup=False)
 
     def _drew(self, begun: float) -> None:
         self.budget.end(time.thread_time() - begun)

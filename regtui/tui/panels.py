@@ -71,6 +71,8 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
         return "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
+    if history.status == "unknown":
+        return "○ no news", "calm"
     return ("○ ready", "calm") if history.run is None else ("○ no end recorded", "warn")
 
 
@@ -106,9 +108,11 @@ def status_line(
         # In front, so that it stays where the rest does not fit.
         names.insert(0, "watching")
     told = history.end is not None or (activity.growing and words[0] in "‖■")
-    state = span(f" {words:<11} ", f"chip-{role}" if told else role)
+    state = [span(f" {words:<11} ", f"chip-{role}" if told else role)]
+    if activity.log_problem:
+        state += [span(" "), span(f" {activity.log_words} ", "chip-bad")]
     if history.run is None:
-        return spread([state, _names(names, width - width_of([state]))], [], width)
+        return spread([*state, _names(names, width - width_of(state))], [], width)
     speed = [
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
@@ -124,7 +128,7 @@ def status_line(
         "speed": speed,
         "bar": bar(share, LEAST_BAR),
     }
-    room = width - width_of([state]) - 1
+    room = width - width_of(state) - 1
     kept: dict[str, list[Span]] = {}
     for name, part in worth.items():
         if width_of(part) > room:
@@ -135,7 +139,7 @@ def status_line(
     if "bar" in kept:
         kept["bar"] = bar(share, min(LEAST_BAR + max(room - width_of([named]) - 1, 0), MOST_BAR))
     right = [part for name in ("epoch", "bar", "speed", "time") for part in kept.get(name, [])]
-    return spread([state, named], right, width)
+    return spread([*state, named], right, width)
 
 
 def _names(names: list[str], room: int) -> Span:

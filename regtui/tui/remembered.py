@@ -6,6 +6,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from regtui.folders import make_folders
 from regtui.tui.theme import CHOICES
 
 
@@ -28,7 +29,7 @@ def remember_theme(choice: str) -> None:
     """Keep a choice; a folder that cannot be written only means that it is asked for again."""
     with suppress(OSError, RuntimeError):
         file = settings_file()
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(file.parent)
         # Under another name first: two sessions that end at once leave one whole file or the other.
         number, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
         try:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import os
 import signal
 import subprocess
 import sys
@@ -18,8 +17,8 @@ from hypothesis import strategies as st
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded, encode_lines
 from regtui.core.history import History
-from regtui.readers import LogError, LogWriter
-from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, JsonlReader, is_being_written
+from regtui.readers import LogWriter, is_being_written
+from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, JsonlReader
 
 
 def a_run(epochs: int = 3, steps: int = 4, run_id: str = "a") -> list[Event]:
@@ -384,66 +383,3 @@ def test_any_bytes_are_read_without_an_error(tmp_path_factory):
         assert reader.skipped.count <= len(parts) + sum(part.count(b"\n") for part in parts)
 
     read()
-
-
-def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(LogError, match=r"file/events\.jsonl cannot be written: .*--runs-dir or --log"):
-        LogWriter(tmp_path / "file" / "events.jsonl")
-
-
-def test_a_log_has_one_writer(log):
-    with LogWriter(log), pytest.raises(LogError, match="is being written by another run"):
-        LogWriter(log)
-    write(log, a_run())
-
-
-def test_a_full_disk_is_told_and_nothing_is_torn_once_there_is_room(log, monkeypatch):
-    room = 500
-
-    def narrow_write(fd, data):
-        nonlocal room
-        if not room:
-            raise OSError(28, "No space left on device")
-        taken = real_write(fd, bytes(data[:room]))
-        room -= taken
-        return taken
-
-    real_write = os.write
-    with LogWriter(log) as writer:
-        monkeypatch.setattr(os, "write", narrow_write)
-        with pytest.raises(OSError, match="No space left"):
-            writer.write(a_run()[:8])
-        with pytest.raises(OSError, match="No space left"):
-            writer.write(a_run()[8:9])
-        room = 10**9
-        writer.write(a_run()[9:])
-    assert JsonlReader(log).poll() == a_run()
-
-
-def test_a_disk_that_stays_full_costs_no_memory_without_bound(log, monkeypatch):
-    monkeypatch.setattr("regtui.readers.jsonl.MOST_PENDING", 1000)
-    real_write, room = os.write, 10**9
-
-    def narrow_write(fd, data):
-        nonlocal room
-        if not room:
-            raise OSError(28, "No space left on device")
-        taken = real_write(fd, bytes(data[:room]))
-        room -= taken
-        return taken
-
-    with LogWriter(log) as writer:
-        monkeypatch.setattr(os, "write", narrow_write)
-        writer.write(a_run())
-        room = 7
-        for _ in range(5):
-            with pytest.raises(OSError, match="No space left"):
-                writer.write(a_run())
-        assert len(writer._pending) < 1000
-        room = 10**9
-        writer.write(a_run())
-    reader = JsonlReader(log)
-    # The line that was half taken is finished, the rest of those writes is lost, and what follows is whole.
-    assert reader.poll() == a_run() + a_run()[:1] + a_run()
-    assert reader.skipped.count == 0

@@ -1,5 +1,6 @@
 """A live run records itself, obeys, and ends in its log whatever happens."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -154,16 +155,17 @@ def limit_memory(more: int | None) -> None:
 
 def test_a_full_disk_stops_the_log_but_not_the_run(tmp_path: Path) -> None:
     live = LiveRun(small(), runs_dir=tmp_path, log=Path("/dev/full"))
+    said: list[str] = []
+    live.listen(lambda: said.append(live.log_problem))
     live.drive()
     history = folded(live)
-    if history.run is None:
-        # Refused before training: said, not lost.
-        assert live.problem is not None
-        assert "/dev/full" in live.problem
-        return
-    assert history.status == "finished"
-    assert live.problem is not None
-    assert "/dev/full" in live.problem
+    assert (history.status, live.problem) == ("finished", None)
+    full = "No space left on device"
+    assert f"the log /dev/full cannot be written ({full}): up to 8 MB wait in memory until it can" in said
+    assert sum("cannot be written" in note.text for note in history.notes) == 1
+    # All that was polled, and nothing of it is in the log.
+    records = 2 + len(history.steps) + len(history.evaluations) + len(history.notes)
+    assert live.activity.log_problem == said[-1] == f"the log /dev/full lacks {records} records ({full})"
 
 
 def test_steps_are_counted_from_one(tmp_path: Path) -> None:
@@ -191,3 +193,50 @@ def test_an_empty_file_that_was_there_before_a_refused_run_stays(tmp_path: Path)
     refused.drive()
     assert refused.problem is not None
     assert log.exists()
+
+
+def test_two_runs_of_one_id_have_a_folder_each_and_one_that_is_refused_leaves_the_others(tmp_path: Path) -> None:
+    first = LiveRun(small(), runs_dir=tmp_path)
+    second, refused = LiveRun(small(), runs_dir=tmp_path), LiveRun(small(dataset="nowhere.csv"), runs_dir=tmp_path)
+    second.run_id = refused.run_id = first.run_id
+    for live in (first, refused, second):
+        live.drive()
+    assert refused.problem is not None
+    assert sorted(tmp_path.iterdir()) == sorted([first.log_path.parent, second.log_path.parent])
+    for live in (first, second):
+        started = LogSource(live.log_path).poll()[0]
+        assert isinstance(started, RunStarted)
+        assert started.run_id == live.run_id == live.log_path.parent.name
+
+
+def test_what_is_said_of_the_log_stands_in_it_before_the_end(tmp_path: Path) -> None:
+    live = LiveRun(small(epochs=1_000_000), runs_dir=tmp_path)
+    history = History()
+
+    def spoil() -> None:
+        history.apply(live.poll())
+        if history.notes:
+            live.send(Stop(reason="seen"))
+        elif len(history.evaluations) and live.log_path.stat().st_size > 1000:
+            os.truncate(live.log_path, 1000)
+
+    live.listen(spoil)
+    live.drive()
+    *_, note, end = (event for event in LogSource(live.log_path).poll() if isinstance(event, Noted | RunEnded))
+    assert isinstance(note, Noted)
+    assert (note.level, note.text) == ("error", live.log_problem)
+    assert "was shortened by" in note.text
+    assert isinstance(end, RunEnded)
+    assert end.reason == "seen"
+
+
+def test_a_run_is_its_owners_alone_unless_it_is_shared(tmp_path: Path) -> None:
+    for share, folder, file in ((False, 0o700, 0o600), (True, 0o755, 0o644)):
+        before = os.umask(0o022)
+        try:
+            live = LiveRun(small(epochs=1), runs_dir=tmp_path / str(share), share=share)
+            live.drive()
+        finally:
+            os.umask(before)
+        modes = [path.stat().st_mode & 0o777 for path in (live.log_path, *live.log_path.parents[:2])]
+        assert modes == [file, folder, folder]

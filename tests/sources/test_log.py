@@ -1,11 +1,14 @@
 """A log is followed while it grows, and says what it is."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import RunEnded, RunStarted, encode
+from regtui.core.events import RunEnded, RunStarted, StepEnded, encode, encode_lines
 from regtui.core.history import History
 from regtui.readers import LogWriter
 from regtui.sources.here import LiveRun
@@ -81,3 +84,97 @@ def test_an_ended_log_is_alive_again_while_the_next_run_is_written_to_it(tmp_pat
         assert source.activity.alive
         writer.write([RunStarted(run_id="b", config=small())])
         assert [event.run_id for event in source.poll() if isinstance(event, RunStarted)] == ["b"]
+
+
+def a_log(path: Path, run_id: str = "a", steps: int = 2) -> Path:
+    events = [RunStarted(run_id=run_id, config=small()), *(StepEnded(step=step) for step in range(1, steps + 1))]
+    path.write_bytes(encode_lines([*events, RunEnded(status="finished")]))
+    return path
+
+
+def emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def the_folder_gone(path: Path) -> None:
+    path.unlink()
+    path.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "said"),
+    [
+        (Path.unlink, "log gone", "was deleted or moved away"),
+        (the_folder_gone, "log gone", "was deleted or moved away"),
+        (emptied, "log emptied", "was emptied"),
+        (a_pipe, "log replaced", "was replaced by a pipe"),
+        (a_folder, "log replaced", "was replaced by a folder"),
+    ],
+)
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_log_that_is_taken_away_is_said_and_one_that_comes_back_is_read_anew(
+    tmp_path: Path, spoil: Callable[[Path], None], words: str, said: str, ended: bool
+) -> None:
+    path = tmp_path / "run" / "events.jsonl"
+    path.parent.mkdir()
+    a_log(path)
+    if not ended:
+        os.truncate(path, path.stat().st_size - 5)
+    source = LogSource(path)
+    source.poll()
+    assert source.activity.log_problem == ""
+    spoil(path)
+    activity = source.activity
+    problem = f"the log {path} {said}: what is shown is what it held until then"
+    assert (activity.log_words, activity.log_problem) == (words, problem)
+    assert source.poll() == []
+
+    if path.is_dir():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    a_log(path, "b", steps=9)
+    assert (source.activity.log_problem, source.activity.alive) == ("", True)
+    first, *_ = source.poll()
+    assert isinstance(first, RunStarted)
+    assert first.run_id == "b"
+    assert not source.activity.alive
+
+
+def test_an_ended_log_that_was_replaced_by_another_between_two_looks_is_read_anew(tmp_path: Path) -> None:
+    path = a_log(tmp_path / "events.jsonl")
+    source = LogSource(path)
+    source.poll()
+    assert not source.activity.alive
+    a_log(tmp_path / "other", "b").replace(path)
+    assert source.activity.alive
+    assert isinstance(first := source.poll()[0], RunStarted)
+    assert first.run_id == "b"
+
+
+def test_an_ended_log_that_was_away_for_a_while_and_is_the_same_is_not_read_again(tmp_path: Path) -> None:
+    path = a_log(tmp_path / "events.jsonl")
+    source = LogSource(path)
+    source.poll()
+    assert not source.activity.alive
+    path.rename(tmp_path / "away")
+    assert source.activity.log_problem
+    (tmp_path / "away").rename(path)
+    assert (source.activity.log_problem, source.activity.alive) == ("", False)
+    assert source.poll() == []
+
+
+def test_a_log_that_has_not_begun_is_no_problem(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.touch()
+    assert LogSource(path).activity.log_problem == ""
