@@ -230,8 +230,8 @@ class SampleReader(ABC):
             if not len(rows):
                 continue
             places = np.concatenate(([self._newest.get(name, -np.inf)], place[rows]))
-            for fall in np.flatnonzero(np.diff(places) < 0)[:MOST_RESUMED]:
-                falls.append((int(rows[fall]), float(places[fall + 1]), int(rows[fall - 1]) if fall else -1))
+            fell = np.flatnonzero(np.diff(places) < 0)[:MOST_RESUMED]
+            falls += [(int(rows[at]), float(places[at + 1]), int(rows[at - 1]) if at else -1) for at in fell]
             self._newest[name], newest[name] = float(places[-1]), int(rows[-1])
         last, reached = -1, np.inf
         for row, to, before in sorted(falls):

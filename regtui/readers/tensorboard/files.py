@@ -212,7 +212,7 @@ class EventFile:
         try:
             with open(self._file, "rb", buffering=0) as file:  # noqa: PTH123 # as above
                 file.seek(before)
-                read = file.readinto(memoryview(data)[:-SPARE]) or 0
+                read = file.readinto(data.data[:-SPARE]) or 0
         except OSError:
             self._seen = self._now
             return None
@@ -236,7 +236,7 @@ class EventFile:
                 self._at = self._at + passed if self._searched < MOST_SEARCHED else LOST
                 return found
             self._searched, start = -1, sound
-        block = split(memoryview(data)[start:size], self._headers)
+        block = split(data.data[start:size], self._headers)
         for length in _distinct(block.lengths):
             some = np.flatnonzero(block.lengths == length)
             found.take(Rows.gathered(data, start + block.offsets[some], length + 4), some + self._records + 1)
@@ -266,5 +266,5 @@ class EventFile:
 def _distinct(lengths: IntArray) -> list[int]:
     """Give each length once; counting is faster than sorting, where they are short."""
     if not len(lengths) or lengths.max() > BLOCK:
-        return np.unique(lengths).tolist()
-    return np.flatnonzero(np.bincount(lengths)).tolist()
+        return [int(length) for length in np.unique(lengths)]
+    return [int(length) for length in np.flatnonzero(np.bincount(lengths))]

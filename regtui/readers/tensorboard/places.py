@@ -112,7 +112,8 @@ class Places:
             self._roles.append(_role(name))
         if role not in self._roles:
             return np.zeros(len(block.tag), dtype=bool)
-        return (np.array(self._roles) == role)[block.tag]
+        which: Bools = np.array(self._roles) == role
+        return which[block.tag]
 
     def _learn(self, block: Scalars) -> None:
         """Find out how Keras's epochs and the tag `epoch` count."""
@@ -127,7 +128,7 @@ class Places:
             ended = np.flatnonzero(of_epochs)
             before = counted[counted < ended[0]] if len(ended) else counted[:0]
             if len(before):
-                self._batches = float(block.step[before[-1]] / (block.step[ended[0]] + 1))
+                self._batches = max(float(block.step[before[-1]]), 1.0) / float(block.step[ended[0]] + 1)
         said = self._are(block, Role.EPOCH)
         if self._first_epoch is None and said.any():
             first = block.where(said)

@@ -7,9 +7,9 @@ sub-runs of `add_scalars`), or one file. A tag of a part is `part/tag`.
 from collections.abc import Iterable
 from pathlib import Path
 
-from regtui.readers.folders import walk
 from regtui.readers.protocol import SkippedLines
 from regtui.readers.samples import Anew, SampleReader, Samples, Told
+from regtui.readers.search import walk
 from regtui.readers.tensorboard.event import Extra
 from regtui.readers.tensorboard.files import begins_as_log
 from regtui.readers.tensorboard.parts import MARK, MOST_TAGS, SPLITS, Parts

@@ -109,14 +109,22 @@ class Scalars(NamedTuple):
     value: FloatArray
 
     def part(self, start: int, stop: int) -> "Scalars":
-        return Scalars(*(column[start:stop] for column in self))
+        return self.at(slice(start, stop))
 
     def where(self, chosen: Bools) -> "Scalars":
-        return self if chosen.all() else Scalars(*(column[chosen] for column in self))
+        return self if chosen.all() else self.at(chosen)
+
+    def at(self, rows: "slice | Bools | IntArray") -> "Scalars":
+        return Scalars(self.tag[rows], self.step[rows], self.time[rows], self.value[rows])
 
     @classmethod
     def joined(cls, parts: "list[Scalars]") -> "Scalars":
-        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        return cls(
+            np.concatenate([part.tag for part in parts]),
+            np.concatenate([part.step for part in parts]),
+            np.concatenate([part.time for part in parts]),
+            np.concatenate([part.value for part in parts]),
+        )
 
 
 NO_SCALARS = Scalars(np.empty(0, dtype=np.int64), np.empty(0), np.empty(0), np.empty(0))
@@ -146,7 +154,7 @@ class Found:
         every = Scalars.joined(self._parts)
         order = np.argsort(np.concatenate(self._order), kind="stable")
         order = order[every.tag[order] >= 0]
-        return Scalars(*(column[order] for column in every))
+        return every.at(order)
 
     def take(self, rows: Rows, order: IntArray) -> None:
         """Take in records of one length, and which records they are."""
@@ -214,7 +222,7 @@ class Found:
                 tag = np.array([self._tags.number(name) for name in rows.texts(*value.tag_span)])
             kept = step <= MOST_STEPS
             part = Scalars(tag, step, time, rows.numbers(value.at, value.kind))
-            self._parts.append(part if kept.all() else Scalars(*(column[kept] for column in part)))
+            self._parts.append(part.where(kept))
             self._order.append(order if kept.all() else order[kept])
 
 
