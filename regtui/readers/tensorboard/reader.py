@@ -31,7 +31,7 @@ class TensorBoardReader(SampleReader):
     """Reads the event files of a run, as many as there are and as they come."""
 
     name = "TensorBoard"
-    rank = 10
+    rank = 20
     file_names = (f"*{MARK}*",)
     _thinned = 1
 
