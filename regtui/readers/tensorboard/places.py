@@ -54,12 +54,22 @@ class TooMany(Exception):
     """More numbers than memory is to be had for."""
 
 
+class NoEnds(Exception):
+    """The tag `epoch` is the same at several evaluations: it numbers the epoch they are in, and none that has ended."""
+
+
 class Places:
     """Lays numbers into rows, block by block."""
 
-    def __init__(self, names: Sequence[str], thinned: int = 1) -> None:
-        """Name the tags by their numbers, a list that grows; of so many steps one is kept, validation apart."""
+    def __init__(self, names: Sequence[str], thinned: int = 1, *, epochs_end: bool = True) -> None:
+        """Name the tags by their numbers, a list that grows; of so many steps one is kept, validation apart.
+
+        `epochs_end` says whether the tag `epoch` tells the evaluations apart.
+        """
         self._names = names
+        self._epochs_end = epochs_end
+        self._evaluated = np.nan, np.nan
+        """Epoch and step of the newest evaluation."""
         self._thinned = thinned
         self._roles: list[Role] = []
         self._newest: dict[str, Scalars] = {}
@@ -177,9 +187,21 @@ class Places:
                 time=time,
             )
             return
-        epoch = [name for name in columns if PLACES.get(name.lower()) == "epoch"]
+        epoch = [name for name in columns if PLACES.get(name.lower()) == "epoch"] if self._epochs_end else []
         said = columns[epoch[0]] + (self._first_epoch or 0.0) if epoch else None
+        if said is not None:
+            evaluated = np.zeros(len(places), dtype=bool)
+            evaluated[row[self._are(some, Role.ALWAYS)]] = True
+            self._tell_apart(said[evaluated & np.isfinite(said)], places[evaluated & np.isfinite(said)])
         yield Samples(columns=columns, step=places, epoch=said, time=time)
+
+    def _tell_apart(self, epochs: FloatArray, steps: FloatArray) -> None:
+        """See whether each evaluation has an epoch of its own."""
+        if len(epochs):
+            same = np.diff(epochs, prepend=self._evaluated[0]) == 0
+            if (same & (np.diff(steps, prepend=self._evaluated[1]) > 0)).any():
+                raise NoEnds
+            self._evaluated = epochs[-1], steps[-1]
 
     def _columns(self, some: Scalars, tags: IntArray, row: IntArray, size: int) -> Iterator[tuple[str, FloatArray]]:
         """Give the numbers of each tag in their rows, the later of two in one row."""

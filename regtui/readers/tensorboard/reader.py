@@ -13,7 +13,7 @@ from regtui.readers.search import walk
 from regtui.readers.tensorboard.event import Extra
 from regtui.readers.tensorboard.files import begins_as_log
 from regtui.readers.tensorboard.parts import MARK, MOST_TAGS, SPLITS, Parts
-from regtui.readers.tensorboard.places import Places, TooMany
+from regtui.readers.tensorboard.places import NoEnds, Places, TooMany
 from regtui.readers.tensorboard.settings import Said
 
 MOST_THINNED = 4096
@@ -34,13 +34,14 @@ class TensorBoardReader(SampleReader):
     rank = 20
     file_names = (f"*{MARK}*",)
     _thinned = 1
+    _epochs_end = True
 
     def _start_over(self) -> None:
         self.skipped = SkippedRecords()
         self._every: list[str] = []
         self._extras: list[Extra] = []
         self._said = Said()
-        self._places = Places(self._every, self._thinned)
+        self._places = Places(self._every, self._thinned, epochs_end=self._epochs_end)
         self._parts = Parts(self.path, self._every)
         self._full = False
 
@@ -86,6 +87,9 @@ class TensorBoardReader(SampleReader):
                 continue
             try:
                 yield from self._places.samples(part, block)
+            except NoEnds:
+                self._epochs_end = False
+                raise Anew from None
             except TooMany:
                 if self._thinned < MOST_THINNED:
                     self._thinned *= 4

@@ -23,12 +23,24 @@ MOST_SETTINGS = 300
 """Twice as many as transformers has arguments; what comes after them is left out."""
 
 
+EPOCHS = ("num_train_epochs", "max_epochs", "epochs", "num_epochs")
+"""Settings that say how many epochs there are to be."""
+
+# fmt: off
+FIRST = frozenset({
+    "learning_rate", "lr", "batch_size", "per_device_train_batch_size", "optimizer", "optim", "weight_decay", "dropout",
+    "l2", "momentum", "lr_scheduler_type", "warmup_steps", "max_steps", "seed", *EPOCHS,
+})
+# fmt: on
+"""Settings that are named first: a protobuf map has no order, and of a hundred only some are shown."""
+
+
 class Said:
     """Settings, plan and trainer, as far as they have been read."""
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
-        self._arguments: dict[str, Any] = {}
+        self._transformers = False
         self._keras = False
 
     def take(self, extra: Extra) -> None:
@@ -36,22 +48,24 @@ class Said:
         if extra.tag == START:
             self._add(_hyperparameters(extra.content))
         elif extra.tag == ARGUMENTS:
-            self._arguments = _object(extra.content)
-            self._add(self._arguments.items())
+            self._transformers = True
+            self._add(_object(extra.content).items())
         elif extra.tag == KERAS:
             self._keras = True
 
     def told(self, names: Iterable[str]) -> Told:
         """Say what is known of the run whose tags have these names."""
-        plan = Plan(
-            epochs=_count(self._arguments, "num_train_epochs"), total_steps=_count(self._arguments, "max_steps")
-        )
-        return Told(trainer=self._trainer(set(names)), settings=self.settings, plan=plan)
+        said = {name.rsplit("/", 1)[-1]: value for name, value in self.settings.items()}
+        epochs = next((count for name in EPOCHS if (count := _count(said.get(name)))), None)
+        plan = Plan(epochs=epochs, total_steps=_count(said.get("max_steps")))
+        order = sorted(self.settings, key=lambda name: (name.rsplit("/", 1)[-1] not in FIRST, name.count("/"), name))
+        settings = {name: self.settings[name] for name in order}
+        return Told(trainer=self._trainer(set(names)), settings=settings, plan=plan)
 
     def _trainer(self, names: set[str]) -> str:
-        if self._arguments or {"train/loss", "train/epoch"} <= names:
+        if self._transformers or {"train/loss", "train/epoch"} <= names:
             return "transformers"
-        if self._keras or {"train/epoch_loss", "validation/epoch_loss"} & names:
+        if self._keras or {"train/epoch_loss", "validation/epoch_loss", "epoch_loss"} & names:
             return "keras"
         if "hp_metric" in names or ("epoch" in names and any(name.endswith(("_step", "_epoch")) for name in names)):
             return "lightning"
@@ -59,7 +73,8 @@ class Said:
 
     def _add(self, items: Iterable[tuple[str, Any]]) -> None:
         for name, value in items:
-            if isinstance(value, str | int | float | bool) and len(self.settings) < MOST_SETTINGS:
+            known = isinstance(value, str | int | float | bool) and value not in ("", "None")
+            if known and len(self.settings) < MOST_SETTINGS:
                 self.settings[name] = value
 
 
@@ -71,8 +86,8 @@ def _object(content: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _count(values: dict[str, Any], name: str) -> int | None:
-    value = values.get(name)
+def _count(value: Any) -> int | None:
+    """Read a number of epochs or steps; others, such as -1 for 'not said', count as not said."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**53:
         return None
     return math.ceil(value)  # half an epoch is one that is not finished
