@@ -181,6 +181,7 @@ class EventFile:
         self._seen = 0, 0, 0
         """What its status was when there was nothing left to read."""
         self._now = 0, 0, 0
+        self._inode = 0
         self._at = 0
         self._needed = 0
         """Bytes of the next record, where a block is too small for it."""
@@ -200,14 +201,19 @@ class EventFile:
         self._now = status.st_ino, status.st_size, status.st_mtime_ns
         if self._now == self._seen:
             return "same"
-        replaced = self._at and (status.st_size < self._at or self._now[0] != self._seen[0] != 0)
-        return "replaced" if replaced else "grown"
+        read = self._seen[1] if self._at == LOST else self._at
+        if self._at and (status.st_size < read or status.st_ino != self._inode):
+            return "replaced"
+        if self._at == LOST:
+            self._seen = self._now
+            return "same"
+        return "grown"
 
     def read(self, tags: Tags, most: int = BLOCK) -> Found | None:
         """Read the next block of what `look` saw; None where that has been read."""
         if self._now == self._seen:
             return None
-        before, size = self._at, self._now[1]
+        before, (self._inode, size, _) = self._at, self._now
         data = np.zeros(max(min(max(most, self._needed), size - before), 0) + SPARE, dtype=np.uint8)
         try:
             with open(self._file, "rb", buffering=0) as file:  # noqa: PTH123 # as above

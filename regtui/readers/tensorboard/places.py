@@ -1,7 +1,7 @@
 """Numbers of tags laid into rows: one for each step, or for each epoch of Keras."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -79,13 +79,17 @@ class Places:
         """What is added to the numbers of the tag `epoch`; None before the first of them."""
         self._keras: bool | None = None
         """Whether tags such as `epoch_loss` are Keras's, whose step is the epoch, from 0; None before the first."""
-        self._batches = 0.0
-        """Batches of one of Keras's epochs, where it logs them, too; 0 while that is not known."""
+        self._ends: dict[float, float] = {}
+        """Keras's epoch, from 0 -> batches counted at its end, where it logs them, too."""
+        self._from_zero: float | None = None
+        """1 where the first of its batches is 0, in old versions; None before the first."""
+        self._counted: dict[str, float] = {}
+        """Part of the run -> its newest count of batches."""
 
-    def prepare(self, blocks: Sequence[Scalars]) -> None:
-        """Look at the first blocks of all files: what one of them says of Keras's epochs holds for all."""
-        for block in sorted(blocks, key=lambda block: not self._are(block, Role.COUNT).any()):
-            self._learn(block)
+    def prepare(self, blocks: Mapping[str, Scalars]) -> None:
+        """Look at the first blocks of all parts: what one of them says of Keras's epochs holds for all."""
+        for part in sorted(blocks, key=lambda part: not self._are(blocks[part], Role.COUNT).any()):
+            self._learn(part, blocks[part])
 
     def measured(self) -> list[str]:
         """Name the tags that are measurements."""
@@ -93,7 +97,7 @@ class Places:
 
     def samples(self, part: str, block: Scalars) -> Iterator[Samples]:
         """Lay the next block of one part of a run into rows, in the order of the blocks; raises TooMany."""
-        self._learn(block)
+        self._learn(part, block)
         block = self._whole(part, block)
         if self._thinned > 1:
             spread = (block.step * GOLDEN) % 2**32 < 2**32 / self._thinned
@@ -125,7 +129,7 @@ class Places:
         which: Bools = np.array(self._roles) == role
         return which[block.tag]
 
-    def _learn(self, block: Scalars) -> None:
+    def _learn(self, part: str, block: Scalars) -> None:
         """Find out how Keras's epochs and the tag `epoch` count."""
         of_epochs = self._are(block, Role.KERAS)
         if self._keras is None and of_epochs.any():
@@ -133,12 +137,18 @@ class Places:
             steps = first.step[first.tag == first.tag[0]]
             in_folder = parts(self._names[int(first.tag[0])].split("/")[0]).split != ""
             self._keras = bool((steps[0] == 0 or in_folder) and (np.diff(steps) <= 1).all())
-        if self._keras and not self._batches and Role.BATCH in self._roles:
-            counted = np.flatnonzero(self._are(block, Role.BATCH) | self._are(block, Role.COUNT))
+        if self._keras and Role.BATCH in self._roles:
+            # Training and validation may know the end of an epoch at different batches: what came first holds for both.
+            batch = self._are(block, Role.BATCH)
+            if batch.any() and self._from_zero is None:
+                self._from_zero = float(block.step[batch][0] == 0)
+            counted = np.flatnonzero(batch | self._are(block, Role.COUNT))
+            steps = np.append(self._counted.get(part, np.nan), (block.step + batch * (self._from_zero or 0.0))[counted])
             ended = np.flatnonzero(of_epochs)
-            before = counted[counted < ended[0]] if len(ended) else counted[:0]
-            if len(before):
-                self._batches = max(float(block.step[before[-1]]), 1.0) / float(block.step[ended[0]] + 1)
+            for row, step in zip(ended, steps[np.searchsorted(counted, ended)], strict=True):
+                if np.isfinite(step):
+                    self._ends.setdefault(float(block.step[row]), float(step))
+            self._counted[part] = float(steps[-1])
         said = self._are(block, Role.EPOCH)
         if self._first_epoch is None and said.any():
             first = block.where(said)
@@ -182,7 +192,7 @@ class Places:
         if epochs:
             yield Samples(
                 columns=columns,
-                step=np.round((places + 1) * self._batches) if self._batches else None,
+                step=np.array([self._ends.get(place, np.nan) for place in places]) if self._ends else None,
                 epoch=places + 1,
                 time=time,
             )

@@ -79,7 +79,7 @@ class TensorBoardReader(SampleReader):
             self._extras.clear()
             if first:
                 self._names.see(self._places.measured())
-                self._places.prepare(list(heads.values()))
+                self._places.prepare(heads)
                 first = False
             part = min(heads, key=lambda prefix: heads[prefix].time[0])
             block = heads.pop(part)
