@@ -17,7 +17,7 @@ LEAST_SIZE = 40, 10
 MOST_CELLS = 1000
 """Columns or lines; no screen has more, and a slip such as 80x2400 would draw for minutes."""
 
-NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "check")
+NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "to", "destination", "check")
 """Options that mean nothing without a log to replay."""
 
 NEW_RUN = (*fields(), "preset", "share", "start", "theme")
@@ -49,6 +49,16 @@ _OPTIONS = (
     click.option(
         "--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --replay: draw it here."
     ),
+    click.option(
+        "--to", type=click.Choice(["tensorboard", "csv"]), help="With --replay: write the run in another's form, too."
+    ),
+    click.option(
+        "--out",
+        "destination",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="With --to: where; by default here, by its name.",
+    ),
     click.option("--check", is_flag=True, help="With --replay: exit with 1 when the run overfits or diverged."),
 )
 """The options of a replay, in the order of the help."""
@@ -72,6 +82,8 @@ def replay(context: click.Context, options: Mapping[str, Any]) -> int:
     for name in given_options(context):
         if name in NEW_RUN:
             raise click.UsageError(f"{option_name(context, name)} is for a new run; a replayed log has its own.")
+    if options["destination"] is not None and options["to"] is None:
+        raise click.UsageError("--out goes with --to tensorboard or --to csv.")
     from regtui import report
     from regtui.runs import find_run
 

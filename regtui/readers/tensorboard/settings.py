@@ -63,7 +63,7 @@ class Said:
         return Told(trainer=self._trainer(set(names)), settings=settings, plan=plan)
 
     def _trainer(self, names: set[str]) -> str:
-        if self._transformers or {"train/loss", "train/epoch"} <= names:
+        if self._transformers or {"train/loss", "train/epoch", "train/learning_rate"} <= names:
             return "transformers"
         if self._keras or {"train/epoch_loss", "validation/epoch_loss", "epoch_loss"} & names:
             return "keras"
