@@ -34,8 +34,9 @@ ROWS_AT_ONCE = 50_000
 
 
 def export(history: History, form: str, out: Path | None) -> list[Path]:
-    """Write a run to new files, or to a new folder of them, and give which: in the folder of work and called by the run, unless `out` names a place.
+    """Write a run to new files, or to a new folder of them, and give which.
 
+    They are made in the folder of work and called by the run, unless `out` names a place.
     Raises LogError for what is there already, or cannot be written.
     """
     name = re.sub(r"[^\w.-]+", "_", history.run.run_id if history.run else "").strip("._") or "run"
