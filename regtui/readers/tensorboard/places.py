@@ -17,9 +17,9 @@ COUNTS = re.compile(r"(.*/)?evaluation_.*_vs_iterations$")
 MOST_AT_ONCE = 4_000_000
 """Numbers of a block of rows, 32 MB: tags that are written at steps of their own have a row each."""
 
-MOST_NUMBERS = 40_000_000
-"""Numbers of a whole run, rows times names, whether each is there or not: 640 MB at most, as columns grow by
-doubling."""
+MOST_NUMBERS = 24_000_000
+"""Numbers of a whole run, rows times names, whether each is there or not: 700 MB at the most, as columns grow by
+doubling and a picture is made of them (38 million took 1.1 GB)."""
 
 MOST_CUTS = 100
 """Times that a run may have been taken up again; a log whose steps fall more often has them in no order."""
