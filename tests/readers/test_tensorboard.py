@@ -357,6 +357,14 @@ def test_runs_are_folders_with_their_parts(tmp_path) -> None:
     assert sorted(found) == [tmp_path / "keras", tmp_path / "one", tmp_path / "two" / "version_0"]
 
 
+def test_a_run_is_called_by_its_folder(tmp_path) -> None:
+    file = write(tmp_path / "mine" / "train" / NAME, *scalars("loss", [1], [1]))
+    for path in (file, file.parent, tmp_path / "mine"):
+        run = fold(blocks(open_log(path))).run
+        assert run is not None
+        assert run.run_id == "mine"
+
+
 def test_a_file_is_told_by_its_first_record_and_not_by_its_name(tmp_path) -> None:
     other = write(tmp_path / "anything", *scalars("loss", [1], [1]))
     assert isinstance(open_log(other), TensorBoardReader)

@@ -96,6 +96,11 @@ class TensorBoardReader(SampleReader):
                     raise Anew from None
                 self._full = True
 
+    def _run_name(self) -> str:
+        """Give the name of the run's folder: those of event files and of the parts say nothing of it."""
+        folder = self.path.resolve() if self.path.is_dir() else self.path.resolve().parent
+        return folder.parent.name if folder.name in SPLITS else folder.name
+
     def _tell(self) -> Told:
         return self._said.told(self._every)
 
