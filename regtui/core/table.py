@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from regtui.core.series import Column, FloatArray
+from regtui.core.series import Column, FloatArray, IntArray
 
 MOST_NAMES = 1_000
 """Columns beside those that are always kept; a net of 300 layers with three metrics each has fewer."""
@@ -91,31 +91,78 @@ class Table:
         """
         if not len(steps):
             return True
+        columns = self._with_room(columns)
         if not (np.diff(steps) > 0).all():
             steps, columns = _sorted(steps, columns)
         before = self.step.values
         if not len(before) or steps[0] > before[-1]:
             self.extend(steps, columns)
             return True
-        every = np.union1d(before, steps)
-        if len(np.unique(before)) < len(before):  # rows of one step that were added by `extend`: the last stands
-            last = np.append(np.diff(before) > 0, True)
+        within = int(np.searchsorted(steps, before[-1], side="right"))
+        same = self._lay(steps[:within], {name: np.asarray(values)[:within] for name, values in columns.items()})
+        if within < len(steps):
+            self.extend(steps[within:], {name: np.asarray(values)[within:] for name, values in columns.items()})
         else:
-            last = np.full(len(before), True)
-        old, new = np.searchsorted(every, before[last]), np.searchsorted(every, steps)
-        new_names = [name for name in columns if name not in self._columns]
-        for name in (*self._columns, *new_names):
-            merged = np.full(len(every), np.nan)
-            if name in self._columns:
-                merged[old] = self._columns[name].values[last]
-            if name in columns:
-                known = np.isfinite(columns[name])
-                merged[new[known]] = np.asarray(columns[name])[known]
-            self._columns.setdefault(name, Column()).replace(merged)
-        self.step.replace(every)
+            self._keep_to_bounds()
+        return same
+
+    def _with_room(self, columns: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+        """Give the columns that there is room for: of new names the first."""
+        new = [name for name in columns if name not in self._columns and name not in self._always]
+        if len(new) <= max(self.room, 0):
+            return columns
+        self.leave_out_names()
+        return {name: values for name, values in columns.items() if name not in new[max(self.room, 0) :]}
+
+    def _lay(self, steps: FloatArray, columns: Mapping[str, FloatArray]) -> bool:
+        """Lay rising steps, none after the last row's, where they belong; tells whether all stayed as it was.
+
+        Rows before the first of them are not touched, so that the cost does not grow with the table.
+        """
+        for name in columns:
+            if name not in self._columns:
+                self._columns[name] = Column()
+                self._columns[name].extend(np.full(len(self), np.nan))
+        before = self.step.values
+        start = int(np.searchsorted(before, steps[0]))
+        stayed = self._once_a_step(start)
+        tail = self.step.values[start:]
+        places = np.searchsorted(tail, steps)
+        known = tail[places] == steps
+        if not known.all():
+            self._make_room(start, places[~known], steps[~known])
+            stayed = False
+            places += np.cumsum(~known) - ~known
+        for name, values in columns.items():
+            measured = np.isfinite(values)
+            rows, column = start + places[measured], self._columns[name]
+            if not np.array_equal(column.values[rows], values[measured]):
+                column.put(rows, values[measured])
+                stayed = False
+        return stayed
+
+    def _once_a_step(self, start: int) -> bool:
+        """Of rows of one step that were added by `extend` leave the last; tells whether there were none."""
+        tail = self.step.values[start:]
+        last = np.append(np.diff(tail) > 0, True)
+        if last.all():
+            return True
+        for column in (self.step, *self._columns.values()):
+            column.replace(column.values[start:][last], start)
         self._absent = Column()
-        self._keep_to_bounds()
         return False
+
+    def _make_room(self, start: int, places: IntArray, steps: FloatArray) -> None:
+        """Put empty rows before those at some places of the rows from one on, for steps that have none."""
+        size = len(self) - start
+        kept = np.arange(size) + np.cumsum(np.bincount(places, minlength=size)[:size])
+        for column in (self.step, *self._columns.values()):
+            rows = np.full(size + len(steps), np.nan)
+            rows[kept] = column.values[start:]
+            if column is self.step:
+                rows[places + np.arange(len(steps))] = steps
+            column.replace(rows, start)
+        self._absent = Column()
 
     def cut(self, step: float) -> bool:
         """Take out the rows after a step; tells whether there were any."""
@@ -123,7 +170,7 @@ class Table:
         if rows == len(self):
             return False
         for column in (self.step, *self._columns.values()):
-            column.replace(column.values[:rows].copy())
+            column.replace(np.empty(0), rows)
         self._absent = Column()
         return True
 

@@ -58,6 +58,16 @@ UNREAD = object()
 """In the place of an event: the line could not be read."""
 
 
+def _is_binary(path: Path) -> bool:
+    """Tell whether a file is none of text, so that it need not be searched; zeros at its start may be a hole in it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(FINGERPRINT_BYTES)
+    except OSError:
+        return False
+    return not head.startswith(b"\0") and b"\0" in head
+
+
 class JsonlReader:
     """Reads a log as far as it has been written; the file is opened anew for each look, never held open."""
 
@@ -99,6 +109,8 @@ class JsonlReader:
     @classmethod
     def accepts(cls, path: Path) -> bool:
         """Tell whether a file, or the log in a run's folder, holds at least one record, without reading much of it."""
+        if _is_binary(path):
+            return False
         reader = cls(path)
         size = FIRST_LOOK
         while not reader._ready and reader._position < SNIFFED_BYTES and len(reader.skipped) < SNIFFED_LINES:

@@ -32,6 +32,7 @@ PLACES: dict[str, Place] = {
     "iter": "step", "iters": "step", "iteration": "step", "iterations": "step", "it": "step",  # MMEngine, detectron2
     "num_updates": "step", "update": "step", "updates": "step", "train_steps": "step",  # fairseq, OpenNMT
     "epoch": "epoch", "epochs": "epoch", "trainer/epoch": "epoch", "train/epoch": "epoch",
+    "validation/epoch": "epoch",  # regtui's own event files
     "timestamp": "time", "_timestamp": "time", "wall_time": "time", "walltime": "time",  # W&B, TensorBoard
 }
 # fmt: on

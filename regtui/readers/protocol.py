@@ -40,6 +40,9 @@ NOTHING_WANTED = Wanted()
 class SkippedLines:
     """The lines of a log that could not be read: how many, and the numbers of the first ones, from 1."""
 
+    noun = "line"
+    """What the log consists of."""
+
     def __init__(self) -> None:
         self.count = 0
         self.first: list[int] = []
@@ -63,7 +66,7 @@ class SkippedLines:
         """Name the lines in a sentence for a person; empty when there are none."""
         if not self.count:
             return ""
-        noun = "line" if self.count == 1 else "lines"
+        noun = self.noun if self.count == 1 else f"{self.noun}s"
         more = ", ..." if self.count > len(self.first) else ""
         numbers = ", ".join(str(line) for line in self.first)
         return f"{self.count} {noun} of {name} could not be read and left out: {noun} {numbers}{more}"

@@ -15,6 +15,7 @@ from regtui.core.size import sound_size
 from regtui.readers import LogError, is_being_written, open_log, read_history
 from regtui.readers.folding import blocks, fold, is_evaluation, singly
 from regtui.report.animation import Animation
+from regtui.report.export import export
 from regtui.report.page import page
 from regtui.report.paint import as_text
 from regtui.report.result import check_status, epoch_line, result, run_status, to_json
@@ -45,6 +46,8 @@ def replay(
     until_epoch: int | None = None,
     as_json: bool = False,
     svg: Path | None = None,
+    to: str | None = None,
+    destination: Path | None = None,
     check: bool = False,
     ascii_only: bool = False,
     ghost: Path | None = None,
@@ -55,7 +58,8 @@ def replay(
     """Show a recorded run and give the exit status.
 
     With `speed` on a terminal it is shown as it went, so many times as fast; in a pipe a line an epoch comes
-    first. Raises LogError when the log cannot be read or the picture not be written.
+    first. With `to` it is written in another's form as well. Raises LogError when the log cannot be read, or the
+    picture or that form not be written.
     """
     out, err = out or sys.stdout, err or sys.stderr
     reader = open_log(path)
@@ -73,6 +77,8 @@ def replay(
     if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
         warnings.append("the log has no end: its run was killed, or is written on another machine")
     columns, lines = size or screen_size(out)
+    if to is not None:
+        print(f"regtui: written: {', '.join(map(str, export(history, to, destination)))}", file=err)
     if svg is not None:
         shown = page(history, columns, lines, view=view, warnings=warnings)
         write_picture(svg, as_svg(shown, columns, history.run.run_id if history.run else "regtui"))

@@ -124,12 +124,11 @@ def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
             if (path / LOG_NAME).is_file():
                 return path / LOG_NAME
             if path.is_dir():
-                runs_dir = path
-                break
+                found = logs(path)
+                return found[-1] if found else path
             if path.exists():
                 return path
-        else:
-            raise LogError(f"{name} does not exist and is no run in {runs_dir}: `regtui runs` lists what is there")
+        raise LogError(f"{name} does not exist and is no run in {runs_dir}: `regtui runs` lists what is there")
     found = logs(runs_dir)
     if not found:
         raise LogError(none_yet(runs_dir))
