@@ -1,5 +1,6 @@
 """One run as it is recorded: what a training loop calls."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -45,10 +46,12 @@ class Recorder:
         self._share = share
         self._rank = rank
         self._state = "new"
+        self._made_by = os.getpid()
         # A lock that a handler of signals may take again, whatever the loop was doing.
         self._lock = threading.RLock()
         self._held: list[Held] = []
         self._unread = self._again = False
+        """Whether numbers have been kept that are to be fetched, and whether a step has come twice: ever since."""
         self._lost = 0
         self._named = Named()
         self._step = 0
@@ -71,6 +74,9 @@ class Recorder:
     @harmless
     def _start(self) -> None:
         if (self._rank if self._rank is not None else rank_here()) > 0:
+            return
+        if self._made_by != os.getpid():
+            self.warned.say("start", "this run is not recorded here: its recorder was made before this process was")
             return
         now = time.time()
         self._epoch_from = now
@@ -328,11 +334,12 @@ class Recorder:
     # For the thread that writes
 
     def take(self) -> tuple[list[Held], bool, bool]:
-        """Give what has come since the last call, whether numbers are to be fetched, and whether a step came twice."""
-        with self._lock:
-            taken = self._held, self._unread, self._again
-            self._held, self._unread, self._again = [], False, False
-        return taken
+        """Give what has come since the last call, whether numbers may have to be fetched, and a step come twice."""
+        # Without the lock, which a loop that was interrupted by a signal may hold until its run has ended.
+        held = self._held
+        taken = held[:]
+        del held[: len(taken)]
+        return taken, self._unread, self._again
 
     def opening(self) -> RunStarted:
         """Give the first line of the log, as it is known once there is something to record."""

@@ -94,9 +94,13 @@ def test_a_loop_needs_neither_start_nor_with(recorder, records) -> None:
     ],
 )
 def test_what_ends_the_loop_ends_the_run_and_goes_its_way(recorder, records, error, status, reason) -> None:
-    with pytest.raises(type(error)), recorder() as run:
-        run.step(loss=1.0)
-        raise error
+    def train() -> None:
+        with recorder() as run:
+            run.step(loss=1.0)
+            raise error
+
+    with pytest.raises(type(error)):
+        train()
     assert (records()[-1].status, records()[-1].reason) == (status, reason)
 
 
