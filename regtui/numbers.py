@@ -34,7 +34,7 @@ def keep(value: Any) -> Kept:
     if kind is float or value is None:
         return value
     try:
-        if isinstance(value, np.generic):
+        if isinstance(value, int | np.generic):
             return number_of(value)
         on_host = getattr(value, "is_cpu", None)  # a tensor of torch
         if on_host is True:
