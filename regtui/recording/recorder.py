@@ -53,6 +53,8 @@ class Recorder:
         self._unread = self._again = False
         """Whether numbers have been kept that are to be fetched, and whether a step has come twice: ever since."""
         self._lost = 0
+        self._opened = False
+        """The first line is written."""
         self._named = Named()
         self._step = 0
         self._epoch = 0
@@ -313,6 +315,8 @@ class Recorder:
         registered before the first number: the log's first line says what is obeyed.
         """
         self.orders.register(name, set, value)
+        if self._opened and self._run.listens != self.orders.listens:
+            self.warned.say("knob", f"nobody is told of the knob {name}: it was not registered before the first number")
 
     @property
     def rate(self) -> Kept:
@@ -343,7 +347,9 @@ class Recorder:
 
     def opening(self) -> RunStarted:
         """Give the first line of the log, as it is known once there is something to record."""
-        return msgspec.structs.replace(self._run, listens=self.orders.listens)
+        self._opened = True
+        self._run = msgspec.structs.replace(self._run, listens=self.orders.listens)
+        return self._run
 
     # In which process it goes
 
