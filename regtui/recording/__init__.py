@@ -21,7 +21,7 @@ import msgspec
 
 from regtui.core.events import RunStarted
 from regtui.core.plan import Plan
-from regtui.numbers import count_of, plain
+from regtui.numbers import count_of, plain, text_of
 from regtui.recording.recorder import Recorder as Recorder
 
 SETTINGS_BYTES = 1 << 20
@@ -53,9 +53,11 @@ def record(
     torch.distributed, torchrun, SLURM and MPI do not.
     """
     plan = Plan(epochs=count_of(epochs), total_steps=count_of(total_steps), classes=count_of(classes))
-    started = RunStarted(run_id=_folder_name(name), trainer=str(trainer), settings=_settings(settings), plan=plan)
-    folder = Path(runs_dir or os.environ.get("REGTUI_RUNS_DIR") or "runs").absolute()
-    return Recorder(started, log=Path(log).absolute() if log else None, runs_dir=folder, share=share, rank=rank)
+    started = RunStarted(run_id=_folder_name(name), trainer=text_of(trainer), settings=_settings(settings), plan=plan)
+    folder = runs_dir or os.environ.get("REGTUI_RUNS_DIR") or "runs"
+    return Recorder(
+        started, log=_whole_path(log) if log else None, runs_dir=_whole_path(folder), share=share, rank=rank
+    )
 
 
 def _settings(given: object) -> dict[str, Any]:
@@ -67,6 +69,14 @@ def _settings(given: object) -> dict[str, Any]:
         if size <= room:
             room, kept[name] = room - size, value
     return kept
+
+
+def _whole_path(path: str | Path) -> Path:
+    """Make a path hold when the program goes to another folder."""
+    try:
+        return Path(str(path)).absolute()
+    except OSError:  # the folder that it is in is gone
+        return Path(str(path))
 
 
 def _folder_name(name: object) -> str:

@@ -379,8 +379,9 @@ class Recorder:
     def _taken(self, name: str, value: Scalar) -> Kept:
         kept = keep(value)
         if kept is None and value is not None:
-            kind = f"{type(value).__name__} of shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
-            self.warned.say("number", f"what is no number is left out, such as {name}: {kind[:80]}")
+            shape = f", shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+            said = f"= {value[:40]!r}" if isinstance(value, str) else f"of type {type(value).__name__}{shape}"
+            self.warned.say("number", f"what is no number is left out, such as {name} {said}")
         elif not is_read(kept):
             self._unread = True
         return kept

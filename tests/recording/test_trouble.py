@@ -46,7 +46,7 @@ def test_what_is_no_number_is_left_out_with_one_warning(recorder, records) -> No
         run.step(loss=complex(1, 2), learning_rate=object())
         run.epoch(valid={"loss": "much", "accuracy": 0.5}, train={"loss": np.zeros((2, 2))})
         run.log({"loss": "much", "val_loss": None, "picture": object()})
-    assert said == ["regtui: what is no number is left out, such as loss: 'much'"]
+    assert said == ["regtui: what is no number is left out, such as loss = 'much'"]
     run.finish()
     steps = [each for each in records() if isinstance(each, StepEnded)]
     assert {name: value for name, value in steps[0].metrics.items() if value is not None} == {"number": 1.0}
@@ -72,6 +72,43 @@ def test_every_call_with_wrong_arguments_is_a_warning(recorder, records) -> None
     assert len({text.partition("(")[0] for text in said}) == len(said) > 3
     run.finish()
     assert isinstance(records()[-1], RunEnded)
+
+
+def test_a_loss_is_recorded_beside_a_number_that_fails(recorder, records) -> None:
+    run = recorder()
+    with collected() as said:
+        run.step(loss=1.0, image=Evil())
+        run.epoch(valid={"loss": 2.0, "evil": Evil()})
+    run.finish()
+    assert said == ["regtui: what is no number is left out, such as image of type Evil"]
+    assert (records()[1].loss, records()[2].valid) == (1.0, {"loss": 2.0})
+
+
+def test_an_error_without_words_ends_the_run(recorder, records) -> None:
+    class Wordless(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    def train() -> None:
+        with recorder() as run:
+            run.step(loss=1.0)
+            raise Wordless
+
+    with pytest.raises(Wordless):
+        train()
+    assert records()[-1].reason == "Wordless"
+
+
+def test_a_log_that_no_disk_can_have_is_a_warning(tmp_path, monkeypatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for given in ({"log": "a\x00b"}, {"log": 3.5}, {"runs_dir": "runs"}, {"log": "x" * 5000}):
+        run = regtui.record(**given)
+        with pytest.warns(RuntimeWarning):
+            run.step(loss=1.0)
+        run.finish()
 
 
 def test_settings_that_json_cannot_hold_are_kept_by_their_text(recorder, records) -> None:
