@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regtui import commands
-from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted
+from regtui.core.events import COMMANDS, Command, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
 from regtui.readers import LOG_NAME, is_being_written, open_log
 from regtui.sources import Activity
@@ -73,6 +73,8 @@ class LogSource:
                 self._ended, self._stage = isinstance(event, RunEnded), ""
             if isinstance(event, RunStarted):
                 self._run = event
+            elif isinstance(event, Resumed):
+                self._ended, self._stage = False, ""
             elif isinstance(event, Noted) and event.level == "state":
                 self._stage = event.text
         return events
@@ -80,7 +82,11 @@ class LogSource:
     def send(self, command: Command) -> None:
         """Lay the command into the file that whoever trains looks at; one that cannot be written there is lost."""
         with suppress(OSError):
-            commands.send(self.path, command)
+            self.give(command)
+
+    def give(self, command: Command) -> None:
+        """Send a command; raises OSError where it cannot be written."""
+        commands.send(self.path, command)
 
     def _is_file(self) -> bool:
         try:
