@@ -129,6 +129,11 @@ def parts(name: str) -> Parts:
     return Parts(split, "_".join(rest), "", 0, level)
 
 
+def known(name: str) -> bool:
+    """Tell whether a name says where a row is, or is that of a quantity: what the heading of a log of training has."""
+    return name.strip().lower() in PLACES or bool(RATES.match(name)) or bool(parts(name).quantity)
+
+
 class Names:
     """The names of one log, as far as they have been seen, and what each means beside the others."""
 

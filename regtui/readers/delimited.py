@@ -1,0 +1,257 @@
+"""Tables of text: a heading and rows of numbers between commas, tabs, semicolons or blanks.
+
+Keras's and Lightning's CSVLogger, fastai, Ultralytics, timm and most loops of one's own write such files; who did is
+told by the heading, and changes little: where rows are, from what number epochs count, what stands beside the file.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from regtui.core.series import FloatArray
+from regtui.readers.beside import Beside, beside
+from regtui.readers.growing import GrowingFile
+from regtui.readers.names import PLACES, known
+from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
+from regtui.readers.samples import SampleReader, Samples, Told
+
+SNIFFED_BYTES = 64 << 10
+"""Enough for any heading and some rows."""
+
+MOST_COLUMNS = 2_000
+"""A table with more columns is no log of a training."""
+
+DELIMITERS = b",\t;| "
+
+GAPS = re.compile(rb"(?<=[,\n])(?:NA|N/A|None|null|nan|NaN|-)?(?=[,\n])")
+"""A field without a number: empty, Keras's `NA`, pandas's `nan`, Python's `None`."""
+
+WORDS = re.compile(rb"[^0-9eE+\-.,\n nafiINF]")
+"""What stands in no row of plain numbers."""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The first line of a table."""
+
+    names: tuple[str, ...]
+    delimiter: str
+
+    @property
+    def rows_are_epochs(self) -> bool:
+        """Whether a row is the end of an epoch: nothing counts steps."""
+        return not any(PLACES.get(name.lower()) == "step" for name in self.names)
+
+
+def heading(line: bytes) -> Heading | None:
+    """Read a heading; None where a line is none: a table of a training names what it counts, or a loss."""
+    text = line.decode("utf-8-sig", errors="replace").strip()
+    if not text or len(text) > SNIFFED_BYTES or text[0] in "{[<#":
+        return None
+    delimiter = next((sign for sign in DELIMITERS.decode() if sign in text), ",")
+    fields = text.split() if delimiter == " " else next(csv.reader([text], delimiter=delimiter), [])
+    names = tuple(name.strip().strip('"') for name in fields)
+    if not 2 <= len(names) <= MOST_COLUMNS or len(set(names)) < len(names) or any(_is_number(name) for name in names):
+        return None
+    return Heading(names, delimiter) if any(known(name) for name in names) else None
+
+
+class DelimitedReader(SampleReader):
+    """Reads a table as far as it has been written, and anew when its heading has changed."""
+
+    name = "CSV"
+    rank = 30
+    file_names = ("*.csv", "*.tsv", "training.log", "*.csv.log")
+
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
+        self.path = Path(path)
+        found = _heading_of(self.path)
+        self.rows_are_epochs = found.rows_are_epochs if found else True
+        super().__init__(path, wanted)
+
+    @classmethod
+    def accepts(cls, path: Path) -> bool:
+        """Tell whether a file has a heading that names a loss or what is counted, and a row of numbers under it."""
+        return path.is_file() and _heading_of(path) is not None
+
+    def _start_over(self) -> None:
+        self._file = GrowingFile(self.path)
+        self._heading: Heading | None = None
+        self._beside: Beside | None = None
+        self._first_epoch = math.nan
+        self._last_epoch = -math.inf
+        self._offset = 0.0
+        """Epochs of the parts before this one, where a file was appended to by another fit."""
+        self._given_rows = 0
+        self.skipped = SkippedLines()
+
+    def _look(self) -> Iterable[Samples] | None:
+        found = []
+        while block := self._file.lines():
+            found += self._take(block)
+        return None if block is None else found
+
+    def _take(self, block: bytes) -> list[Samples]:
+        first = self._file.line - block.count(b"\n")
+        if self._heading is None:
+            while self._heading is None and block:
+                line, _, block = block.partition(b"\n")
+                first += 1
+                self._heading = heading(line)
+            if self._heading is None:
+                return []
+            self._beside = beside(self.path, self._heading.names)
+        columns = numbers(block, self._heading, first, self.skipped)
+        return [self._samples(dict(zip(self._heading.names, columns.T, strict=True)))] if len(columns) else []
+
+    def _samples(self, columns: dict[str, FloatArray]) -> Samples:
+        placed: dict[str, FloatArray] = {}
+        for name in list(columns):
+            place = PLACES.get(name.lower())
+            if place is not None and place not in placed:
+                placed[place] = columns.pop(name)
+        size = len(next(iter(columns.values()), placed.get("epoch", np.empty(0))))
+        if not placed.keys() & {"step", "epoch"}:
+            placed["epoch"] = self._given_rows + np.arange(1.0, size + 1)
+            self._first_epoch = 1.0
+        self._given_rows += size
+        epoch = self._epochs(placed["epoch"], appended="step" not in placed) if "epoch" in placed else None
+        assert self._beside is not None
+        return self._beside.mended(
+            Samples(columns=columns, step=placed.get("step"), epoch=epoch, time=placed.get("time"))
+        )
+
+    def _epochs(self, epoch: FloatArray, *, appended: bool) -> FloatArray:
+        """Count epochs from 1, on through the parts of a file that several fits were appended to."""
+        numbers_known = epoch[np.isfinite(epoch)]
+        if not len(numbers_known):
+            return epoch
+        if math.isnan(self._first_epoch):
+            self._first_epoch = float(numbers_known[0])
+        epoch = epoch + (1.0 if self._first_epoch == 0 else 0.0)
+        if not appended:
+            return epoch
+        out = epoch.copy()
+        for row in np.flatnonzero(np.isfinite(epoch)):
+            value = epoch[row]
+            # A count that begins again at its first number is another fit, drawn on; one that falls back to the
+            # middle is the same one, taken up from a checkpoint.
+            if value + self._offset <= self._last_epoch and value == self._first_epoch + (self._first_epoch == 0):
+                self._offset = self._last_epoch - value + 1
+            out[row] = value + self._offset
+            self._last_epoch = out[row]
+        return out
+
+    def _tell(self) -> Told:
+        return self._beside.told if self._beside is not None else Told()
+
+    def _run_name(self) -> str:
+        """Give the file's name, or that of its folder where every run's file is called the same."""
+        plain = self.path.stem in {"metrics", "results", "summary", "training", "history", "log", "progress"}
+        return self.path.resolve().parent.name if plain else self.path.stem
+
+
+def numbers(block: bytes, head: Heading, first: int, skipped: SkippedLines) -> FloatArray:
+    """Read rows of numbers, shape (rows, columns), NaN for a field without one; `first` is the number of lines before.
+
+    Plain rows are read at once; where one of them is not plain, each by itself. A heading that comes again is passed
+    over; rows of another length are counted as skipped.
+    """
+    if not block.strip():
+        return np.empty((0, len(head.names)))
+    plain = block if head.delimiter == "," else _with_commas(block, head.delimiter)
+    found = _at_once(plain, len(head.names)) if plain is not None else None
+    return found if found is not None else _one_by_one(block, head, first, skipped)
+
+
+def _with_commas(block: bytes, delimiter: str) -> bytes | None:
+    if b"," in block:
+        return None  # a decimal comma, or a text
+    if delimiter == " ":
+        return re.sub(rb"(?m)^,|,$", b"", re.sub(rb"[ \t]+", b",", block))
+    return block.replace(delimiter.encode(), b",")
+
+
+def _at_once(block: bytes, width: int) -> FloatArray | None:
+    """Read a block of plain rows; None where it is not plain."""
+    rows = block.count(b"\n")
+    if block.count(b",") != rows * (width - 1) or b"\n\n" in block:
+        return None
+    gapless = GAPS.sub(b"nan", b"\n" + block)[1:]
+    if WORDS.search(gapless):
+        return None
+    try:
+        values = np.fromstring(gapless.replace(b"\n", b",")[:-1], dtype=np.float64, sep=",")
+    except (ValueError, DeprecationWarning):
+        return None
+    return values.reshape(rows, width) if len(values) == rows * width else None
+
+
+def _one_by_one(block: bytes, head: Heading, first: int, skipped: SkippedLines) -> FloatArray:
+    width = len(head.names)
+    rows: list[list[float]] = []
+    # A field between quotes that was never closed must not swallow the rest: each line is a row of its own.
+    for number, line in enumerate(block.decode("utf-8", errors="replace").split("\n"), first + 1):
+        if not line.strip():
+            continue
+        fields = (
+            line.split() if head.delimiter == " " else next(csv.reader(io.StringIO(line), delimiter=head.delimiter), [])
+        )
+        if tuple(field.strip().strip('"') for field in fields) == head.names:
+            continue
+        if len(fields) != width:
+            skipped.add(number)
+            continue
+        values = [_number(field) for field in fields]
+        if not any(value == value for value in values):
+            skipped.add(number)
+            continue
+        rows.append(values)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), width)
+
+
+def _heading_of(path: Path) -> Heading | None:
+    """Find the heading among the first lines, and a row of numbers under it."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(SNIFFED_BYTES)
+    except OSError:
+        return None
+    if b"\0" in start:
+        return None
+    for line in start.split(b"\n", 20)[:20]:
+        found = heading(line)
+        if found is not None:
+            return found
+        if line.strip():
+            return None
+    return None
+
+
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        float(text)
+        return True
+    return False
+
+
+def _number(text: str) -> float:
+    text = text.strip().strip('"')
+    with suppress(ValueError):
+        return float(text)
+    # Keras writes arrays as "[a, b]"; of a tensor written as text the number counts.
+    single = re.fullmatch(r"(?:tensor\()?\[?\s*([-+0-9.eE]+|nan|inf)\s*\]?(?:,.*\))?", text)
+    if single:
+        with suppress(ValueError):
+            return float(single[1])
+    return math.nan
+
+
+READER = DelimitedReader
