@@ -62,6 +62,8 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
     """Names of the commands that the trainer obeys; see `COMMANDS`."""
     environment: dict[str, Any] = {}
     """Versions, device, parameters."""
+    open_end: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether the log's format has no word for the end of a run; never in a log of ours, which has one."""
 
 
 class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step", tag_field="kind"):

@@ -103,9 +103,11 @@ class History:
 
     @property
     def status(self) -> str:
-        """`empty`, `running` (no end seen) or the status of the end."""
+        """`empty`, `running` (no end seen), `unknown` (its log never says) or the status of the end."""
         if self.end is not None:
             return self.end.status
+        if self.run is not None and self.run.open_end is True:
+            return "unknown"
         return "running" if self.run or len(self.steps) or len(self.evaluations) else "empty"
 
     @property

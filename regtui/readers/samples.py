@@ -72,6 +72,8 @@ class SampleReader(ABC):
     rank = 10
     file_names: tuple[str, ...] = ()
     """Patterns of the names that such logs have."""
+    says_end = False
+    """Whether such a log says that its run is over."""
     rows_are_epochs = False
     """Whether each row is the end of an epoch, as in Keras's CSV: then all of it is an evaluation."""
 
@@ -169,6 +171,7 @@ class SampleReader(ABC):
                 settings=told.settings,
                 plan=told.plan,
                 environment=told.environment,
+                open_end=not self.says_end,
             )
             yield self._started
         start = 0

@@ -88,7 +88,7 @@ def _header(history: History, width: int) -> StyledLine:
         return (Span("no run yet"[:width], "heading"),)
     name = history.run.run_id if history.run else "a run without a name"
     version = environment(history, "framework_version")
-    last = f"{_done(history)}, {history.status.replace('_', ' ')}"
+    last = _done(history) + ("" if history.status == "unknown" else f", {history.status.replace('_', ' ')}")
     who, data, where = framework(history) or history.trainer or "", _data(history), device(history) or ""
     whole = f"{who} {version}" if version else who
     for middle in ((whole, data, where), (who, data, where), (who, data), (who,), ()):

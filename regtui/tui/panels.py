@@ -71,6 +71,8 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
         return "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
+    if history.status == "unknown":
+        return "○ no news", "calm"
     return ("○ ready", "calm") if history.run is None else ("○ no end recorded", "warn")
 
 

@@ -7,7 +7,7 @@ from regtui import analysis
 from regtui.charts.sampling import EMPTY, Sampled, evaluated, finest, logged, sample
 from regtui.charts.scales import Scale, XAxis, linear, logarithmic, number
 from regtui.charts.span import Start, least, lifted, most, settled, until, usual
-from regtui.charts.strip import Content, Pin, Sight, Strip
+from regtui.charts.strip import Content, Pin, Sight, Strip, in_nats
 from regtui.charts.view import View
 from regtui.core.history import History
 from regtui.core.metrics import PENALTY, STEP_LOSS, TRAIN_LOSS, VALID_LOSS
@@ -20,7 +20,7 @@ EPOCH_SMOOTHING = 0.6
 def draw(sight: Sight) -> Content:
     history, view, axis = sight.history, sight.view, sight.axis
     evaluations, weight = history.evaluations, view.weight
-    content = Content("loss, nats" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
+    content = Content(f"loss{in_nats(history)}" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
     running_only = analysis.is_running(history)
     running_column, running_steps = finest(history, STEP_LOSS)
     # Where only evaluations say it, it is the training curve itself.
