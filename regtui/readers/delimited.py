@@ -19,6 +19,7 @@ from regtui.core.series import FloatArray
 from regtui.readers.beside import Beside, beside
 from regtui.readers.growing import GrowingFile
 from regtui.readers.names import PLACES, known
+from regtui.readers.placing import Placing
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 from regtui.readers.samples import SampleReader, Samples, Told
 
@@ -85,11 +86,7 @@ class DelimitedReader(SampleReader):
         self._file = GrowingFile(self.path)
         self._heading: Heading | None = None
         self._beside: Beside | None = None
-        self._first_epoch = math.nan
-        self._last_epoch = -math.inf
-        self._offset = 0.0
-        """Epochs of the parts before this one, where a file was appended to by another fit."""
-        self._given_rows = 0
+        self._placing = Placing()
         self.skipped = SkippedLines()
 
     def _look(self) -> Iterable[Samples] | None:
@@ -109,45 +106,10 @@ class DelimitedReader(SampleReader):
                 return []
             self._beside = beside(self.path, self._heading.names)
         columns = numbers(block, self._heading, first, self.skipped)
-        return [self._samples(dict(zip(self._heading.names, columns.T, strict=True)))] if len(columns) else []
-
-    def _samples(self, columns: dict[str, FloatArray]) -> Samples:
-        placed: dict[str, FloatArray] = {}
-        for name in list(columns):
-            place = PLACES.get(name.lower())
-            if place is not None and place not in placed:
-                placed[place] = columns.pop(name)
-        size = len(next(iter(columns.values()), placed.get("epoch", np.empty(0))))
-        if not placed.keys() & {"step", "epoch"}:
-            placed["epoch"] = self._given_rows + np.arange(1.0, size + 1)
-            self._first_epoch = 1.0
-        self._given_rows += size
-        epoch = self._epochs(placed["epoch"], appended="step" not in placed) if "epoch" in placed else None
-        assert self._beside is not None
-        return self._beside.mended(
-            Samples(columns=columns, step=placed.get("step"), epoch=epoch, time=placed.get("time"))
-        )
-
-    def _epochs(self, epoch: FloatArray, *, appended: bool) -> FloatArray:
-        """Count epochs from 1, on through the parts of a file that several fits were appended to."""
-        numbers_known = epoch[np.isfinite(epoch)]
-        if not len(numbers_known):
-            return epoch
-        if math.isnan(self._first_epoch):
-            self._first_epoch = float(numbers_known[0])
-        epoch = epoch + (1.0 if self._first_epoch == 0 else 0.0)
-        if not appended:
-            return epoch
-        out = epoch.copy()
-        for row in np.flatnonzero(np.isfinite(epoch)):
-            value = epoch[row]
-            # A count that begins again at its first number is another fit, drawn on; one that falls back to the
-            # middle is the same one, taken up from a checkpoint.
-            if value + self._offset <= self._last_epoch and value == self._first_epoch + (self._first_epoch == 0):
-                self._offset = self._last_epoch - value + 1
-            out[row] = value + self._offset
-            self._last_epoch = out[row]
-        return out
+        if not len(columns) or self._beside is None:
+            return []
+        named = dict(zip(self._heading.names, columns.T, strict=True))
+        return [self._beside.mended(self._placing.place(named, len(columns)))]
 
     def _tell(self) -> Told:
         return self._beside.told if self._beside is not None else Told()
