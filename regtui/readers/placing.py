@@ -1,4 +1,4 @@
-"""Where the rows of a log are: its columns of steps, epochs and times, and what is made of them where they say little."""
+"""Where the rows of a log are: its columns of steps, epochs and times, and what stands in for missing ones."""
 
 import math
 
