@@ -198,6 +198,17 @@ def test_runs_lists_what_is_there(tmp_path: Path) -> None:
     assert "finished" in done.stdout
 
 
+def test_runs_takes_a_folder_and_prints_json_and_says_nothing_beside(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "events.jsonl").write_bytes((LOGS / "noisy-torch.jsonl").read_bytes())
+    for folder in ([tmp_path], ["--runs-dir", tmp_path]):
+        done = regtui("runs", *folder, "--json", env={"REGTUI_RUNS_DIR": "elsewhere"})
+        assert [run["name"] for run in json.loads(done.stdout)] == ["one", "two"]
+        assert (done.returncode, done.stderr) == (0, "")
+    assert_one_sentence(regtui("runs", tmp_path, "--runs-dir", tmp_path), "twice", "--runs-dir")
+
+
 def test_the_help_names_every_option_and_loads_no_framework() -> None:
     script = (
         "import sys\nfrom regtui.cli import main\nsys.argv = ['regtui', 'train', '--help']\n"

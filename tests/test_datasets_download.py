@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import socket
 import struct
 import threading
@@ -100,6 +101,15 @@ def test_a_data_set_that_is_nowhere_is_downloaded_and_kept(server, folder):
         assert (len(table.labels), len(table.test[1])) == (200, 30)
     assert left_in(folder) == ["mnist.npz"]
     assert server.asked == ["mnist.npz"]
+
+
+def test_what_was_downloaded_is_its_owners_alone_and_so_is_the_folder_made_for_it(server, folder):
+    before = os.umask(0)
+    try:
+        find("mnist", "mnist", "MNIST", [entry()], None, folder, server.url)
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder / "mnist.npz")] == [0o700, 0o600]
 
 
 def test_a_data_set_in_four_files_is_downloaded_into_a_folder_of_its_own(server, folder):

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,25 @@ def test_a_folder_of_runs_that_is_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "runs").touch()
     with pytest.raises(LogError, match=r"runs cannot be written: Not a directory; name another place with --runs-dir"):
         make_run_folder("a", tmp_path / "runs")
+
+
+@contextmanager
+def closed_to_us(folder: Path) -> Iterator[None]:
+    """Run as somebody who may not look into a folder, whoever runs the tests."""
+    mode, user = folder.stat().st_mode, os.geteuid()
+    folder.chmod(0)
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(mode)
+
+
+def test_a_run_that_somebody_does_not_share_is_said_to_be_closed(tmp_path: Path) -> None:
+    folder_of(tmp_path / "runs", "theirs")
+    with closed_to_us(tmp_path / "runs"):
+        for name in ("theirs", tmp_path / "runs" / "theirs" / "events.jsonl", tmp_path / "runs", None):
+            with pytest.raises(LogError, match=f"^{tmp_path}.* cannot be read: Permission denied$"):
+                find_run(name, tmp_path / "runs")

@@ -1,6 +1,7 @@
 """A loss from epoch to epoch: its level and its noise at each, worked out once."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -28,32 +29,44 @@ WIDTHS = (3, 5, 9, 13)
 """Epochs whose medians are kept at each epoch."""
 
 
-def spread(changes: FloatArray) -> float:
-    """Estimate the standard deviation of a loss from its changes from epoch to epoch.
+def middles(windows: FloatArray) -> FloatArray:
+    """Give the median of the numbers in each row, NaN for none; NaN is no number.
+
+    To the bit that of `np.median`, which takes many times as long for a few rows: over a folder of runs that would
+    cost more than all that is read.
+    """
+    known = np.isfinite(windows).sum(axis=1)
+    ordered, rows = np.sort(windows, axis=1), np.arange(len(windows))  # what is no number is sorted to the end
+    low, high = ordered[rows, np.maximum(known - 1, 0) // 2], ordered[rows, known // 2]
+    medians: FloatArray = np.where(known % 2 == 1, low, (low + high) / 2)
+    return medians
+
+
+def spreads(changes: FloatArray) -> FloatArray:
+    """Estimate the standard deviation of a loss from some of its changes from epoch to epoch, a row an estimate.
 
     The median distance of the changes from their median, times 1.4826 (which makes it the standard deviation of a
     normal distribution) and over the square root of 2 (a change carries the noise of two epochs). A steady rise
     or fall has no part in it, nor have a few spikes. NaN for fewer than three changes.
     """
-    changes = changes[np.isfinite(changes)]
-    if len(changes) < 3:
-        return math.nan
-    return float(np.median(np.abs(changes - np.median(changes)))) * 1.4826 / math.sqrt(2)
+    estimates = middles(np.abs(changes - middles(changes)[:, None])) * 1.4826 / math.sqrt(2)
+    estimates[np.isfinite(changes).sum(axis=1) < 3] = math.nan
+    return estimates
 
 
 class Curve:
     """A loss at the epochs where it was measured, with its level and its noise there."""
 
-    def __init__(self) -> None:
+    def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         self.row: list[int] = []
         """Rows of the table of epochs at which the loss is a number; all else is in the order of these."""
         self.latest: list[int] = []
         """For each row of the table, the position of the newest number up to it; -1 before the first."""
         self.value = Column()
-        self.levels: dict[int, list[float]] = {width: [] for width in WIDTHS}
-        """Median of the last so many values, fewer at the start."""
+        self.levels: dict[int, list[float]] = {width: [] for width in widths}
+        """Median of the last so many values, fewer at the start; as far as `work_out` has come."""
         self.noise: list[float] = []
-        """`spread` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
+        """`spreads` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
 
     @property
     def level(self) -> list[float]:
@@ -61,7 +74,7 @@ class Curve:
         return self.levels[LEVEL]
 
     def extend(self, values: list[float]) -> None:
-        """Add rows of the table at the end, NaN where nothing was measured; work out levels and noise."""
+        """Add rows of the table at the end, NaN where nothing was measured."""
         before, first = len(self.value), len(self.latest)
         position = before - 1
         for row, value in enumerate(values, first):
@@ -70,10 +83,15 @@ class Curve:
                 self.row.append(row)
             self.latest.append(position)
         self.value.extend([value for value in values if value == value])
-        every = self.value.values
+
+    def work_out(self) -> None:
+        """Work out levels and noise of what has been added; a curve that nobody asks for them needs none."""
+        every, start = self.value.values, len(self.noise)
+        if start == len(every):
+            return
         for width, levels in self.levels.items():
-            levels.extend(_medians(every, before, width))
-        self.noise.extend(_noise(every, before))
+            levels.extend(middles(_windows(every, start, width)).tolist())
+        self.noise.extend(_noise(every, start))
 
     def __len__(self) -> int:
         return len(self.value)
@@ -104,30 +122,23 @@ def around(curve: Curve, at: int, position: int) -> float:
 
 def _noise(values: FloatArray, start: int) -> list[float]:
     """Give the noise at each value from `start` on."""
-    recent = _spreads(values, start, RECENT)
-    calmer = CALMER_BY * _spreads(values, start, CALMER)
-    few = np.arange(start, len(values)) < CALMER  # no more than ten changes: both are the same ones
-    noise: list[float] = np.where(few, recent, np.fmin(recent, calmer)).tolist()
+    changes = np.diff(values, prepend=math.nan)
+    changes[~np.isfinite(changes)] = math.nan  # the first has none before it, and some overflow
+    recent = _windows(changes, start, RECENT)
+    noise: list[float] = np.fmin(spreads(recent), CALMER_BY * _calmer(recent, start)).tolist()
     return noise
 
 
-def _spreads(values: FloatArray, start: int, width: int) -> FloatArray:
-    """Give the spread of the last `width` changes at each value from `start` on, of fewer at the beginning."""
-    full = min(max(start, width), len(values))
-    first = np.array([spread(np.diff(values[: index + 1])) for index in range(start, full)], dtype=np.float64)
-    if len(values) <= full:
-        return first
-    changes = sliding_window_view(np.diff(values[full - width :]), width)
-    middle = np.median(changes, axis=1, keepdims=True)
-    return np.append(first, np.median(np.abs(changes - middle), axis=1) * 1.4826 / math.sqrt(2))
+def _calmer(recent: FloatArray, start: int) -> FloatArray:
+    """Give the spread of the last few changes; NaN where there are no more than those."""
+    found = spreads(recent[:, -CALMER:])
+    found[: max(0, CALMER + 1 - start)] = math.nan
+    return found
 
 
-def _medians(values: FloatArray, start: int, width: int) -> list[float]:
-    """Give the median of each value from `start` on and of the `width - 1` before it, as far as there are any."""
-    full = min(max(start, width - 1), len(values))
-    first = [float(np.median(values[max(0, index - width + 1) : index + 1])) for index in range(start, full)]
-    if full == len(values):
-        return first
-    windows = sliding_window_view(values[full - width + 1 :], width)
-    rest: list[float] = np.median(windows, axis=1).tolist()
-    return first + rest
+def _windows(values: FloatArray, start: int, width: int) -> FloatArray:
+    """Give the last `width` numbers at each place from `start` on, a row a place; NaN before the first number."""
+    first = start - width + 1
+    padded = values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
+    windows: FloatArray = sliding_window_view(padded, width)
+    return windows

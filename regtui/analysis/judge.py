@@ -10,18 +10,23 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from regtui.analysis.curve import Curve, around, pace
+from regtui.analysis.curve import AROUND, LEVEL, Curve, around, pace
 from regtui.analysis.divergence import Divergence
 from regtui.analysis.guessing import guessing_loss, lowest_loss
 from regtui.analysis.overfitting import FEWEST, Overfitting
 from regtui.analysis.training import batch_means
-from regtui.analysis.underfitting import PACE, Underfitting
+from regtui.analysis.underfitting import PACE, STILL_WIDTH, Underfitting
 from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
 from regtui.core.series import FloatArray
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
 """What can be said of a run; each is explained in `verdict.py`."""
+
+
+OF_TRAINING = (LEVEL, AROUND, STILL_WIDTH)
+OF_ACCURACY = (LEVEL, AROUND)
+"""Widths of the medians that are asked of these curves."""
 
 
 class Judgement(NamedTuple):
@@ -99,9 +104,9 @@ class _Judge:
         self._stuck: list[int] = []
         self._guessing = guessing_loss(history)
         self._valid = Curve()
-        self._measured = Curve()
-        self._running = Curve()
-        self._accuracy = Curve()
+        self._measured = Curve(OF_TRAINING)
+        self._running = Curve(OF_TRAINING)
+        self._accuracy = Curve(OF_ACCURACY)
         self._most_accurate: list[int] = []
         self._overfit = Overfitting(self._guessing, history.plan.valid_rows)
         self._underfit = Underfitting(self._guessing, lowest_loss(history))
@@ -159,6 +164,10 @@ class _Judge:
             curve.extend(table[name].values[start:stop].tolist())
         logged = "step/loss" in table
         self._running.extend((table["step/loss"].values[start:] if logged else batch_means(history, start)).tolist())
+        for curve in (self._valid, self._measured, self._accuracy):
+            curve.work_out()
+        if self._measured.latest[start] < 0:  # else nobody looks at the level of the running loss
+            self._running.work_out()
         values = self._accuracy.value.values
         for position in range(len(self._most_accurate), len(values)):
             best = self._most_accurate[-1] if self._most_accurate else position

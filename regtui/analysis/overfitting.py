@@ -174,13 +174,15 @@ class Overfitting:
                 break
             lowest = self._lowest(width, self.best[position], before, levels)
             error = luck / math.sqrt(width)
-            # The noise about that level: of changes of which a third, or by heart all of the last few, came after it.
-            doubt = error * math.hypot(now, noise[min(lowest + (CALMER if by_heart else RECENT // 3), position)])
             level = levels[lowest]
-            floor = self._floor(level, now, by_heart=by_heart)
-            threshold = doubt if doubt > floor else floor  # also where an overflow has made the error no number
             rise = levels[position] - level
             known, sure = self._from_known(width, before, position, valid, error)
+            if rise <= 0 and known <= 0 and width != AROUND:
+                continue  # no rise is no share of anything; this is what most epochs of most runs are
+            # The noise about that level: of changes of which a third, or by heart all of the last few, came after it.
+            doubt = error * math.hypot(now, noise[min(lowest + (CALMER if by_heart else RECENT // 3), position)])
+            floor = self._floor(level, now, by_heart=by_heart)
+            threshold = doubt if doubt > floor else floor  # also where an overflow has made the error no number
             high = max(high, _share(max(rise, known), floor))
             certain = max(certain, _share(rise, doubt), sure)
             if width > SHORTEST:

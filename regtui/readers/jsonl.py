@@ -18,6 +18,10 @@ LOG_NAME = "events.jsonl"
 BLOCK_BYTES = 1 << 20
 """Read at once: decoding gains nothing from more, and memory stays small whatever the log's size."""
 
+FIRST_LOOK = 4 << 10
+"""Read at first to see whose log it is: nearly every log has a record or more in it, and what is decoded to be asked
+is decoded again to be read."""
+
 LONGEST_LINE = 4 << 20
 """A longer line is no record of ours; it is passed over without being held in memory."""
 
@@ -74,8 +78,9 @@ class JsonlReader:
     def accepts(cls, path: Path) -> bool:
         """Tell whether a file, or the log in a run's folder, holds at least one record, without reading much of it."""
         reader = cls(path)
-        while not reader._ready and reader._position < SNIFFED_BYTES and reader._read_block():
-            pass
+        size = FIRST_LOOK
+        while not reader._ready and reader._position < SNIFFED_BYTES and reader._read_block(size):
+            size = BLOCK_BYTES
         return bool(reader._ready)
 
     def poll(self, limit: int | None = None) -> list[Event]:
@@ -98,14 +103,14 @@ class JsonlReader:
         skipped = self.skipped.sentence(self.path.name)
         return ([skipped] if skipped else []) + self._config_problems
 
-    def _read_block(self) -> bool:
+    def _read_block(self, size: int = BLOCK_BYTES) -> bool:
         """Read on and decode; False at the end of what has been written so far."""
         try:
             with self.path.open("rb", buffering=0) as file:
                 if self._was_replaced(file.fileno()):
                     self._start_over()
                 file.seek(self._position)
-                block = file.read(BLOCK_BYTES)
+                block = file.read(size)
                 if self._position == 0:
                     self._fingerprint = block[:FINGERPRINT_BYTES]
                 elif len(self._fingerprint) < FINGERPRINT_BYTES:
@@ -116,7 +121,7 @@ class JsonlReader:
         if block:
             self._take(block.removeprefix(BOM) if self._position == 0 else block)
         self._position += len(block)
-        if len(block) < BLOCK_BYTES:
+        if len(block) < size:
             self._take_whole_rest()
         return bool(block)
 

@@ -183,8 +183,8 @@ def _no_link(folder: Path) -> int:
 
 def is_being_written(path: Path) -> bool:
     """Tell whether a process of this machine has the log, or that in a run's folder, open for writing."""
-    path = path / LOG_NAME if path.is_dir() else path
     try:
+        path = path / LOG_NAME if path.is_dir() else path
         # A pipe in its place would wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:

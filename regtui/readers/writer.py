@@ -1,6 +1,7 @@
 """The one writer of regtui's own log: whole lines, at once with the operating system, and a word where that fails."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from regtui.core.events import Record, RunEnded, encode_lines
-from regtui.folders import Made, make_folders, take_back
+from regtui.folders import TRIES, Made, make_folders, take_back
 from regtui.readers.jsonl import BLOCK_BYTES
 from regtui.readers.logfile import LogFile, Whereabouts
 from regtui.readers.protocol import LogError
@@ -21,6 +22,9 @@ EVENTS_AT_ONCE = 10_000
 
 LOOK_SECONDS = 1.0
 """How often it is looked whether the log still has its name: soon enough for a person, too seldom to cost anything."""
+
+CALM_SECONDS = 1.0
+"""A disk has room again when it took all for so long: on one that is just full, it comes and goes with each record."""
 
 News = tuple[Literal["info", "warning", "error"], str]
 """What has become of the log, for its event log: a level and a sentence."""
@@ -51,7 +55,8 @@ class LogWriter:
         self._torn = False
         """What is pending begins within a line."""
         self._failure = ""
-        """Why the system took nothing the last time."""
+        """Why the system did not take all, just now."""
+        self._failed_at = -math.inf
         self._lost, self._lost_why = 0, ""
         self._cut = 0
         """Bytes that somebody else has cut off."""
@@ -63,8 +68,7 @@ class LogWriter:
         self._file: LogFile | None = None
         self._made = list(made)
         try:
-            self._made += make_folders(self.path.parent, share=share)
-            self._file = LogFile(self.path, share=share)
+            self._file = self._open(share)
             if not self._file.ends_in_a_line():
                 # Its writer was killed half way through one.
                 self._pending += b"\n"
@@ -108,7 +112,7 @@ class LogWriter:
         file, self._file = self._file, None
         if file is None:
             return
-        self._looked_at = float("-inf")
+        self._looked_at = self._failed_at = -math.inf
         self._look(file)
         self._flush(file)
         try:
@@ -134,6 +138,14 @@ class LogWriter:
             if removed:
                 take_back(self._made)
 
+    def _open(self, share: bool) -> LogFile:
+        for _ in range(TRIES):
+            self._made += make_folders(self.path.parent, share=share)
+            # A run that was refused may take back at this moment the folder that it had made.
+            with contextlib.suppress(FileNotFoundError):
+                return LogFile(self.path, share=share)
+        return LogFile(self.path, share=share)
+
     def _hold(self, events: list[Record]) -> None:
         """Put events behind what waits; where there is no room for them, all but the end of the run is lost."""
         data = encode_lines(events)
@@ -151,12 +163,20 @@ class LogWriter:
                 taken = file.append(self._pending)
                 self._torn = bool(taken) and self._pending[taken - 1] != ord("\n")
                 del self._pending[:taken]
-            self._failure = ""
+            if self._clock() - self._failed_at >= CALM_SECONDS:
+                self._failure = ""
         except OSError as error:
-            self._failure = _reason(error)
+            self._failure, self._failed_at = _reason(error), self._clock()
 
     def _look(self, file: LogFile) -> None:
-        """Notice what others have done to the log, and mend what can be mended."""
+        """Notice what others have done to the log, and mend what can be mended; never raises."""
+        try:
+            self._notice(file)
+        except OSError as error:
+            # A network disk that has forgotten the file.
+            self._failure, self._failed_at = _reason(error), self._clock()
+
+    def _notice(self, file: LogFile) -> None:
         cut = file.shortened()
         if cut:
             self._cut += cut

@@ -7,4 +7,5 @@ from regtui.report.result import check_status as check_status
 from regtui.report.result import epoch_line as epoch_line
 from regtui.report.result import result as result
 from regtui.report.result import to_json as to_json
+from regtui.report.runs import runs_json as runs_json
 from regtui.report.runs import runs_table as runs_table

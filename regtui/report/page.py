@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
+from regtui.analysis.facts import completed_epochs, device, environment, framework
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
 from regtui.charts.view import plain
@@ -14,7 +15,6 @@ from regtui.core.history import History
 from regtui.core.text import number, short
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells, shown
-from regtui.report.result import completed_epochs, device, environment, framework
 from regtui.report.table import FEWEST_ROWS, epoch_table
 
 FEWEST_CHART_LINES = 9

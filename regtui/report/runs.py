@@ -1,58 +1,82 @@
-"""The runs in a folder, as a table."""
+"""The runs in a folder, as a table and as JSON."""
 
-import math
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from regtui.analysis import best_row, verdict
-from regtui.core.history import History
+import msgspec
+
 from regtui.core.text import number
-from regtui.readers import LogError, is_being_written, read_history
-from regtui.report.result import completed_epochs, framework
-from regtui.runs import logs, none_yet
+from regtui.readers import LogError
+from regtui.runs import none_yet
+from regtui.runs.listing import Listing, Run, list_runs
 
 HEADINGS = ("run", "framework", "data", "epochs", "best validation", "verdict", "status")
 
+Told = Callable[[int, int], None]
+"""Hears how many of how many logs have been read."""
 
-def runs_table(folder: Path | str) -> str:
+
+def runs_table(folder: Path | str, told: Told = lambda _done, _total: None) -> str:
     """List the runs in a folder, oldest first; logs that cannot be read are named under the table.
 
     Raises LogError for what is there and is no folder.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise LogError(f"{folder} is not a folder: --runs-dir names the folder of the recorded runs")
-    found = logs(folder)
-    if not found:
+    listing = _listing(folder, told)
+    if not listing.runs and not listing.problems:
         return none_yet(folder)
-    rows, unreadable = [], []
-    for log in found:
-        try:
-            rows.append(_row(log, read_history(log)))
-        except LogError as error:
-            unreadable.append(str(error))
-    table = [HEADINGS, *rows] if rows else []
+    table = [HEADINGS, *map(_row, listing.runs)] if listing.runs else []
     widths = [max(len(row[column]) for row in table) for column in range(len(HEADINGS))] if table else []
     lines = ["  ".join(f"{cell:<{wide}}" for cell, wide in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join(lines + unreadable)
+    return "\n".join(lines + listing.problems)
 
 
-def _row(log: Path, history: History) -> tuple[str, ...]:
-    config = history.config
-    best = best_row(history)
-    lowest = history.evaluations["valid/loss"].values[best] if best is not None else math.nan
+def runs_json(folder: Path | str, told: Told = lambda _done, _total: None) -> tuple[str, list[str]]:
+    """Give the runs in a folder as a list of objects, and a sentence for each log that cannot be read.
+
+    What a run's own JSON says, too, has the same key here. Raises LogError for what is there and is no folder.
+    """
+    listing = _listing(Path(folder), told)
+    found = [_object(run) for run in listing.runs]
+    return json.dumps(found, indent=2, allow_nan=False), listing.problems
+
+
+def _listing(folder: Path, told: Told) -> Listing:
+    if folder.exists() and not folder.is_dir():
+        raise LogError(f"{folder} is not a folder: --runs-dir names the folder of the recorded runs")
+    return list_runs(folder, told)
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    said = run.summary
     return (
-        log.parent.name,
-        framework(history) or "-",
-        Path(config.dataset).name if config else "-",
-        f"{completed_epochs(history)}/{history.plan.epochs}" if history.plan.epochs else str(completed_epochs(history)),
-        f"{number(lowest)} at {history.where(best)}" if best is not None else "-",
-        verdict(history).words,
-        _status(log, history),
+        run.name,
+        said.framework or "-",
+        said.dataset if said.dataset is not None else "-",
+        f"{said.epochs}/{said.planned_epochs}" if said.planned_epochs else str(said.epochs),
+        f"{number(said.best_valid_loss)} at {said.best}" if said.best_valid_loss is not None else "-",
+        said.verdict_words,
+        _status(run),
     )
 
 
-def _status(log: Path, history: History) -> str:
+def _status(run: Run) -> str:
     """Tell a run that trains now from one that was killed: the writer of a log holds a lock on it."""
-    if history.status == "running" and not is_being_written(log):
+    if run.summary.status == "running" and not run.being_written:
         return "no end: killed, or written elsewhere"
-    return history.status.replace("_", " ")
+    return run.summary.status.replace("_", " ")
+
+
+def _object(run: Run) -> dict[str, Any]:
+    said: dict[str, Any] = msgspec.to_builtins(run.summary)
+    verdict = {
+        "state": said.pop("verdict"),
+        "since_epoch": said.pop("since_epoch"),
+        "since_step": said.pop("since_step"),
+        "words": said.pop("verdict_words"),
+    }
+    return {
+        "name": run.name, "path": str(run.path), **said, "verdict": verdict, "being_written": run.being_written
+    }  # fmt: skip

@@ -16,6 +16,9 @@ from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 
+PAUSED_SECONDS = 1.0
+"""How often a run that is paused looks after its log; the writer itself looks no oftener."""
+
 
 def nothing() -> None:
     """Do nothing: the listener of a run to which nobody listens."""
@@ -178,11 +181,19 @@ class LiveRun:
                     command = self._next_command()
                     continue
                 self._enter("paused")
-                command = self._commands.get()
+                command = self._wait_for_command(writer)
                 if not isinstance(command, Stop):
                     self._enter("training")
         finally:
             chunks.close()
+
+    def _wait_for_command(self, writer: LogWriter) -> Command:
+        """Wait while the run is paused, with an eye on its log: the disk may get room, or the log be taken away."""
+        while True:
+            try:
+                return self._commands.get(timeout=PAUSED_SECONDS)
+            except queue.Empty:
+                self._deliver(writer, [])
 
     def _next_command(self) -> Command | None:
         try:

@@ -275,6 +275,8 @@ class LabScreen(Steering):
         if self.only_watches or not shown.activity.alive:
             self.query_one(RunView).say((span(f" {text}", "bad" if problem else "text"),))
         title = shown.activity.log_words.capitalize() if problem else ""
+        if not problem:
+            self.app.clear_notifications()
         self.notify(text, title=title, severity="error" if problem else "information", markup=False)
 
     def _drew(self, begun: float) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from regtui import analysis
-from regtui.analysis.curve import spread
+from regtui.analysis.curve import middles, spreads
 from regtui.analysis.guessing import guessing_loss, lowest_loss
 from regtui.analysis.judge import judgement
 from regtui.core.config import RunConfig
@@ -78,14 +78,23 @@ def test_without_a_validation_loss_there_is_no_best_epoch() -> None:
 def test_noise_is_the_standard_deviation_whatever_the_trend() -> None:
     rng = np.random.default_rng(1)
     trend = np.linspace(2, 0.5, 400)
-    estimates = [spread(np.diff(trend + 0.03 * rng.normal(size=400))) for _ in range(50)]
+    estimates = spreads(np.diff([trend + 0.03 * rng.normal(size=400) for _ in range(50)]))
     assert np.mean(estimates) == pytest.approx(0.03, rel=0.05)
 
 
 def test_a_few_spikes_do_not_count_as_noise() -> None:
     values = 0.01 * np.random.default_rng(2).normal(size=60)
     values[[10, 30, 50]] += 5
-    assert spread(np.diff(values)) < 0.02
+    assert spreads(np.diff(values)[None])[0] < 0.02
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 10, 13, 20])
+def test_quick_medians_are_those_of_numpy_to_the_bit(width: int) -> None:
+    windows = np.random.default_rng(width).normal(size=(50, width))
+    np.testing.assert_array_equal(middles(windows), np.median(windows, axis=1))
+    for missing in range(width):
+        windows[missing :: width + 1, :missing] = math.nan
+    np.testing.assert_array_equal(middles(windows), np.nanmedian(windows, axis=1))
 
 
 def test_the_loss_of_guessing_is_the_logarithm_of_the_classes() -> None:

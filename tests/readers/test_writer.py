@@ -1,11 +1,13 @@
 """A log that could not be kept is said, with numbers; what can be mended is, and then the warning is taken back."""
 
+import contextlib
 import fcntl
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +56,7 @@ def limited(program: str, log: Path) -> list[object]:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
         def steps(first, last):
             return [StepEnded(step=step, loss=0.5) for step in range(first, last + 1)]
+        now = 0
         told = []
         tell = told.append
         log = Path(sys.argv[1])
@@ -115,14 +118,18 @@ def test_a_log_that_was_taken_back_while_it_was_opened_is_made_anew(log: Path, m
 def test_a_disk_that_was_full_for_a_while_costs_no_record_and_the_warning_is_taken_back(log: Path) -> None:
     said = limited(
         """
-        writer = LogWriter(log)
+        writer = LogWriter(log, clock=lambda: now)
         writer.write([RunStarted(run_id="a")])
         room(1000)
         writer.write(steps(1, 50))
         tell(writer.problem)
+        for size in range(1010, 2000, 10):
+            room(size)
+            writer.write([])
         writer.write(steps(51, 60))
         tell(writer.news())
         room(None)
+        now = 1
         writer.write(steps(61, 70))
         tell(writer.problem)
         tell(writer.news())
@@ -302,3 +309,45 @@ def test_nothing_is_written_after_the_end(log: Path) -> None:
     writer.close()
     writer.write([Noted(text="late")])
     assert log.read_text() == ""
+
+
+def test_a_disk_that_has_forgotten_the_file_ends_no_run(log: Path) -> None:
+    writer = LogWriter(log)
+    assert writer._file is not None
+    os.close(writer._file._fd)
+    writer.write(a_run())
+    assert "cannot be written (Bad file descriptor)" in writer.problem
+    writer.close()
+    assert f"lacks {len(a_run())} records (Bad file descriptor)" in writer.problem
+
+
+def test_runs_that_are_refused_at_any_moment_take_nothing_from_the_one_that_writes(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfile, "LOCK_SECONDS", 0.0)
+    written, unexpected = threading.Event(), []
+
+    def be_refused() -> None:
+        while not written.is_set():
+            try:
+                LogWriter(log).discard()
+            except LogError as error:
+                if "is being written by another run" not in str(error):
+                    unexpected.append(error)
+
+    refused = [threading.Thread(target=be_refused) for _ in range(3)]
+    for thread in refused:
+        thread.start()
+    kept = 0
+    try:
+        while kept < 50:
+            with contextlib.suppress(LogError), LogWriter(log) as writer:
+                writer.write(a_run())
+                kept += 1
+                assert JsonlReader(log).poll() == a_run()
+                log.rename(log.with_name("taken"))
+    finally:
+        written.set()
+        for thread in refused:
+            thread.join()
+    assert unexpected == []

@@ -1,9 +1,11 @@
-"""The table of the recorded runs."""
+"""The recorded runs as a table and as JSON."""
+
+import json
 
 import pytest
 
-from regtui.readers import LogError, LogWriter
-from regtui.report import runs_table
+from regtui.readers import LogError, LogWriter, read_history
+from regtui.report import result, runs_json, runs_table
 
 
 def test_the_table_names_each_run_and_what_came_of_it(run, log_of, tmp_path):
@@ -45,3 +47,30 @@ def test_a_file_is_no_folder_of_runs(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LogError, match="file is not a folder: --runs-dir names the folder of the recorded runs"):
         runs_table(tmp_path / "file")
+
+
+def test_what_the_json_of_a_run_says_too_has_the_same_key_and_value(run, log_of, tmp_path):
+    path = log_of(run())
+    listed, problems = runs_json(tmp_path)
+    (found,) = json.loads(listed)
+    alone = json.loads(json.dumps(result(read_history(path))))
+    assert problems == []
+    assert (found["name"], found["path"], found["being_written"]) == ("run", str(path), False)
+    assert found["verdict"]["words"] == "overfitting since epoch 10"
+    alone["verdict"] = {key: alone["verdict"][key] for key in ("state", "since_epoch", "since_step")}
+    del found["verdict"]["words"]
+    shared = alone.keys() & found.keys()
+    assert len(shared) > 15
+    assert {key: found[key] for key in shared} == {key: alone[key] for key in shared}
+
+
+def test_in_json_too_a_bad_log_is_said_beside_the_others(run, log_of, tmp_path):
+    log_of(run(), "good")
+    log_of([], "empty")
+    listed, problems = runs_json(tmp_path)
+    assert [found["name"] for found in json.loads(listed)] == ["good"]
+    assert [problem.partition(": ")[0] for problem in problems] == [f"{tmp_path / 'empty' / 'events.jsonl'} is empty"]
+
+
+def test_no_runs_are_an_empty_list(tmp_path):
+    assert runs_json(tmp_path / "none") == ("[]", [])

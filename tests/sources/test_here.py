@@ -240,3 +240,25 @@ def test_a_run_is_its_owners_alone_unless_it_is_shared(tmp_path: Path) -> None:
             os.umask(before)
         modes = [path.stat().st_mode & 0o777 for path in (live.log_path, *live.log_path.parents[:2])]
         assert modes == [file, folder, folder]
+
+
+def test_a_run_that_is_paused_goes_on_looking_after_its_log(tmp_path: Path) -> None:
+    live = LiveRun(small(epochs=100_000), runs_dir=tmp_path)
+    history = History()
+
+    def notice() -> None:
+        history.apply(live.poll())
+        if live.stage != "paused":
+            return
+        if history.notes:
+            live.send(Stop(reason="seen"))
+        elif live.log_path.exists():
+            live.log_path.unlink()
+
+    live.listen(notice)
+    live.send(Pause())
+    live.drive()
+    assert [note.text for note in history.notes if "deleted" in note.text] == [
+        f"the log {live.log_path} was deleted, and has been written anew"
+    ]
+    assert LogSource(live.log_path).poll()[-1] == history.end

@@ -1,5 +1,6 @@
 """Form, run and screen say the same, and a screen that only watches says so."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -394,3 +395,54 @@ async def test_of_a_log_with_a_configuration_the_form_is_offered(drive: Any, siz
         await lab.until(lambda: "Form" in lab.shown("#keys"))
         await lab.press("f")
         await lab.until(lambda: lab.find("#form").region.area > 0)
+
+
+async def test_a_watched_log_that_is_taken_away_is_said_once_and_so_is_its_return(drive: Any, tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    log.write_bytes((LOGS / "two-epochs-torch.jsonl").read_bytes())
+    app = RegtuiApp(RunConfig.create(), source=LogSource(log))
+    async with drive(app, (80, 24)) as lab:
+        await lab.until(lambda: lab.history.end is not None and not app.lab.shown.open)
+        assert "log" not in lab.shown("#status").replace("watching", "")
+        log.rename(tmp_path / "away")
+        await lab.until(lambda: "log gone" in lab.shown("#status"))
+        assert told(app) == [f"the log {log} was deleted or moved away: what is shown is what it held until then"]
+        log.write_bytes((LOGS / "clean-torch.jsonl").read_bytes())
+        await lab.until(lambda: "log gone" not in lab.shown("#status"))
+        assert told(app) == ["The log is in order again."]
+        await lab.until(lambda: len(lab.history.evaluations) > 2 and lab.history.end is not None)
+
+
+async def test_a_run_here_whose_log_is_taken_away_says_so_once_and_takes_it_back(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = RegtuiApp(long(config), runs_dir=runs_dir)
+    async with drive(app, (140, 40)) as lab:
+        await lab.press("escape", "ctrl+r")
+        await lab.until(lambda: len(lab.history.evaluations) > 0)
+        log = app.lab.live.log_path
+        log.unlink()
+        log.parent.rmdir()
+        await lab.until(lambda: "log incomplete" in lab.shown("#status"))
+        (problem,) = told(app)
+        assert f"the log {log} was deleted and cannot be written anew" in problem
+        log.parent.mkdir()
+        await lab.until(lambda: "log incomplete" not in lab.shown("#status"))
+        assert told(app) == ["The log is in order again."]
+        app.lab.end_own("enough")
+        await lab.finished()
+    assert len(LogSource(log).poll()) > 0
+    assert [note.level for note in lab.history.notes if "the log" in note.text] == ["error", "info"]
+
+
+async def test_the_runs_of_a_lab_that_shares_can_be_read_by_others(
+    drive: Any, config: RunConfig, runs_dir: Path
+) -> None:
+    app = RegtuiApp(config, start=True, runs_dir=runs_dir, share=True)
+    before = os.umask(0o022)
+    try:
+        async with drive(app) as lab:
+            await lab.finished()
+    finally:
+        os.umask(before)
+    assert app.lab.live.log_path.stat().st_mode & 0o777 == 0o644

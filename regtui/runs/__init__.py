@@ -1,8 +1,11 @@
 """The folder of runs: how a run is named, which are there, and which one a person means."""
 
+import os
 import secrets
+import stat
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError
@@ -54,9 +57,44 @@ def log_of(run_id: str, runs_dir: Path) -> Path:
     return runs_dir / run_id / LOG_NAME
 
 
+class Found(NamedTuple):
+    """Something that bears a log's name, as it stood when the folder was looked through."""
+
+    name: str
+    """The name of its run's folder."""
+    path: Path
+    status: os.stat_result
+
+
+def found_in(runs_dir: Path) -> list[Found]:
+    """Look through a folder of runs for logs, oldest first; nothing is opened, so that none can be in the way.
+
+    A folder that is not there, or goes while it is looked through, holds none. Raises LogError for one that cannot be
+    read.
+    """
+    found = []
+    try:
+        with os.scandir(runs_dir) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False):
+                    continue
+                path = Path(entry.path, LOG_NAME)
+                try:
+                    found.append(Found(entry.name, path, path.stat()))
+                except OSError:
+                    continue
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _closed(runs_dir, error) from None
+    except ValueError as error:  # a name with a NUL in it
+        raise LogError(f"{runs_dir} cannot be read: {error}") from None
+    return sorted(found, key=lambda each: (each.status.st_mtime_ns, each.name))
+
+
 def logs(runs_dir: Path) -> list[Path]:
     """List the logs of the recorded runs, oldest first."""
-    return sorted(runs_dir.glob(f"*/{LOG_NAME}"), key=lambda path: (path.stat().st_mtime, path.parent.name))
+    return [each.path for each in found_in(runs_dir) if stat.S_ISREG(each.status.st_mode)]
 
 
 def none_yet(runs_dir: Path) -> str:
@@ -69,6 +107,17 @@ def find_run(name: str | Path | None, runs_dir: Path) -> Path:
 
     Raises LogError when there is none. A path to anything else is given back, for its reader to say what it is.
     """
+    try:
+        return _find_run(name, runs_dir)
+    except OSError as error:
+        raise _closed(name or runs_dir, error) from None
+
+
+def _closed(path: str | Path, error: OSError) -> LogError:
+    return LogError(f"{error.filename or path} cannot be read: {error.strerror or error}")
+
+
+def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
     if name is not None:
         for path in (Path(name), runs_dir / name):
             if (path / LOG_NAME).is_file():

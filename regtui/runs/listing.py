@@ -1,0 +1,86 @@
+"""The runs of a folder, each with what came of it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from regtui.readers import is_being_written
+from regtui.runs import Found, found_in
+from regtui.runs.kept import Kept, read_kept, write_kept
+from regtui.runs.looking import Looked, mark_of
+from regtui.runs.summary import Summary
+from regtui.runs.workers import look_at
+
+GRAIN_SECONDS = 2.0
+"""A file system may tell times no finer: what changed within it can change again and look the same."""
+
+
+class Run(NamedTuple):
+    """A run in a folder."""
+
+    name: str
+    """Of its folder: by it a person means this run."""
+    path: Path
+    summary: Summary
+    being_written: bool
+    """A process of this machine trains it now."""
+
+
+class Listing(NamedTuple):
+    """The runs of a folder, oldest first."""
+
+    runs: list[Run]
+    problems: list[str]
+    """A sentence for each log that cannot be read."""
+
+
+def list_runs(
+    runs_dir: Path, told: Callable[[int, int], None] = lambda _done, _total: None, now: Callable[[], float] = time.time
+) -> Listing:
+    """List the runs of a folder; logs that have not changed since the last time are not read.
+
+    `told` hears how many of how many logs that must be read have been. What was made is kept also when this is
+    interrupted. Raises LogError for a folder that cannot be read.
+    """
+    found = found_in(runs_dir)
+    before = read_kept(runs_dir) if found else {}
+    looked = {log.path: known for log in found if (known := _known(log, before)) is not None}
+    unread = [log for log in found if log.path not in looked]
+    fresh: dict[Path, Looked] = {}
+    try:
+        told(0, len(unread))
+        for path, look in look_at([log.path for log in unread], sum(log.status.st_size for log in unread)):
+            fresh[path] = look
+            told(len(fresh), len(unread))
+    finally:
+        looked |= fresh
+        if fresh:
+            write_kept(runs_dir, _to_keep(found, looked, now()))
+    runs = [
+        Run(log.name, log.path, look.summary, look.being_written)
+        for log in found
+        if (look := looked[log.path]).summary is not None
+    ]
+    return Listing(runs, [problem for log in found if (problem := looked[log.path].problem)])
+
+
+def _known(log: Found, kept: dict[str, Kept]) -> Looked | None:
+    """Give what was kept of a log, None where it must be read: it is another now, or it is being written."""
+    known, mark = kept.get(log.name), mark_of(log.status)
+    if known is None or known.mark != mark:
+        return None
+    if known.summary.status == "running" and is_being_written(log.path):
+        return None
+    return Looked(summary=known.summary, mark=mark)
+
+
+def _to_keep(found: list[Found], looked: dict[Path, Looked], now: float) -> dict[str, Kept]:
+    keep: dict[str, Kept] = {}
+    for log in found:
+        look = looked.get(log.path)
+        if look is None or look.summary is None or look.mark is None:
+            continue
+        if look.mark[2] / 1e9 < now - GRAIN_SECONDS:
+            keep[log.name] = Kept(run=log.name, mark=look.mark, summary=look.summary)
+    return keep
