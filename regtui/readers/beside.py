@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,7 @@ def beside(path: Path, names: tuple[str, ...]) -> Beside:
         if (path.parent / name).is_file():
             settings = read_settings(path.parent / name)
             break
-    plan = Plan(
-        epochs=_count(settings, "epochs", "max_epochs", "num_epochs"), total_steps=_count(settings, "max_steps")
-    )
+    plan = plan_of(settings)
     said = set(names)
     parts = [name for name in names if PARTS_OF_A_LOSS.match(name)]
     if len(parts) > 1 and not said & {"train/loss", "val/loss"}:
@@ -53,6 +51,8 @@ def _summed(parts: list[str]) -> Callable[[Samples], Samples]:
 
     def mended(samples: Samples) -> Samples:
         columns = dict(samples.columns)
+        # Seconds since the start of the run: only differences of times are ever told.
+        seconds = columns.pop("time", None)
         for split in ("train", "val"):
             own = [name for name in parts if name.startswith(f"{split}/")]
             if not own:
@@ -67,9 +67,16 @@ def _summed(parts: list[str]) -> Callable[[Samples], Samples]:
                 for name in columns:
                     if name.startswith("metrics/"):
                         columns[name] = np.where(measured, columns[name], np.nan)
-        return Samples(columns=columns, step=samples.step, epoch=samples.epoch, time=samples.time)
+        return replace(samples, columns=columns, time=samples.time if seconds is None else seconds)
 
     return mended
+
+
+def plan_of(settings: dict[str, Any]) -> Plan:
+    """Find in settings how long the run is to be."""
+    return Plan(
+        epochs=_count(settings, "epochs", "max_epochs", "num_epochs"), total_steps=_count(settings, "max_steps")
+    )
 
 
 def _count(settings: dict[str, Any], *names: str) -> int | None:

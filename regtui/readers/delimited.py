@@ -5,7 +5,6 @@ told by the heading, and changes little: where rows are, from what number epochs
 """
 
 import csv
-import io
 import math
 import re
 from collections.abc import Iterable
@@ -18,13 +17,19 @@ import numpy as np
 from regtui.core.series import FloatArray
 from regtui.readers.beside import Beside, beside
 from regtui.readers.growing import GrowingFile
-from regtui.readers.names import PLACES, known
+from regtui.readers.names import PLACES, known, parts
 from regtui.readers.placing import Placing
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 from regtui.readers.samples import SampleReader, Samples, Told
 
 SNIFFED_BYTES = 64 << 10
 """Enough for any heading and some rows."""
+
+SNIFFED_LINES = 30
+"""Lines under a heading that show whether they are rows of numbers."""
+
+LONGEST_NAME = 200
+"""Characters; a longer one is prose between commas."""
 
 MOST_COLUMNS = 2_000
 """A table with more columns is no log of a training."""
@@ -52,16 +57,51 @@ class Heading:
 
 
 def heading(line: bytes) -> Heading | None:
-    """Read a heading; None where a line is none: a table of a training names what it counts, or a loss."""
-    text = line.decode("utf-8-sig", errors="replace").strip()
-    if not text or len(text) > SNIFFED_BYTES or text[0] in "{[<#":
+    """Read a heading; None where a line is none: a table of a training counts something, or has a loss."""
+    text = line.decode("utf-8-sig", errors="replace").strip("\r\n ")
+    if not text.strip() or len(text) > SNIFFED_BYTES or text[0] in "{[<#":
         return None
-    delimiter = next((sign for sign in DELIMITERS.decode() if sign in text), ",")
-    fields = text.split() if delimiter == " " else next(csv.reader([text], delimiter=delimiter), [])
-    names = tuple(name.strip().strip('"') for name in fields)
-    if not 2 <= len(names) <= MOST_COLUMNS or len(set(names)) < len(names) or any(_is_number(name) for name in names):
+    unquoted = re.sub(r'"[^"]*"', "", text)
+    delimiter = next((sign for sign in DELIMITERS.decode() if sign in unquoted), ",")
+    fields = _fields(text, delimiter)
+    names = _told_apart([field.strip().strip('"') for field in fields])
+    if not 2 <= len(names) <= MOST_COLUMNS or not all(map(_is_name, names[1:])) or _is_number(names[0]):
         return None
-    return Heading(names, delimiter) if any(known(name) for name in names) else None
+    return Heading(names, delimiter) if _of_a_training(names) else None
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    """Take a line apart; a carriage return within it, or a field without end, makes it no row."""
+    if delimiter == " ":
+        return line.split()
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _told_apart(fields: list[str]) -> tuple[str, ...]:
+    """Number names that come again; the first may be empty: pandas writes its index without a name."""
+    found: dict[str, None] = {}
+    for field in fields:
+        name, number = field, 1
+        while name in found:
+            number += 1
+            name = f"{field}.{number}"
+        found[name] = None
+    return tuple(found)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and not _is_number(text) and any(sign.isalpha() for sign in text)
+
+
+def _of_a_training(names: tuple[str, ...]) -> bool:
+    """Tell a log from any other table: it counts steps or epochs, or half of its columns measure and one is a loss."""
+    if any(PLACES.get(name.lower()) in ("step", "epoch") for name in names):
+        return True
+    losses = [name for name in names if parts(name).quantity == "loss"]
+    return bool(losses) and 2 * sum(map(known, names)) >= len(names)
 
 
 class DelimitedReader(SampleReader):
@@ -69,6 +109,8 @@ class DelimitedReader(SampleReader):
 
     name = "CSV"
     rank = 30
+    _placing = Placing()
+    """Until the start of the log: its like is made there."""
     file_names = ("*.csv", "*.tsv", "training.log", "*.csv.log")
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
@@ -86,13 +128,15 @@ class DelimitedReader(SampleReader):
         self._file = GrowingFile(self.path)
         self._heading: Heading | None = None
         self._beside: Beside | None = None
-        self._placing = Placing()
+        self._placing = self._placing.again()
         self.skipped = SkippedLines()
 
     def _look(self) -> Iterable[Samples] | None:
         found = []
         while block := self._file.lines():
             found += self._take(block)
+            if self._placing.wrong:
+                return None
         return None if block is None else found
 
     def _take(self, block: bytes) -> list[Samples]:
@@ -105,6 +149,7 @@ class DelimitedReader(SampleReader):
             if self._heading is None:
                 return []
             self._beside = beside(self.path, self._heading.names)
+            self._placing.row_an_epoch = self._beside.told.trainer == "keras"
         columns = numbers(block, self._heading, first, self.skipped)
         if not len(columns) or self._beside is None:
             return []
@@ -163,9 +208,7 @@ def _one_by_one(block: bytes, head: Heading, first: int, skipped: SkippedLines) 
     for number, line in enumerate(block.decode("utf-8", errors="replace").split("\n"), first + 1):
         if not line.strip():
             continue
-        fields = (
-            line.split() if head.delimiter == " " else next(csv.reader(io.StringIO(line), delimiter=head.delimiter), [])
-        )
+        fields = _fields(line, head.delimiter)
         if tuple(field.strip().strip('"') for field in fields) == head.names:
             continue
         if len(fields) != width:
@@ -180,7 +223,10 @@ def _one_by_one(block: bytes, head: Heading, first: int, skipped: SkippedLines) 
 
 
 def _heading_of(path: Path) -> Heading | None:
-    """Find the heading among the first lines, and a row of numbers under it."""
+    """Find the heading among the first lines, and rows of numbers under it.
+
+    A heading between commas may be all that a log holds so far; words between blanks are prose without such rows.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(SNIFFED_BYTES)
@@ -188,13 +234,27 @@ def _heading_of(path: Path) -> Heading | None:
         return None
     if b"\0" in start:
         return None
-    for line in start.split(b"\n", 20)[:20]:
-        found = heading(line)
-        if found is not None:
-            return found
-        if line.strip():
-            return None
-    return None
+    lines = [line for line in start.split(b"\n", SNIFFED_LINES)[:SNIFFED_LINES] if line.strip()]
+    found = heading(lines[0]) if lines else None
+    if found is None:
+        return None
+    if len(start) == SNIFFED_BYTES or not start.endswith(b"\n"):
+        lines = lines[: max(len(lines) - 1, 1)]  # half a line tells nothing
+    skipped = SkippedLines()
+    rows = numbers(b"\n".join(lines[1:]) + b"\n", found, 0, skipped) if len(lines) > 1 else np.empty((0, 0))
+    if not len(rows):
+        return found if not skipped.count and found.delimiter != " " else None
+    return found if len(rows) > skipped.count and _counts(found, rows) else None
+
+
+def _counts(head: Heading, rows: FloatArray) -> bool:
+    """Tell whether what is called a step or an epoch counts: such a column of a data set holds anything."""
+    for name, values in zip(head.names, rows.T, strict=True):
+        if PLACES.get(name.lower()) in ("step", "epoch"):
+            held = values[np.isfinite(values)]
+            if (held < 0).any() or (np.diff(held) < 0).sum() > len(held) / 4:
+                return False
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -21,9 +21,10 @@ SETTLED_SECONDS = 2.0
 class GrowingFile:
     """Reads a file as far as it has been written; it is opened for each look, never held open."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the file; nothing is read before the first look."""
+    def __init__(self, path: Path, *, bars: bool = False) -> None:
+        """Name the file; nothing is read before the first look. With `bars` a carriage return ends a line, too."""
         self.path = path
+        self._bars = bars
         self.line = 0
         """Lines given out so far."""
         self._seen: tuple[int, int, int, int] | None = None
@@ -62,9 +63,16 @@ class GrowingFile:
             os.close(file)
         self._seen = seen
         self._position += len(block)
-        whole, found, rest = (self._rest + block).replace(b"\r\n", b"\n").rpartition(b"\n")
-        self._rest = b"" if len(rest) > LONGEST_LINE else rest
-        return self._given(whole + found)
+        text = (self._rest + block).replace(b"\r\n", b"\n")
+        end = text.rfind(b"\n") + 1
+        if self._bars:
+            # One at the very end may be half of a line's end.
+            end = max(end, text.rfind(b"\r", 0, len(text) - 1) + 1)
+        self._rest = text[end:]
+        if len(self._rest) > LONGEST_LINE:
+            # No row of numbers: its start is kept, so that it stays one line whose end is looked for.
+            self._rest = self._rest[:1] + b"\0"
+        return self._given(text[:end])
 
     def _settled(self, status: os.stat_result) -> bytes:
         """Give a last line that nobody goes on with."""

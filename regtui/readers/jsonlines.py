@@ -15,9 +15,9 @@ import numpy as np
 
 from regtui.core.series import FloatArray
 from regtui.readers.growing import GrowingFile
-from regtui.readers.names import PLACES, known
+from regtui.readers.names import PLACES, RATES, parts
 from regtui.readers.placing import Placing
-from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
+from regtui.readers.protocol import SkippedLines
 from regtui.readers.samples import SampleReader, Samples, Told
 
 SNIFFED_BYTES = 256 << 10
@@ -25,6 +25,9 @@ SNIFFED_BYTES = 256 << 10
 
 SNIFFED_LINES = 50
 """Lines that show whether steps are counted: MMEngine's heading line says nothing of it."""
+
+FEWEST_ROWS = 2
+"""Rows that measure the same are a log although none says where it is, or though nobody knows what is measured."""
 
 DEEPEST = 3
 """Levels of objects that are taken apart."""
@@ -44,25 +47,21 @@ class JsonLinesReader(SampleReader):
     rank = 60
     file_names = ("*.jsonl", "*.ndjson", "scalars.json", "metrics.json", "*.log.json")
 
-    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
-        self.path = Path(path)
-        names = {name.lower() for row in _first_rows(self.path) for name in row}
-        self._validates_by_epoch = {"iter", "epoch"} <= names
-        """MMEngine writes the epoch into the `step` of its validation lines."""
-        counted = any(PLACES.get(name) == "step" for name in names)
-        self.rows_are_epochs = not counted
-        super().__init__(path, wanted)
+    rows_are_epochs = True
+    _placing = Placing()
+    """Until the start of the log: its like is made there."""
+    _by_epoch = False
+    """Whether it is MMEngine's, which writes the epoch into the `step` of its validation lines."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Tell whether a file's first lines are objects, one of them with a number that a training has."""
-        if not path.is_file():
-            return False
-        return any(_is_number(value) and known(name) for row in _first_rows(path) for name, value in row.items())
+        """Tell whether a file's first lines are objects with numbers that a training has."""
+        return path.is_file() and _of_a_training(_first_rows(path))
 
     def _start_over(self) -> None:
         self._file = GrowingFile(self.path)
-        self._placing = Placing()
+        self._placing = self._placing.again()
+        self._given = False
         self._steps_at_epoch: dict[float, float] = {}
         self.skipped = SkippedLines()
 
@@ -71,8 +70,27 @@ class JsonLinesReader(SampleReader):
         while block := self._file.lines():
             rows = list(_rows(block, self._file.line - block.count(b"\n"), self.skipped))
             for names, some in groupby(rows, key=tuple):
+                if not self._is_as_was_thought(names):
+                    return None
                 found += self._samples(names, list(some))
+            if self._placing.wrong:
+                return None
         return None if block is None else found
+
+    def _is_as_was_thought(self, names: tuple[str, ...]) -> bool:
+        """Take in the names of some rows; False where rows before them have to be read otherwise than they were."""
+        counted = {PLACES.get(name.lower()) for name in names}
+        epochs, by_epoch = (
+            self.rows_are_epochs and "step" not in counted,
+            self._by_epoch or {"iter", "epoch"} <= {*names},
+        )
+        changed = (epochs, by_epoch) != (self.rows_are_epochs, self._by_epoch)
+        self.rows_are_epochs, self._by_epoch = epochs, by_epoch
+        if changed and not self._given:
+            self._begin()
+        as_was_thought = not (changed and self._given)
+        self._given = True
+        return as_was_thought
 
     def _samples(self, names: tuple[str, ...], rows: list[Row]) -> list[Samples]:
         """Make columns of rows that have the same names."""
@@ -81,7 +99,7 @@ class JsonLinesReader(SampleReader):
         columns = {name: column for name in names if (column := _column(rows, name)) is not None}
         if not columns:
             return []
-        if self._validates_by_epoch:
+        if self._by_epoch:
             columns = self._placed_by_epoch(columns)
         return [self._placing.place(columns, len(rows))]
 
@@ -114,7 +132,7 @@ class JsonLinesReader(SampleReader):
         return {"iter": steps, "epoch": epochs, **{f"val/{name}": values for name, values in columns.items()}}
 
     def _tell(self) -> Told:
-        return Told(trainer="mmengine" if self._validates_by_epoch else "")
+        return Told(trainer="mmengine" if self._by_epoch else "")
 
     def _run_name(self) -> str:
         plain = self.path.stem in {"metrics", "scalars", "log", "train", "training"}
@@ -175,6 +193,18 @@ def _number(value: Any) -> float:
         return float(value) if _is_number(value) else math.nan
     except OverflowError:
         return math.nan
+
+
+def _of_a_training(rows: list[Row]) -> bool:
+    """Tell a log from any other objects: it measures something, at a step or an epoch or again and again."""
+    measured = placed = 0
+    for row in rows:
+        named = [key for key in KEYS if isinstance(row.get(key), str)] if _is_number(row.get("value")) else []
+        names = [name for name, value in row.items() if _is_number(value)] + [str(row[key]) for key in named]
+        counts = any(PLACES.get(name.lower()) in ("step", "epoch") for name in names)
+        measured += any(parts(name).quantity or RATES.match(name) for name in names)
+        placed += counts and len(names) > 1
+    return bool(measured and placed) or min(len(rows), max(measured, placed)) >= FEWEST_ROWS
 
 
 def _first_rows(path: Path) -> list[Row]:

@@ -12,7 +12,14 @@ from regtui.readers.samples import Samples
 class Placing:
     """Follows the places of one log's rows; counts epochs from 1, and rows where nothing is counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, from_one: bool = False, row_an_epoch: bool = False) -> None:
+        """Say whether epochs count from 1 for sure, and whether no two rows of one fit are of the same epoch."""
+        self._from_one_already = from_one
+        self.row_an_epoch = row_an_epoch
+        self.fractions = False
+        """Whether epochs have been seen that are no counts: how much is completed, and 0 is no first epoch."""
+        self.wrong = False
+        """Whether that was learned after rows had been placed otherwise: they have to be placed anew."""
         self._given = 0
         """Rows placed so far."""
         self._first = math.nan
@@ -26,6 +33,8 @@ class Placing:
         placed: dict[str, FloatArray] = {}
         for name in list(columns):
             place = PLACES.get(name.strip().lower())
+            if place is None and not name:
+                columns.pop(name)  # the index that pandas writes without a name
             if place is not None:
                 values = columns.pop(name)
                 # Of two that count steps, such as MMEngine's `iter` and `step`, the first that does.
@@ -35,34 +44,47 @@ class Placing:
             self._first = 1.0
         self._given += rows
         step, epoch = placed.get("step"), placed.get("epoch")
+        marks: tuple[int, ...] = ()
         if epoch is not None:
             epoch = self._from_one(epoch)
-            epoch = self._drawn_on(epoch) if step is None else epoch
-        return Samples(columns=columns, step=step, epoch=epoch, time=placed.get("time"))
+            if step is None and not self._from_one_already:
+                epoch, marks = self._drawn_on(epoch)
+        return Samples(columns=columns, step=step, epoch=epoch, time=placed.get("time"), fits=marks)
+
+    def again(self) -> "Placing":
+        """Give one that places the same rows from their start, with what has been learned of them."""
+        other = Placing(from_one=self._from_one_already, row_an_epoch=self.row_an_epoch)
+        other.fractions = self.fractions
+        return other
 
     def _from_one(self, epoch: FloatArray) -> FloatArray:
         """Count epochs from 1, whatever the log begins with."""
         known = epoch[np.isfinite(epoch)]
+        if not self.fractions and (known != np.floor(known)).any():
+            self.fractions, self.wrong = True, self._first == 0
         if math.isnan(self._first) and len(known):
             self._first = float(known[0])
-        return epoch + 1 if self._first == 0 else epoch
+        return epoch + 1 if self._first == 0 and not self.fractions and not self._from_one_already else epoch
 
-    def _drawn_on(self, epoch: FloatArray) -> FloatArray:
-        """Count on through the parts of a log that several fits were appended to.
+    def _drawn_on(self, epoch: FloatArray) -> tuple[FloatArray, tuple[int, ...]]:
+        """Count on through the parts of a log that several fits were appended to; also the rows where they begin.
 
         A count that begins again at its first number is another fit; one that falls back to the middle is the same
         one, taken up from a checkpoint.
         """
-        first = self._first + (self._first == 0)
-        known = np.isfinite(epoch)
-        again = np.flatnonzero(known & (epoch == first))
-        if not len(again) or (len(again) == 1 and self._last < first and not known[: again[0]].any()):
-            self._last = max(self._last, float(np.nanmax(epoch)) + self._offset) if known.any() else self._last
-            return epoch + self._offset
-        out = epoch.copy()
-        for row in np.flatnonzero(known):
-            if epoch[row] == first and epoch[row] + self._offset <= self._last:
-                self._offset = self._last - first + 1
-            out[row] = epoch[row] + self._offset
-            self._last = max(self._last, float(out[row]))
-        return out
+        first = self._first + (self._first == 0 and not self.fractions)
+        known = np.flatnonzero(np.isfinite(epoch))
+        if not len(known):
+            return epoch, ()
+        out = epoch + self._offset
+        marks = []
+        for row in known[epoch[known] == first] if not self.fractions else ():
+            before = float(np.nanmax(out[:row])) if row and np.isfinite(out[:row]).any() else self._last
+            last = max(self._last, before)
+            if out[row] < last or (out[row] == last and self.row_an_epoch):
+                self._last, rise = last, last - first + 1 - self._offset
+                self._offset += rise
+                out[row:] += rise
+                marks.append(int(row))
+        self._last = max(self._last, float(np.nanmax(out)))
+        return out, tuple(marks)
