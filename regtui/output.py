@@ -1,19 +1,89 @@
-"""Keep what frameworks print off the terminal: file descriptors 1 and 2 go to a file that is read line by line."""
+"""The process's own output: streams that may be lost, and what frameworks print kept off the terminal."""
 
+import errno
+import io
 import os
+import re
+import select
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, BinaryIO, TextIO
+
+from regtui.core.text import as_on_terminal
 
 POLL_SECONDS = 0.25
 """How often new output is looked for: often enough for an event log, far too seldom to cost anything."""
 
 MOST_LINES = 200
 """Lines handed on in one look; a library that prints without end must not fill the event log."""
+
+CHATTER = re.compile(
+    r"I\d{4} \d\d:\d\d:\d+\.\d+ +\d+ \S+:\d+\] "
+    r"|WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR$"
+)
+"""What TensorFlow and others log by absl for information (I, month and day, time, thread, source), and absl's preface
+to it. Its warnings and errors begin with W, E or F, and pass."""
+
+
+class OutputLost(Exception):
+    """Standard output does not take what was to be printed; says why in the system's words."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
+        self.gone = error.errno == errno.EPIPE
+        """Its reader has left, as `head` does, and wants no more."""
+
+
+class _Losable(io.FileIO):
+    """A descriptor that fails at most once: whatever is written after that is let go, also as the process ends."""
+
+    def __init__(self, fd: int, *, needed: bool) -> None:
+        super().__init__(fd, "w", closefd=False)
+        self._needed = needed
+        self._lost = False
+
+    def write(self, data: Any, /) -> int:
+        while not self._lost:
+            try:
+                taken = super().write(data)
+            except OSError as error:
+                self._lost = True
+                if self._needed:
+                    raise OutputLost(error) from None
+            else:
+                if taken is not None:  # typeshed has no None, which a descriptor that does not wait gives
+                    return taken
+                select.select([], [self], [])
+        return len(data)
+
+
+def losable(fd: int, like: TextIO | None = None, *, needed: bool = False) -> TextIO:
+    """Give a stream on a descriptor that may be lost: a full disk, a closed pipe, a terminal that has gone.
+
+    Where what is written is `needed`, the loss raises OutputLost, once; else nothing is said of it. Encoding and
+    buffering are those of `like`, and there is no character that cannot be written.
+    """
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Losable(fd, needed=needed)),
+        encoding=like.encoding if like else "utf-8",
+        errors="backslashreplace",
+        line_buffering=not needed or (like is not None and like.isatty()),
+    )
+
+
+def open_standard_descriptors() -> None:
+    """Open descriptors 0, 1 and 2 on nothing where they were closed on us, lest a log becomes one of them."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest that is free is this one, since those below are open.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(fd, True)
 
 
 @dataclass(frozen=True)
@@ -32,26 +102,26 @@ def captured_output(on_line: Callable[[str], None]) -> Iterator[Terminal]:
     otherwise wait for ever for a reader that waits for the lock. `sys.__stdout__` and `sys.__stderr__`, on
     which Textual draws, lead to the real terminal meanwhile. `on_line` is called in a thread of its own.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    python_streams = sys.__stdout__, sys.__stderr__
+    _flush_quietly(sys.stdout)
+    _flush_quietly(sys.stderr)
+    python_streams = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
     saved = os.dup(1), os.dup(2)
     out, err = (os.fdopen(os.dup(fd), "w", encoding="utf-8", errors="replace", buffering=1) for fd in saved)
-    caught = tempfile.TemporaryFile()  # noqa: SIM115 # closed below, after the last line was read
+    caught = _catching_file()
     done = threading.Event()
     follower = threading.Thread(target=_follow, args=(caught.fileno(), on_line, done), daemon=True)
     os.dup2(caught.fileno(), 1)
     os.dup2(caught.fileno(), 2)
+    # A framework's print that the file did not take is neither its failure nor the loss of the result.
+    sys.stdout, sys.stderr = losable(1), losable(2)
     sys.__stdout__, sys.__stderr__ = out, err  # type: ignore[misc]
     follower.start()
     try:
         yield Terminal(out, err)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        _flush_quietly(out)
-        _flush_quietly(err)
-        sys.__stdout__, sys.__stderr__ = python_streams  # type: ignore[misc]
+        for stream in (sys.stdout, sys.stderr, out, err):
+            _flush_quietly(stream)
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = python_streams  # type: ignore[misc]
         os.dup2(saved[0], 1)
         os.dup2(saved[1], 2)
         done.set()
@@ -59,6 +129,16 @@ def captured_output(on_line: Callable[[str], None]) -> Iterator[Terminal]:
         caught.close()
         for fd in saved:
             os.close(fd)
+
+
+def _catching_file() -> BinaryIO:
+    """Open a file without a name; in memory where the disk has no room for one."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        if not hasattr(os, "memfd_create"):
+            raise
+        return os.fdopen(os.memfd_create("regtui"), "w+b")
 
 
 def _flush_quietly(stream: TextIO) -> None:
@@ -79,6 +159,8 @@ def _follow(fd: int, on_line: Callable[[str], None], done: threading.Event) -> N
             *lines, rest = (rest + block).split(b"\n")
             for line in lines[:MOST_LINES]:
                 _hand_on(line, on_line)
+            # Of a progress bar, which goes back to the start of its line for each state, the last is kept.
+            rest = rest[rest.rfind(b"\r", 0, -1) + 1 :]
             if len(lines) > MOST_LINES:
                 on_line(f"({len(lines) - MOST_LINES} more lines of output left out)")
         if last_look:
@@ -87,6 +169,6 @@ def _follow(fd: int, on_line: Callable[[str], None], done: threading.Event) -> N
 
 
 def _hand_on(line: bytes, on_line: Callable[[str], None]) -> None:
-    text = line.decode("utf-8", errors="replace").strip()
-    if text:
+    text = as_on_terminal(line.decode("utf-8", errors="replace"))
+    if text and not CHATTER.match(text):
         on_line(text)

@@ -1,17 +1,22 @@
 """What is settled before a run's first update: what it says of itself, how often it measures, the order of its rows."""
 
+import contextlib
 import math
+import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from regtui import __version__
 from regtui.backends import Backend, IntArray
-from regtui.core.config import RunConfig
+from regtui.core.config import ConfigError, RunConfig
 from regtui.core.data import Data
+from regtui.core.optimizers import OPTIMIZERS
 from regtui.core.plan import Plan
-from regtui.core.weights import EVALUATED_ROWS
+from regtui.core.weights import EVALUATED_ROWS, layer_widths
+from regtui.datasets.limits import size
 
 FEWEST_EVALUATIONS = 20
 """A curve of fewer points tells little; so many evaluations are affordable whatever they cost."""
@@ -62,6 +67,57 @@ def evaluate_every(config: RunConfig, data: Data) -> int:
     trained = len(data.train) + steps * STEP_OVERHEAD_ROWS
     measured = (min(len(data.train), EVALUATED_ROWS) + len(data.valid)) / 3
     return max(1, min(math.ceil(measured / trained), config.epochs // FEWEST_EVALUATIONS))
+
+
+def check_fits(config: RunConfig, data: Data, memory: int | None = None) -> None:
+    """Raise ConfigError for a net or a batch that this machine cannot hold, before either is made.
+
+    `memory` stands in for the machine's own. What a framework and its kernels add is not counted: what is refused here
+    could not be trained on any framework.
+    """
+    memory = machine_memory() if memory is None else memory
+    weights, units = weights_bytes(config, data), units_bytes(config, data)
+    if memory is None or weights + units <= memory:
+        return
+    if weights >= units:
+        widths = ",".join(str(width) for width in (data.inputs, *config.hidden, data.classes))
+        raise ConfigError("hidden", f"makes a net of {widths} units, which takes {_of(weights, memory)}")
+    raise ConfigError("batch_size", f"of {config.batch_size:,} rows takes {_of(weights + units, memory)}")
+
+
+def weights_bytes(config: RunConfig, data: Data) -> int:
+    """Count what weights, their gradients and the optimizer's moments take while a net is trained."""
+    each = 8 if config.precision == "float64" else 4
+    layers = layer_widths(config, data.inputs, data.classes)
+    count = sum((wide + 1) * high for wide, high in layers)
+    largest = max(wide * high for wide, high in layers)
+    # While the net is made: the draw in float32, the net itself, and the largest kernel as it is drawn, in float64.
+    return max(count * each * (2 + OPTIMIZERS[config.optimizer].moments), count * (4 + each) + 8 * largest)
+
+
+def units_bytes(config: RunConfig, data: Data) -> int:
+    """Count what the units of one batch take: what comes out of each layer and the gradient of that."""
+    each = 8 if config.precision == "float64" else 4
+    return 2 * each * min(config.batch_size, len(data.train)) * (sum(config.hidden) + data.classes)
+
+
+def machine_memory() -> int | None:
+    """Give the bytes of memory that this process may use, as far as its machine says: all of it, or its container's."""
+    said = []
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        said.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for file in CONTAINER_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # `max`, where there is none
+            said.append(int(Path(file).read_text(encoding="ascii")))
+    return min((count for count in said if count > 0), default=None)
+
+
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says what a container may use, by the second and the first version of its control groups."""
+
+
+def _of(needed: int, memory: int) -> str:
+    return f"at least {size(needed)} of memory to train; this machine has {size(memory)}"
 
 
 def shuffled(config: RunConfig, rows: int, epoch: int) -> IntArray:

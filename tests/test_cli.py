@@ -85,6 +85,11 @@ def test_options_beside_a_preset_win(tmp_path: Path) -> None:
         (["--patience", "3"], ["--patience", "plateau", "constant"]),
         (["--train-rows", "5000"], ["--train-rows", "1,797"]),
         (["--dataset", "none.npz"], ["none.npz"]),
+        (["--dataset", ""], ["--dataset", "digits", ".csv"]),
+        (["--framework", ""], ["--framework", "named"]),
+        (["--preset", ""], ["--preset", "overfit", "''"]),
+        (["--log", ""], ["--log", "path", "empty"]),
+        (["--log", "x.jsonl"], ["--log", "--runs-dir", "one of them"]),
         (["--device", "cuda"], ["--device", "cpu"]),
     ],
 )
@@ -134,6 +139,17 @@ def test_a_size_that_is_none_or_cannot_be_read_says_what_is_needed(size: str) ->
     assert_one_sentence(regtui("--replay", "x.jsonl", "--size", size), "--size", "100x30", "at least 40x10", size)
 
 
+@pytest.mark.parametrize("speed", ["nan", "inf", "-inf", "0", "-1", ""])
+def test_a_pace_that_is_none_says_what_would_be(speed: str) -> None:
+    assert_one_sentence(regtui("--replay", "x.jsonl", "--speed", speed), "--speed", speed)
+
+
+@pytest.mark.parametrize("option", ["--replay", "--ghost", "--runs-dir", "--svg"])
+def test_a_path_that_is_empty_is_not_the_folder_one_is_in(option: str) -> None:
+    given = {"--replay": "x.jsonl", option: ""}
+    assert_one_sentence(regtui(*(word for pair in given.items() for word in pair)), option, "empty")
+
+
 def test_a_replay_and_its_ghost_find_a_run_by_its_id_as_watch_does(tmp_path: Path) -> None:
     for name in ("one", "two"):
         log = tmp_path / name / "events.jsonl"
@@ -154,6 +170,24 @@ def test_logs_that_are_none_get_one_sentence(tmp_path: Path) -> None:
     assert_one_sentence(regtui("--replay", tmp_path), str(tmp_path), "folder")
 
 
+def test_a_name_longer_than_any_folder_may_have_gets_one_sentence(tmp_path: Path) -> None:
+    for arguments in (["runs", "--runs-dir"], ["watch", "--runs-dir"], ["--replay"], ["train", "--log"]):
+        assert_one_sentence(regtui(*arguments, tmp_path / ("x" * 300)), "xxx", "name too long")
+
+
+def test_what_is_no_text_to_print_is_refused_by_the_name_of_its_field() -> None:
+    for option in ("--dataset", "--framework"):
+        done = regtui("train", option, "a\x1b]52;c;b\x07\u202e.npz")
+        assert_one_sentence(done, option, r"a\x1b]52;c;b\x07\u202e.npz", "without control codes")
+
+
+def test_the_trace_of_a_fault_is_printable_too() -> None:
+    script = "from regtui.cli.ending import _fault\n_fault(ValueError('\\x1b[2J'))"
+    env = {**os.environ, "REGTUI_DEBUG": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stderr) == (1, "ValueError: \\x1b[2J\n")
+
+
 def test_the_lab_without_a_terminal_says_what_to_use_instead() -> None:
     assert_one_sentence(regtui(), "terminal", "regtui train")
 
@@ -171,7 +205,9 @@ def test_a_run_that_diverged_exits_with_1(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_the_run_cleanly_and_its_end_is_written(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_ends_the_run_cleanly_with_its_number_its_end_written_and_its_result_printed(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     log = tmp_path / "log.jsonl"
     process = subprocess.Popen(
         [sys.executable, "-m", "regtui", "train", "--epochs", "1000000", "--log", str(log)],
@@ -185,7 +221,9 @@ def test_a_signal_ends_the_run_cleanly_and_its_end_is_written(number: signal.Sig
         if line.startswith("epoch"):
             break
     process.send_signal(number)
-    process.communicate(timeout=60)
+    result, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}" in " ".join(result.split())
     end = json.loads(log.read_text().splitlines()[-1])
     assert (end["kind"], end["status"], end["reason"]) == ("end", "stopped", f"stopped by {number.name}")
 

@@ -66,13 +66,13 @@ class TestDigits:
     def test_they_are_scikit_learns(self):
         table = named.digits()
         x, y = load_digits(return_X_y=True)
-        assert np.array_equal(table.features, x)
+        assert np.array_equal(table.features.array, x)
         assert np.array_equal(table.labels, y)
 
     def test_they_are_read_by_scikit_learn_itself_where_its_file_has_moved(self, monkeypatch):
-        expected = named.digits().features
+        expected = named.digits().features.array
         monkeypatch.setattr(Path, "is_file", lambda path: False)
-        assert np.array_equal(named.digits().features, expected)
+        assert np.array_equal(named.digits().features.array, expected)
 
     def test_without_scikit_learn_the_error_says_how_to_get_it(self, monkeypatch):
         monkeypatch.setattr(named, "find_spec", lambda name: None)

@@ -1,8 +1,10 @@
 """Downloads, from a real server on the loopback interface: whole ones, broken ones, and none at all."""
 
+import contextlib
 import gzip
 import hashlib
 import io
+import itertools
 import os
 import socket
 import struct
@@ -40,6 +42,8 @@ class Server:
     def __init__(self):
         self.files = {"mnist.npz": ARCHIVE}
         self.cut = None
+        self.endless = False
+        self.redirect = None
         self.asked = []
         server = self
 
@@ -50,6 +54,17 @@ class Server:
                 if name not in server.files:
                     self.send_error(404)
                     return
+                if server.redirect is not None:
+                    self.send_response(302)
+                    self.send_header("Location", server.redirect)
+                    self.end_headers()
+                    return
+                if server.endless:
+                    self.send_response(200)
+                    self.end_headers()
+                    with contextlib.suppress(ConnectionError):
+                        while True:
+                            self.wfile.write(bytes(1 << 16))
                 content = server.files[name]
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(content)))
@@ -153,6 +168,40 @@ def test_a_wrong_checksum_is_an_error_and_nothing_is_kept(server, folder):
 def test_a_connection_cut_half_way_is_an_error_and_nothing_half_written_stays(server, folder, cut):
     server.cut = cut
     with pytest.raises(ConfigError, match=r"mnist.* broke off half way: try again"):
+        download("mnist", [entry()], folder, None, server.url)
+    assert left_in(folder) == []
+
+
+def test_a_server_that_sends_without_end_is_left_at_the_size_of_the_file(server, folder):
+    server.endless = True
+    seen = []
+    with pytest.raises(
+        ConfigError, match=rf"sends more than the {len(ARCHIVE):,} bytes of the file: try again, or put"
+    ):
+        download("mnist", [entry()], folder, lambda done, whole: seen.append(done), server.url)
+    assert max(seen) <= len(ARCHIVE)
+    assert left_in(folder) == []
+
+
+@pytest.mark.parametrize("change", [b"more", b"other"])
+def test_a_file_of_another_length_is_an_error_and_nothing_is_kept(server, folder, change):
+    server.files["mnist.npz"] = ARCHIVE + b"?" if change == b"more" else b"<html>moved</html>"
+    with pytest.raises(ConfigError, match=r"mnist.*(sends more than|broke off half way)"):
+        download("mnist", [entry()], folder, None, server.url)
+    assert left_in(folder) == []
+
+
+def test_a_server_that_sends_a_little_now_and_then_is_left(server, folder):
+    hours = itertools.count(step=3600.0)
+    with pytest.raises(ConfigError, match=r"sends less than 4 kB a second: try again"):
+        download("mnist", [entry()], folder, None, server.url, clock=lambda: next(hours))
+    assert left_in(folder) == []
+
+
+def test_a_redirection_to_a_file_of_this_machine_is_not_followed(server, folder, tmp_path):
+    (tmp_path / "secret").write_bytes(ARCHIVE)
+    server.redirect = (tmp_path / "secret").as_uri()
+    with pytest.raises(ConfigError, match=r"mnist\.npz cannot be reached"):
         download("mnist", [entry()], folder, None, server.url)
     assert left_in(folder) == []
 

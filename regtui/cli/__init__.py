@@ -3,6 +3,7 @@
 Whatever is heavy is imported once it is known to be needed; nothing at all before it is known that regtui runs here.
 """
 
+import signal
 import sys
 
 BAD_USAGE = 2
@@ -15,6 +16,10 @@ def main() -> None:
         # Locks on logs, signals and the terminal's descriptors are those of Unix.
         sys.stderr.write("regtui: it runs on Linux and macOS, and on Windows only within WSL.\n")
         sys.exit(BAD_USAGE)
-    from regtui.cli.ending import run
+    try:
+        from regtui.cli.ending import run
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        # While the first modules are imported; once they are, `run` knows what a signal is.
+        sys.exit(128 + signal.SIGINT)

@@ -13,9 +13,22 @@ from regtui.core.presets import DEFAULT_PRESET, PRESETS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class NamedPath(click.Path):
+    """A path that is named: an empty one, such as an unset variable gives, would mean the folder one is in."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(path_type=Path, **given)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("must name a path, and is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 RUNS_DIR = click.option(
     "--runs-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=NamedPath(file_okay=False),
     default=Path("runs"),
     envvar="REGTUI_RUNS_DIR",
     show_default=True,
@@ -27,7 +40,10 @@ SHARE = click.option(
     help="Let others read the run's folder and log, as far as the umask does; without it they are yours alone.",
 )
 ASCII = click.option("--ascii", "ascii_only", is_flag=True, help="Draw without braille and box characters.")
-GHOST = click.option("--ghost", type=click.Path(path_type=Path), metavar="LOG", help="A run to show faintly behind it.")
+GHOST = click.option("--ghost", type=NamedPath(), metavar="LOG", help="A run to show faintly behind it.")
+
+
+MORE_DATA = " REGTUI_MAX_DATA=8G in the environment lifts the limit of 800 MB."
 
 
 def run_options(command: F) -> F:
@@ -46,7 +62,13 @@ def _field_option(field: Field) -> Callable[[F], F]:
     choices = backends.names() if field.name == "framework" else field.choices
     metavar = "|".join(choices) or {"integer": "N", "number": "X", "widths": "N,N", "text": "NAME|PATH"}.get(field.kind)
     default = default_text(field)
-    text = field.hint[0].upper() + field.hint[1:] + "." + (f" [default: {default}]" if default else "")
+    text = (
+        field.hint[0].upper()
+        + field.hint[1:]
+        + "."
+        + MORE_DATA * (field.name == "dataset")
+        + (f" [default: {default}]" if default else "")
+    )
     if field.kind == "flag":
         return click.option(field.option, field.name, is_flag=True, default=None, help=text)
     # No type and no default: values are read by the same `parse` as the form's, and a preset may fill the gap.

@@ -1,21 +1,21 @@
 """`regtui --replay LOG`: a recorded run as text, JSON or a picture, without the app."""
 
+import math
+import signal
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from regtui.cli.options import find_ghost, given_options, option_name
+from regtui.cli.leaving import Left, leaving
+from regtui.cli.options import NamedPath, find_ghost, given_options, option_name
 from regtui.core.config import fields
+from regtui.core.size import MOST_CELLS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LEAST_SIZE = 40, 10
 """Columns and lines under which neither the curves nor the sentences of a page can be read."""
-
-MOST_CELLS = 1000
-"""Columns or lines; no screen has more, and a slip such as 80x2400 would draw for minutes."""
 
 NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "check")
 """Options that mean nothing without a log to replay."""
@@ -36,19 +36,20 @@ def read_size(_context: click.Context, _option: click.Parameter, value: str | No
     return size
 
 
+def read_speed(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
+    """Pass a pace on; a number that is none, or none that can be reached, is refused."""
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter(f"must be a number above 0 such as 2 or 0.5, not {value:g}.")
+    return value
+
+
 _OPTIONS = (
-    click.option(
-        "--replay", type=click.Path(path_type=Path), metavar="LOG", help="Show a recorded run without the app."
-    ),
-    click.option(
-        "--speed", type=click.FloatRange(min=0, min_open=True), metavar="X", help="With --replay: X times as fast."
-    ),
+    click.option("--replay", type=NamedPath(), metavar="LOG", help="Show a recorded run without the app."),
+    click.option("--speed", type=float, callback=read_speed, metavar="X", help="With --replay: X times as fast."),
     click.option("--size", callback=read_size, metavar="WxH", help="With --replay: columns and lines to draw on."),
     click.option("--until-epoch", type=click.IntRange(min=1), metavar="N", help="With --replay: stop after epoch N."),
     click.option("--json", "as_json", is_flag=True, help="With --replay: print the result as one JSON object."),
-    click.option(
-        "--svg", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --replay: draw it here."
-    ),
+    click.option("--svg", type=NamedPath(dir_okay=False), metavar="FILE", help="With --replay: draw it here."),
     click.option("--check", is_flag=True, help="With --replay: exit with 1 when the run overfits or diverged."),
 )
 """The options of a replay, in the order of the help."""
@@ -75,7 +76,13 @@ def replay(context: click.Context, options: Mapping[str, Any]) -> int:
     from regtui import report
     from regtui.runs import find_run
 
-    return report.replay(
-        find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"], ghost=find_ghost(options),
-        **{name: options[name] for name in NEEDS_REPLAY},
-    )  # fmt: skip
+    with leaving(_leave):
+        return report.replay(
+            find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"],
+            ghost=find_ghost(options), **{name: options[name] for name in NEEDS_REPLAY},
+        )  # fmt: skip
+
+
+def _leave(received: signal.Signals) -> None:
+    """Unwind, so that an animation gives the screen back."""
+    raise Left(received)

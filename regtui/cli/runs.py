@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from regtui.cli.options import RUNS_DIR, given_options
+from regtui.cli.options import RUNS_DIR, NamedPath, given_options
 
 PATIENCE_SECONDS = 0.5
 """What takes no longer needs no bar: it would only flicker."""
 
 
 @click.command("runs")
-@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", required=False, type=NamedPath(file_okay=False))
 @RUNS_DIR
 @click.option("--json", "as_json", is_flag=True, help="Print a list of JSON objects.")
 @click.pass_context

@@ -1,95 +1,166 @@
 """`regtui train`: a run without a screen."""
 
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from regtui.cli.options import make_config, run_options
+from regtui.cli.leaving import leave, leaving
+from regtui.cli.options import NamedPath, given_options, make_config, run_options
+from regtui.core.text import printable
+from regtui.output import OutputLost, captured_output, losable
 
 if TYPE_CHECKING:
+    from regtui.core.events import Event
     from regtui.core.history import History
     from regtui.sources.here import LiveRun
+
+LAST_BYTES = 1 << 16
+"""How much of a log's end is looked at for its last record, which takes some hundred."""
+
+SAYING_SECONDS = 0.2
+"""How long a last sentence may take to be written."""
 
 
 @click.command("train")
 @run_options
-@click.option(
-    "--log", type=click.Path(dir_okay=False, path_type=Path), metavar="F", help="Record the run in this file."
-)
+@click.option("--log", type=NamedPath(dir_okay=False), metavar="F", help="Record the run in this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 @click.pass_context
 def train(
     context: click.Context, /, log: Path | None, as_json: bool, runs_dir: Path, share: bool, **options: Any
 ) -> None:
-    """Train without a screen: progress on standard error, the result on standard output."""
+    """Train without a screen: progress on standard error, the result on standard output.
+
+    What nobody reads any more, a terminal or pipe that has gone, ends no training.
+    """
+    if log is not None and "runs_dir" in given_options(context):
+        raise click.UsageError("--log names the one file of a run, --runs-dir the folder of all: one of them goes.")
     config = make_config(options)
-    from regtui.output import captured_output
     from regtui.sources.here import LiveRun
 
     live = LiveRun(config, runs_dir=runs_dir, log=log, share=share)
-    with captured_output(live.say) as terminal, _stop_on_signals(live):
-        history = _drive(live, terminal.err)
-    if live.problem is not None and history.run is None:
-        raise click.UsageError(live.problem)
-    from regtui import report
-
-    click.echo(f"log: {live.log_path}", err=True)
-    if live.log_problem:
-        click.echo(f"regtui: {live.log_problem}", err=True)
-    found = report.result(history, log_problem=live.log_problem)
-    click.echo(report.to_json(found) if as_json else report.summary(history))
+    driven = _Driven(live)
+    with leaving(driven.stop, driven.abandon):
+        _say_what_it_joins(log)
+        with captured_output(live.say) as terminal:
+            history = driven.drive(losable(terminal.err.fileno(), sys.stderr))
+        if live.problem is not None and history.run is None:
+            raise click.UsageError(live.problem)
+        click.echo(f"log: {printable(str(live.log_path))}", err=True)
+        if live.log_problem:
+            click.echo(f"regtui: {printable(live.log_problem)}", err=True)
+        try:
+            _print_result(history, as_json, live.log_problem)
+        except OutputLost as lost:
+            # What the signal asked for was done; who sent it has often taken the reader along.
+            if driven.stopped_by is None:
+                if lost.gone:
+                    raise
+                raise click.ClickException(
+                    f"the result cannot be printed on standard output ({lost}): "
+                    f"`regtui --replay {live.log_path}` shows it"
+                ) from None
+        if driven.stopped_by is not None and history.status == "stopped":
+            leave(driven.stopped_by)
     context.exit(1 if history.status in {"failed", "diverged"} or live.log_problem else 0)
 
 
-def _drive(live: "LiveRun", err: TextIO) -> "History":
-    """Run to the end in this thread and say how it goes."""
-    from regtui.core.history import History
-    from regtui.report import epoch_line
+def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
+    from regtui import report
 
-    history = History()
-    said = {"stage": "", "epochs": 0, "log": ""}
-
-    def tell() -> None:
-        if live.stage != said["stage"]:
-            said["stage"] = live.stage
-            if err.isatty() and live.stage not in {"training", "ended"}:
-                click.echo(f"{live.stage} ...", file=err)
-        if live.log_problem != said["log"] and live.alive:
-            said["log"] = live.log_problem
-            click.echo(f"regtui: {live.log_problem or f'the log {live.log_path} is whole again'}", file=err)
-        history.apply(live.poll())
-        if len(history.evaluations) != said["epochs"]:
-            said["epochs"] = len(history.evaluations)
-            click.echo(epoch_line(history), file=err)
-
-    live.listen(tell)
-    live.drive()
-    return history
+    found = report.result(history, log_problem=log_problem)
+    click.echo(report.to_json(found) if as_json else report.summary(history))
 
 
-@contextmanager
-def _stop_on_signals(live: "LiveRun") -> Iterator[None]:
-    """End the run cleanly, its `end` written, when the process is told to go; a second time ends at once."""
-    from regtui.core.events import Stop
-
-    before: dict[signal.Signals, Any] = {}
-
-    def stop(number: int, _frame: Any) -> None:
-        received = signal.Signals(number)
-        live.send(Stop(reason=f"stopped by {received.name}"))
-        signal.signal(received, before[received])
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        before[number] = signal.signal(number, stop)
+def _say_what_it_joins(log: Path | None) -> None:
+    """Say that a log holds a run already: readers show the last one of a log."""
+    if log is None or not log.is_file() or not (size := log.stat().st_size):
+        return
     try:
-        yield
-    finally:
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
+        with log.open("rb") as file:
+            file.seek(max(0, size - LAST_BYTES))
+            last = file.read().rstrip().rpartition(b"\n")[2]
+    except OSError:
+        # Not ours to read; whether it can be written is seen by its writer.
+        return
+    held = "a finished run" if b'"kind":"end"' in last else "records without an end"
+    click.echo(f"regtui: appends to {printable(str(log))}, which holds {held}", err=True)
+
+
+class _Driven:
+    """A run that trains in a thread of its own, so that this one always hears signals."""
+
+    def __init__(self, live: "LiveRun") -> None:
+        self.stopped_by: signal.Signals | None = None
+        self._live = live
+        self._news = threading.Event()
+        self._broken: list[BaseException] = []
+        self._err = os.dup(2)  # kept from what captures standard error while the run lives
+
+    def drive(self, err: TextIO) -> "History":
+        """Say how the run goes, until it has ended; gives what came of it."""
+        from regtui import report
+
+        self._live.listen(self._news.set)
+        threading.Thread(target=self._train, daemon=True).start()
+        history = report.line_an_epoch(self._batches(err), err)
+        if self._broken:
+            raise self._broken[0]
+        return history
+
+    def _train(self) -> None:
+        try:
+            self._live.drive()
+        except BaseException as error:  # a fault of ours, told where all are
+            self._broken.append(error)
+
+    def _batches(self, err: TextIO) -> Iterator[list["Event"]]:
+        stage, problem, alive = "", "", True
+        while alive:
+            self._news.wait()
+            self._news.clear()
+            # Asked first: what is polled after its end is all of it.
+            alive = self._live.alive
+            if self._live.stage != stage:
+                stage = self._live.stage
+                if err.isatty() and stage not in {"training", "ended"}:
+                    click.echo(f"{stage} ...", file=err)
+            if alive and self._live.log_problem != problem:
+                problem = self._live.log_problem
+                whole = f"the log {self._live.log_path} is whole again"
+                click.echo(f"regtui: {printable(problem or whole)}", file=err)
+            yield self._live.poll()
+
+    def stop(self, received: signal.Signals) -> None:
+        """Let the run end in its log; where there is none yet, leave at once."""
+        from regtui.core.events import Stop
+
+        self.stopped_by = received
+        if not self._live.begun:
+            leave(received, self.abandon)
+        self._live.send(Stop(reason=f"stopped by {received.name}"))
+
+    def abandon(self, received: signal.Signals) -> None:
+        """Leave the log whole, and say how the run ended, if there is somebody to say it to."""
+        begun, stage = self._live.begun, self._live.stage
+        self._live.abandon(f"stopped by {received.name}")
+        where = f"its log is {printable(str(self._live.log_path))}" if begun else f"while {stage}: nothing was trained"
+        said = f"regtui: stopped by {received.name}{';' if begun else ''} {where}\n".encode()
+        # A terminal that has stopped reading would hold up the writer for ever.
+        writer = threading.Thread(target=self._write, args=(said,), daemon=True)
+        writer.start()
+        writer.join(SAYING_SECONDS)
+
+    def _write(self, said: bytes) -> None:
+        with suppress(OSError):
+            os.write(self._err, said)
 
 
 COMMAND = train

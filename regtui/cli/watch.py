@@ -4,18 +4,18 @@ from pathlib import Path
 
 import click
 
-from regtui.cli.options import ASCII, GHOST, RUNS_DIR
+from regtui.cli.options import ASCII, GHOST, RUNS_DIR, NamedPath
 from regtui.cli.terminal import THEME, need_terminal
 from regtui.core.config import RunConfig
 
 
 @click.command("watch")
-@click.argument("run", required=False, metavar="[RUN|LOG|DIR]")
+@click.argument("run", type=NamedPath(), required=False, metavar="[RUN|LOG|DIR]")
 @THEME
 @ASCII
 @GHOST
 @RUNS_DIR
-def watch(run: str | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None) -> None:
+def watch(run: Path | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None) -> None:
     """Show a log in the app, finished or growing; without an argument the newest run."""
     from regtui.runs import find_run
     from regtui.sources.log import LogSource

@@ -19,6 +19,8 @@ class Optimizer:
     """What sets it apart, as a part of a sentence; empty where its name says it."""
     usual_rate: float
     """Where it usually works on nets of this kind."""
+    moments: int
+    """Numbers that it keeps for each weight from one update to the next."""
     momentum: float = 0.0
     """Share of the last update that the next one keeps; 0 where it keeps none, or knows moments of its own."""
     decoupled: bool = False
@@ -30,11 +32,13 @@ OPTIMIZERS: Mapping[str, Optimizer] = MappingProxyType(
         optimizer.name: optimizer
         for optimizer in (
             # The common start of SGD; with momentum 0.9 an update weighs ten times as much in the long run.
-            Optimizer(name="sgd", usual_rate=0.1),
-            Optimizer(name="momentum", hint="momentum is SGD with momentum 0.9", usual_rate=0.01, momentum=0.9),
+            Optimizer(name="sgd", usual_rate=0.1, moments=0),
+            Optimizer(
+                name="momentum", hint="momentum is SGD with momentum 0.9", usual_rate=0.01, moments=1, momentum=0.9
+            ),
             # Adam's published default (Kingma and Ba 2015), which AdamW kept.
-            Optimizer(name="adam", usual_rate=1e-3),
-            Optimizer(name="adamw", hint="adamw decouples weight decay", usual_rate=1e-3, decoupled=True),
+            Optimizer(name="adam", usual_rate=1e-3, moments=2),
+            Optimizer(name="adamw", hint="adamw decouples weight decay", usual_rate=1e-3, moments=2, decoupled=True),
         )
     }
 )

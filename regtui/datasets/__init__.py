@@ -1,7 +1,7 @@
 """The data sets: found or fetched, split by seed, scaled, their training labels made noisy where asked."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.data import Data, Rows
-from regtui.datasets import files, named
-from regtui.datasets.table import Array, Table, wrong
+from regtui.datasets import disk, files, named
+from regtui.datasets.table import Array, Features, Table, wrong
 
 NAMES: tuple[str, ...] = tuple(named.LOADERS)
 """The data sets that are known by name; anything else is a path."""
@@ -36,18 +36,24 @@ def load(
     `progress` is told the bytes that have come and the bytes in all when something is downloaded; `cache_dir`
     stands in for regtui's cache folder. Raises ConfigError naming `dataset`, `train_rows` or `label_noise`.
     """
-    table = _table(config.dataset, progress, cache_dir)
+    try:
+        return _load(config, _table(config.dataset, progress, cache_dir))
+    except MemoryError:
+        raise wrong(f"{config.dataset} does not fit into memory") from None
+
+
+def _load(config: RunConfig, table: Table) -> Data:
     train, valid = split(len(table.labels), config.train_rows, config.seed, table.name)
     scale = _scaler(table, train)
+    features = _placed(table.features, np.concatenate([train, valid]), scale)
     labels = table.labels[train]
     return Data(
         name=table.name if config.dataset in NAMES else Path(config.dataset).name,
         train=Rows(
-            features=scale(table.features[train]),
-            labels=add_noise(labels, config.label_noise, table.classes, config.seed),
+            features=features[: len(train)], labels=add_noise(labels, config.label_noise, table.classes, config.seed)
         ),
-        valid=Rows(features=scale(table.features[valid]), labels=table.labels[valid]),
-        test=Rows(features=scale(table.test[0]), labels=table.test[1]) if table.test else None,
+        valid=Rows(features=features[len(train) :], labels=table.labels[valid]),
+        test=_test_rows(table, scale),
         classes=table.classes,
     )
 
@@ -95,7 +101,7 @@ def add_noise(labels: NDArray[np.int64], share: float, classes: int, seed: int) 
 def check(dataset: str) -> None:
     """Raise ConfigError for a data set that cannot be there, without reading it: quick enough while one types."""
     if dataset not in NAMES:
-        files.check(_path(dataset))
+        disk.check(_path(dataset))
 
 
 def note(dataset: str) -> str:
@@ -112,22 +118,66 @@ def _path(dataset: str) -> Path:
     path = Path(dataset)
     with contextlib.suppress(RuntimeError):  # ~somebody who does not exist
         path = path.expanduser()
-    if path.suffix.lower() not in files.SUFFIXES and not files.is_folder(path):
+    if path.suffix.lower() not in files.SUFFIXES and not disk.is_folder(path):
         raise wrong(f"must be {', '.join(NAMES)}, or the path of an .npz or .csv file, not {dataset!r}")
     return path
 
 
-def _scaler(table: Table, train: NDArray[np.intp]) -> Callable[[Array], NDArray[np.float32]]:
+Scaler = Callable[[Array], NDArray[np.float32]]
+
+
+def _placed(features: Features, order: NDArray[np.intp], scale: Scaler) -> NDArray[np.float32]:
+    """Scale the rows that `order` names and lay them down in its order, holding no more than a block beside them."""
+    places = np.full(features.rows, -1, dtype=np.intp)
+    places[order] = np.arange(len(order))
+    placed = np.empty((len(order), features.inputs), dtype=np.float32)
+    for start, block in _numbered(features):
+        to = places[start : start + len(block)]
+        wanted = to >= 0
+        placed[to[wanted]] = scale(block if wanted.all() else block[wanted])
+    return placed
+
+
+def _numbered(features: Features) -> Iterator[tuple[int, Array]]:
+    """Yield the blocks with the number of the first row of each."""
+    start = 0
+    for block in features.blocks():
+        yield start, block
+        start += len(block)
+
+
+def _test_rows(table: Table, scale: Scaler) -> Rows | None:
+    if table.test is None:
+        return None
+    features, labels = table.test
+    return Rows(features=_placed(features, np.arange(features.rows), scale), labels=labels)
+
+
+def _range(table: Table, train: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Give the lowest and the highest of the training rows' features, of all or of each column."""
+    axis = 0 if table.scale.by == "column" else None
+    seen = np.zeros(table.features.rows, dtype=bool)
+    seen[train] = True
+    low: Any = None
+    high: Any = None
+    for start, block in _numbered(table.features):
+        trained = block[seen[start : start + len(block)]]
+        if len(trained):
+            lowest, highest = trained.min(axis=axis), trained.max(axis=axis)
+            low = lowest if low is None else np.minimum(low, lowest)
+            high = highest if high is None else np.maximum(high, highest)
+    return np.asarray(low, dtype=np.float64), np.asarray(high, dtype=np.float64)
+
+
+def _scaler(table: Table, train: NDArray[np.intp]) -> Scaler:
     """Make the function that brings features to [0, 1] by the training split's range; other splits may leave it."""
     how = table.scale
     if how.by == "fixed":
         top = np.float32(how.top)
         return lambda features: features.astype(np.float32) / top
-    axis = 0 if how.by == "column" else None
-    seen = table.features[train]
-    low = np.asarray(seen.min(axis=axis), dtype=np.float64)
+    low, high = _range(table, train)
     with np.errstate(over="ignore"):
-        span = np.asarray(seen.max(axis=axis), dtype=np.float64) - low
+        span = high - low
     # A column with a single value says nothing: it becomes 0 rather than a division by 0.
     span = np.where(span == 0, 1.0, span)
     # Bytes and 16-bit numbers are exact in float32: images need not pass through arrays twice as large.

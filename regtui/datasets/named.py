@@ -1,7 +1,9 @@
 """The data sets that regtui knows by name: where they are looked for, and where they come from."""
 
 import gzip
+import io
 import os
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regtui.core.config import ConfigError
-from regtui.datasets.files import read_npz, reason
-from regtui.datasets.table import Scale, Table, make_table, wrong
+from regtui.datasets.disk import opened, reason
+from regtui.datasets.limits import Budget
+from regtui.datasets.npz import read_npz
+from regtui.datasets.table import Held, Scale, Table, make_table, shown, wrong
 from regtui.folders import make_folders
 
 Progress = Callable[[int, int], None]
@@ -79,7 +83,7 @@ def digits(progress: Progress | None = None, cache: Path | None = None) -> Table
         from sklearn.datasets import load_digits
 
         pixels, labels = load_digits(return_X_y=True)
-    return make_table("digits", pixels, labels, Scale(by="fixed", top=16.0))
+    return make_table("digits", Held(pixels), labels, Scale(by="fixed", top=16.0))
 
 
 def mnist(progress: Progress | None = None, cache: Path | None = None) -> Table:
@@ -203,8 +207,8 @@ def _look(name: str, npz_folder: Path | None, idx_folder: Path) -> Table | None:
     for images, labels, path in ((x_train, y_train, paths[1]), (x_test, y_test, paths[3])):
         if images.ndim < 2 or labels.ndim != 1 or len(images) != len(labels):
             raise wrong(f"{path} holds labels of shape {labels.shape} for images of shape {images.shape}: delete both")
-    test = x_test.reshape(len(x_test), -1), y_test
-    return make_table(name, x_train.reshape(len(x_train), -1), y_train, PIXELS, test)
+    test = Held(x_test.reshape(len(x_test), -1)), y_test
+    return make_table(name, Held(x_train.reshape(len(x_train), -1)), y_train, PIXELS, test)
 
 
 def _present(path: Path) -> Path | None:
@@ -222,46 +226,46 @@ def _is_file(path: Path) -> bool:
 def read_idx(path: Path) -> NDArray[np.uint8]:
     """Read bytes in the IDX format, packed by gzip or not (yann.lecun.com/exdb/mnist: 0, 0, type, rank, sizes).
 
-    Raises ConfigError for a file that is not one, or not whole.
+    Raises ConfigError for a file that is not one, or not whole, or too large.
     """
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+        with opened(path) as file:
+            if path.suffix != ".gz":
+                return _idx(path, file)
+            with gzip.GzipFile(fileobj=file) as unpacked:
+                return _idx(path, unpacked)
+    except (EOFError, zlib.error) as error:
         raise wrong(f"{path} cannot be read: {reason(error)}; {_DELETE}") from None
-    rank = content[3] if len(content) > 3 and content[:3] == b"\x00\x00\x08" else 0
-    sizes = np.frombuffer(content, ">u4", rank, offset=4).tolist() if rank and len(content) >= 4 + 4 * rank else []
-    if not sizes or len(content) != 4 + 4 * rank + int(np.prod(sizes, dtype=object)):
-        raise wrong(f"{path} is not a whole IDX file; {_DELETE}")
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(sizes)
+    except ConfigError as error:
+        raise wrong(f"{error.problem}; {_DELETE}") from None
 
 
-class _Bar:
-    """What pooch moves as a progress bar: passes the bytes on to a function."""
+def _idx(path: Path, file: io.FileIO | gzip.GzipFile) -> NDArray[np.uint8]:
+    magic = file.read(4)
+    rank = magic[3] if len(magic) == 4 and magic[:3] == b"\x00\x00\x08" else 0
+    packed = file.read(4 * rank)
+    sizes = np.frombuffer(packed, ">u4").tolist() if rank and len(packed) == 4 * rank else []
+    count = int(np.prod(sizes, dtype=object)) if sizes else 0
+    Budget(path).take(f"an array of shape {shown(tuple(sizes))}", 5 * count)
+    content = file.read(count + 1) if count else b""
+    if not count or len(content) != count:
+        raise wrong(f"{path} is not a whole IDX file")
+    return np.frombuffer(content, np.uint8).reshape(sizes)
 
-    def __init__(self, progress: Progress, before: int, size: int, whole: int) -> None:
-        self.total = size
-        self._progress = progress
-        self._before = before
-        self._size = size
-        self._whole = whole
-        self._come = 0
 
-    def update(self, count: int) -> None:
-        """Count bytes; pooch counts whole pieces, the last of which may be shorter."""
-        self._come = min(self._come + count, self._size)
-        self._progress(self._before + self._come, self._whole)
-
-    def reset(self) -> None:
-        self._come = 0
-
-    def close(self) -> None:
-        """Be done: nothing to put away."""
+class _Refused(Exception):
+    """What a server sends is not what was asked for; says how."""
 
 
 def download(
-    name: str, files: Sequence[Download], folder: Path, progress: Progress | None = None, base_url: str = BASE_URL
+    name: str,
+    files: Sequence[Download],
+    folder: Path,
+    progress: Progress | None = None,
+    base_url: str = BASE_URL,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Fetch the files of a data set into a folder, each held to its checksum.
+    """Fetch the files of a data set into a folder, each held to its size and its checksum.
 
     A file stands under its name only when it is whole: it arrives under another, which is removed whatever
     happens. Raises ConfigError saying what went wrong and where to put the files by hand.
@@ -269,24 +273,25 @@ def download(
     try:
         import pooch
         import requests
+        import urllib3
     except ImportError:
         raise wrong(f"{name} is not on this machine, and fetching it needs pooch: run pip install pooch") from None
     pooch.get_logger().setLevel("WARNING")  # it announces each download on the screen
     whole = sum(file.size for file in files)
+    by_hand = f"put {' and '.join(each.name for each in files)} into {folder}, or choose digits"
     before = 0
     for file in files:
         url = base_url + file.name
-        bar = _Bar(progress, before, file.size, whole) if progress else False
-        # Ten seconds to answer at all, thirty without a byte: a dead network is told from a slow one.
-        fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 16, timeout=(10, 30))
-        by_hand = f"put {' and '.join(each.name for each in files)} into {folder}, or choose digits"
+        come = _Come(file.size, before, whole, progress, clock)
         try:
             make_folders(folder)
-            pooch.retrieve(url, file.checksum, fname=file.name, path=folder, downloader=fetch)
+            pooch.retrieve(url, file.checksum, fname=file.name, path=folder, downloader=come.fetch)
         except requests.exceptions.HTTPError as error:
             status = error.response.status_code if error.response is not None else "no answer"
             raise wrong(f"{name} could not be downloaded, {url} answers {status}: {by_hand}") from None
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
+        except _Refused as error:
+            raise wrong(f"{name} could not be downloaded, {url} {error}: try again, or {by_hand}") from None
+        except (requests.exceptions.ContentDecodingError, urllib3.exceptions.HTTPError):
             raise wrong(f"{name} could not be downloaded, {url} broke off half way: try again, or {by_hand}") from None
         except requests.exceptions.RequestException:
             raise wrong(f"{name} is not on this machine and {url} cannot be reached: {by_hand}") from None
@@ -300,3 +305,48 @@ def download(
                 f"set REGTUI_CACHE_DIR to a folder that can be written"
             ) from None
         before += file.size
+
+
+class _Come:
+    """One file on its way: what has come of it, and whether that is still what was asked for."""
+
+    def __init__(
+        self, size: int, before: int, whole: int, progress: Progress | None, clock: Callable[[], float]
+    ) -> None:
+        self._size = size
+        self._before = before
+        self._whole = whole
+        self._progress = progress
+        self._clock = clock
+
+    def fetch(self, url: str, output_file: str, _pooch: object) -> None:
+        """Write what a server sends into a file, as pooch asks its downloaders to; raises _Refused."""
+        import requests
+
+        until = self._clock() + PATIENCE_SECONDS + self._size / SLOWEST
+        come = 0
+        # Ten seconds to answer at all, thirty without a byte: a dead network is told from a slow one.
+        with requests.get(url, stream=True, timeout=(10, 30)) as answer, Path(output_file).open("wb") as out:
+            answer.raise_for_status()
+            # What has come is taken, however little: a whole piece of it may never be there.
+            take = getattr(answer.raw, "read1", answer.raw.read)
+            while piece := take(_PIECE, decode_content=True):
+                come += len(piece)
+                if come > self._size:
+                    raise _Refused(f"sends more than the {self._size:,} bytes of the file")
+                if self._clock() > until:
+                    raise _Refused(f"sends less than {SLOWEST / 1000:.0f} kB a second")
+                out.write(piece)
+                if self._progress is not None:
+                    self._progress(self._before + come, self._whole)
+        if come < self._size:
+            raise _Refused("broke off half way")
+
+
+_PIECE = 1 << 16
+
+SLOWEST = 4000
+"""Bytes a second, on average: MNIST then takes 48 minutes, and a server that sends a byte now and then is left."""
+
+PATIENCE_SECONDS = 60
+"""What any download may take beside that."""

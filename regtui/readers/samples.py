@@ -97,6 +97,7 @@ class SampleReader(ABC):
         self._waiting: list[Event] = []
         self._percents: set[str] = set()
         """Names of the log whose numbers are shares in percent."""
+        self.behind = False
         self._begin()
         self._start_over()
 
@@ -149,6 +150,7 @@ class SampleReader(ABC):
             self._waiting = list(self._news())
         taken = self._waiting if limit is None else self._waiting[:limit]
         self._waiting = [] if limit is None else self._waiting[limit:]
+        self.behind = bool(self._waiting)
         return taken
 
     def _news(self) -> Iterator[Event]:

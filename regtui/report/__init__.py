@@ -2,6 +2,7 @@
 
 from regtui.report.page import render as render
 from regtui.report.page import summary as summary
+from regtui.report.replay import line_an_epoch as line_an_epoch
 from regtui.report.replay import replay as replay
 from regtui.report.result import check_status as check_status
 from regtui.report.result import epoch_line as epoch_line

@@ -1,8 +1,11 @@
 """A recorded run shown on a terminal as it went, only the lines that changed drawn anew."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import TextIO
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
 
 from regtui.charts import StyledLine, View
 from regtui.core.events import Event
@@ -20,6 +23,9 @@ since a run writes thousands of records."""
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[2J"
 """A screen of its own, without a cursor."""
+
+LOOK_SECONDS = 0.25
+"""How soon a picture is drawn again that the terminal has lost: after ctrl+z and `fg`, or at another size."""
 
 LEAVE = "\x1b[?25h\x1b[?1049l"
 """Back to what was there before."""
@@ -39,6 +45,8 @@ class Animation:
         self._colour = colour
         self._shown: list[StyledLine] = []
         self._shown_size = (0, 0)
+        self._stopped_seconds = 0.0
+        self._lost = False
 
     def play(
         self, batches: Iterable[list[Event]], *, now: Callable[[], float], sleep: Callable[[float], None]
@@ -47,11 +55,48 @@ class Animation:
         history = History()
         self._out.write(ENTER)
         try:
-            self._play(history, batches, now, sleep)
+            with self._stops_and_goes_on(now):
+                self._play(history, batches, lambda: now() - self._stopped_seconds, sleep)
         finally:
             self._out.write(LEAVE)
             self._out.flush()
         return history
+
+    @contextmanager
+    def _stops_and_goes_on(self, now: Callable[[], float]) -> Iterator[None]:
+        """Give the screen back while the process is stopped by ctrl+z, and go on from there when it continues."""
+        if signal.getsignal(signal.SIGTSTP) is not signal.SIG_DFL:
+            yield
+            return
+
+        def stop(_number: int, _frame: Any) -> None:
+            began = now()
+            self._write_past(LEAVE)
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTSTP)
+            # Here the process stands still.
+            signal.signal(signal.SIGTSTP, stop)
+            self._write_past(ENTER)
+            self._lost = True
+            self._stopped_seconds += now() - began
+
+        signal.signal(signal.SIGTSTP, stop)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+
+    def _write_past(self, codes: str) -> None:
+        """Write at once; not through the stream, which may be in the middle of a picture."""
+        with suppress(OSError):
+            os.write(self._out.fileno(), codes.encode())
+
+    def _wait(self, history: History, until: float, now: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        """Wait, and draw again what the terminal has lost meanwhile: stopped and continued, or resized."""
+        while (rest := until - now()) > 0:
+            sleep(min(rest, LOOK_SECONDS))
+            if self._lost or (self._shown and self._shown_size != self._size()):
+                self._draw(history)
 
     def _play(
         self, history: History, batches: Iterable[list[Event]], now: Callable[[], float], sleep: Callable[[float], None]
@@ -71,17 +116,18 @@ class Animation:
                 # All that was due before this picture is known: fold it, and show it when its time has come.
                 history.apply(events[folded:index])
                 folded = index
-                sleep(max(0.0, frame - now()))
+                self._wait(history, frame, now, sleep)
                 self._draw(history)
                 frame = max(due, now() + FRAME_SECONDS)
             history.apply(events[folded:])
-        sleep(max(0.0, frame - now()))
+        self._wait(history, frame, now, sleep)
         self._draw(history)
 
     def _draw(self, history: History) -> None:
         width, height = size = self._size()
         lines = page(history, width, height, view=self._view)[:height]
-        if size != self._shown_size:
+        if self._lost or size != self._shown_size:
+            self._lost = False
             self._out.write("\x1b[2J")
             self._shown = []
         for row, line in enumerate(lines):

@@ -4,8 +4,6 @@ Schedules know steps and losses, and nothing of a framework, a screen or a file.
 """
 
 from regtui.schedules.policies import make_schedule as make_schedule
-from regtui.schedules.policies import preview as preview
-from regtui.schedules.policies import preview_drops as preview_drops
 from regtui.schedules.rates import PlateauMeter as PlateauMeter
 from regtui.schedules.rates import RateDrop as RateDrop
 from regtui.schedules.rates import Schedule as Schedule

@@ -10,13 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from regtui.core.fields import ConfigError
 from regtui.core.policies import policies, policy
 from regtui.schedules.plateau import KerasRule, Plateau, PlateauRule, TorchRule
-from regtui.schedules.rates import Decay, FloatArray, OpenLoop, RunShape, Steered, Warmup, count_from
+from regtui.schedules.rates import Decay, OpenLoop, RunShape, Steered, Warmup, count_from
 from regtui.schedules.rates import PlateauMeter as PlateauMeter
 from regtui.schedules.rates import RateDrop as RateDrop
 from regtui.schedules.rates import Schedule as Schedule
@@ -181,24 +178,3 @@ def make_schedule(config: "RunConfig", *, steps_per_epoch: int) -> Steered:
     )
     schedule = chosen.build(config.learning_rate, shape, **fields)
     return Steered(Warmup(schedule, config.warmup) if config.warmup else schedule)
-
-
-def preview(config: "RunConfig", steps_per_epoch: int, points: int) -> tuple[NDArray[np.int64], FloatArray]:
-    """Draw a run's rates before it starts, at about `points` of its updates, first and last among them.
-
-    Gives the updates, counted from 1 as in the log, and the rate used for each. A plateau is drawn as if it never
-    fired: what it will do is not known yet.
-    """
-    schedule = make_schedule(config, steps_per_epoch=steps_per_epoch)
-    total = steps_per_epoch * config.epochs
-    chosen = np.linspace(0, total - 1, min(max(points, 2), total)).round().astype(np.int64)
-    rates = np.array([schedule.plan(step, 1)[0] for step in chosen.tolist()])
-    return chosen + 1, rates
-
-
-def preview_drops(config: "RunConfig", steps_per_epoch: int) -> list[RateDrop]:
-    """Give the discrete changes that are known before the run starts; none for a plateau."""
-    schedule = make_schedule(config, steps_per_epoch=steps_per_epoch)
-    if schedule.open_loop:
-        schedule.observe(range(steps_per_epoch * config.epochs - 1))
-    return schedule.drops()

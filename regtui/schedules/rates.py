@@ -139,6 +139,9 @@ class Decay:
 
     _BLOCK = 4096
     """Products between two that are kept: 0.01 ms to find any, 8 bytes in 4,096 steps."""
+    _KEPT_BLOCKS = 1024
+    """As many blocks are begun by multiplying, over 4 million steps, in 10 ms and 8 kB; a run may have a million times
+    as many. The blocks after them begin at a power, which differs by less than one part in a billion."""
 
     def __init__(self, start: float, factor: float, floor: float) -> None:
         self._factor = factor
@@ -168,15 +171,35 @@ class Decay:
 
     def _search(self, step: int) -> None:
         while self._end is None and step >= (searched := len(self._starts) - 1) * self._BLOCK:
+            if searched == self._KEPT_BLOCKS:
+                self._end = self._far_end()
+                return
             products = self._products(searched)
             low = np.flatnonzero(products <= self._floor)
             if len(low):
                 self._end = searched * self._BLOCK + int(low[0])
             self._starts.append(float(products[-1]))
 
+    def _far_end(self) -> int:
+        """Find the end beyond the blocks that are kept: the last block that begins above the floor, then within it."""
+        low, high = self._KEPT_BLOCKS, 2 * self._KEPT_BLOCKS
+        while self._begin(high) > self._floor:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._begin(middle) > self._floor else (low, middle)
+        reached = np.flatnonzero(self._products(low) <= self._floor)
+        return low * self._BLOCK + int(reached[0]) if len(reached) else high * self._BLOCK
+
+    def _begin(self, number: int) -> float:
+        """Give the first product of a block."""
+        if number < len(self._starts):
+            return self._starts[number]
+        return self._starts[0] * self._factor ** (number * self._BLOCK)
+
     def _products(self, number: int) -> FloatArray:
         factors = np.full(self._BLOCK + 1, self._factor)
-        factors[0] = self._starts[number]
+        factors[0] = self._begin(number)
         return np.multiply.accumulate(factors)
 
 

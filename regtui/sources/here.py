@@ -1,5 +1,6 @@
 """A run that trains in this process, as a source of events."""
 
+import contextlib
 import queue
 import threading
 import time
@@ -9,15 +10,36 @@ from pathlib import Path
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.events import COMMANDS, Command, Event, Noted, Record, RunEnded, RunStarted, Stop
+from regtui.core.events import (
+    COMMANDS,
+    Command,
+    EpochEnded,
+    Event,
+    Noted,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    Stop,
+)
 from regtui.core.failing import failure
+from regtui.core.gate import passed
+from regtui.core.text import printable
 from regtui.loop import NEEDS_LESS, Chunks, train
+from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 
 PAUSED_SECONDS = 1.0
 """How often a run that is paused looks after its log; the writer itself looks no oftener."""
+
+ABANDON_SECONDS = 0.3
+"""How long an abandoned run may take to be out of the way: a write that hangs must not hold up the process's end."""
+
+
+class _Abandoned(LogError):
+    """The process leaves: a run that has not begun ends like one that could not be set up."""
 
 
 def nothing() -> None:
@@ -65,6 +87,13 @@ class LiveRun:
         self._pending: deque[Event] = deque()
         self._said: deque[Noted] = deque()
         self._finished = threading.Event()
+        self._abandoned = False
+        self._writing = threading.Lock()
+        self._writer: LogWriter | None = None
+        self._place: tuple[int, int] | None = None
+        """Updates and epochs in the log, once it holds the run's first record."""
+        self._over = False
+        """The log holds the run's end."""
 
     @property
     def stage(self) -> str:
@@ -92,7 +121,7 @@ class LiveRun:
 
     def say(self, text: str, level: str = "output") -> None:
         """Put a line into the run's event log, from any thread."""
-        self._said.append(Noted(level=level, text=text, time=self._clock()))
+        self._said.append(Noted(level=level, text=printable(text), time=self._clock()))
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Name the listener after the run was made; before `drive`."""
@@ -110,6 +139,43 @@ class LiveRun:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the run has ended and its log is closed; tell whether it has."""
         return self._finished.wait(timeout)
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether the log holds a record of the run."""
+        return self._place is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether its end is in its log, or it has none; what may be left is giving the device back."""
+        return self._over or self._finished.is_set()
+
+    def abandon(self, reason: str) -> None:
+        """Leave a log that is whole, from any thread, for a process that then ends at once.
+
+        The driving thread may be deep in an import, a download or a long update; it is not waited for. A run that has
+        begun gets its `end`; of one that has not, nothing is left. That thread writes nothing after this.
+        """
+        self._abandoned = True
+        if not self.begun:
+            # A download notices by its next bytes, and takes away what it has of the file.
+            self._finished.wait(ABANDON_SECONDS)
+        if self._writing.acquire(timeout=ABANDON_SECONDS):
+            try:
+                self._end_the_log(reason)
+            finally:
+                self._writing.release()
+
+    def _end_the_log(self, reason: str) -> None:
+        if self._writer is None or self._over:
+            return
+        if self._place is None:
+            self._writer.discard()
+            return
+        self._over = True
+        step, epoch = self._place
+        with contextlib.suppress(OSError):
+            self._writer.write([RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())])
 
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
@@ -143,11 +209,13 @@ class LiveRun:
         return LogWriter(self.log_path, share=self._share, made=made)
 
     def _run(self, writer: LogWriter) -> None:
+        self._writer = writer
         try:
             # What is quickly found wrong comes before the framework, whose import takes seconds.
             backends.check(self.config.framework)
             self._enter(f"loading {Path(self.config.dataset).name}")
             data = datasets.load(self.config, progress=self._show_download)
+            check_fits(self.config, data)
             self._enter(f"importing {self.config.framework}")
             backend_class = backends.find(self.config.framework)
             self._enter("building the model")
@@ -202,6 +270,16 @@ class LiveRun:
             return None
 
     def _deliver(self, writer: LogWriter, events: list[Record]) -> None:
+        with self._writing:
+            if self._abandoned:
+                raise _Abandoned("the process leaves")
+            self._record(writer, events)
+            self._place = _reached(events) or self._place or (0, 0)
+            self._over = any(isinstance(event, RunEnded) for event in events[-1:])
+
+    def _record(self, writer: LogWriter, events: list[Record]) -> None:
+        # What is shown here is what a reader will give of the log: printable, all of it.
+        events = [passed(event) for event in events]
         said: list[Record] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
@@ -217,9 +295,21 @@ class LiveRun:
         self._on_news()
 
     def _enter(self, stage: str) -> None:
+        if self._abandoned and not self.begun:
+            raise _Abandoned("the process leaves")
         self._stage = stage
         self._on_news()
 
     def _show_download(self, done: int, total: int) -> None:
         share = f"{100 * done // total} %" if total else f"{done / 1e6:.1f} MB"
         self._enter(f"downloading {self.config.dataset}: {share}")
+
+
+def _reached(events: list[Record]) -> tuple[int, int] | None:
+    """Give the updates and the epochs completed at the end of a chunk; None where nothing was trained in it."""
+    for event in reversed(events):
+        if isinstance(event, EpochEnded):
+            return event.step, event.epoch
+        if isinstance(event, StepEnded):
+            return event.step, event.epoch - 1
+    return None

@@ -224,7 +224,7 @@ class LabScreen(Steering):
                 self._tell(events, began, shown.history.changes[0 if began else had_changes :])
             if bool(had_epochs) != bool(len(shown.history.evaluations)):
                 self.refresh_bindings()
-            if len(events) < FOLD_EVENTS:
+            if not shown.behind:
                 return False
             if time.monotonic() - now > FOLD_SECONDS:
                 return True
@@ -264,6 +264,9 @@ class LabScreen(Steering):
         for warning in warnings[shown.told_warnings :]:
             self.query_one(RunView).say((span(f" {warning}", "warn"),))
         shown.told_warnings = len(warnings)
+        for sentence in shown.history.left_out[shown.told_left_out :]:
+            self.query_one(RunView).say((span(f" {sentence}", "warn"),))
+        shown.told_left_out = len(shown.history.left_out)
 
     def _tell_of_log(self, shown: Watched) -> None:
         """Say once what is wrong with the log, and once that it is right again; a run here says it in its log, too."""

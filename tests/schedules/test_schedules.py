@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
+from regtui.analysis.forecast import planned
 from regtui.core.config import RunConfig
 from regtui.core.fields import ConfigError
 from regtui.core.policies import policies
-from regtui.schedules.policies import RateDrop, make_schedule, preview, preview_drops
+from regtui.schedules.policies import RateDrop, make_schedule
 
 POLICIES = policies()
 OPEN = [name for name in POLICIES if name != "plateau"]
@@ -52,9 +54,9 @@ def run_in_chunks(schedule, losses, valid, steps_per_epoch, sizes):
     while len(used) < len(losses):
         step = len(used)
         left = min(len(losses) - step, steps_per_epoch - step % steps_per_epoch)
-        planned = schedule.plan(step, min(next(sizes), left))
-        assert 1 <= len(planned) <= left
-        used.extend(planned.tolist())
+        certain = schedule.plan(step, min(next(sizes), left))
+        assert 1 <= len(certain) <= left
+        used.extend(certain.tolist())
         schedule.observe(losses[step : len(used)])
         if len(used) % steps_per_epoch == 0:
             schedule.observe_epoch(valid[len(used) // steps_per_epoch - 1])
@@ -264,6 +266,13 @@ class TestChunks:
                 assert (used[drop.step - 1], used[drop.step]) == (drop.old, drop.new)
 
 
+def drops_of(settings_, steps_per_epoch):
+    """The discrete changes of a whole run."""
+    schedule = make_schedule(settings_, steps_per_epoch=steps_per_epoch)
+    schedule.observe(range(steps_per_epoch * settings_.epochs - 1))
+    return schedule.drops()
+
+
 class TestDrops:
     def test_step_names_each_step_down_once(self):
         schedule = make_schedule(config("step", every=2, epochs=6), steps_per_epoch=10)
@@ -277,15 +286,15 @@ class TestDrops:
         assert schedule.drops() == []
 
     def test_exponential_names_the_step_that_reached_the_floor(self):
-        (drop,) = preview_drops(config("exponential", epochs=10), 600)
+        (drop,) = drops_of(config("exponential", epochs=10), 600)
         assert (drop.step, drop.cause) == (2436, "floor")
         assert drop.new <= 1e-6 < drop.old
 
     def test_a_floor_that_is_not_reached_is_not_named(self):
-        assert preview_drops(config("exponential", epochs=1), 600) == []
+        assert drops_of(config("exponential", epochs=1), 600) == []
 
     def test_cosine_names_its_restarts(self):
-        drops = preview_drops(config("cosine", restart_every=1, restart_mult=2, epochs=8), 10)
+        drops = drops_of(config("cosine", restart_every=1, restart_mult=2, epochs=8), 10)
         assert [(drop.step, drop.cause, drop.new) for drop in drops] == [
             (10, "restart", 0.2),
             (30, "restart", 0.2),
@@ -293,11 +302,11 @@ class TestDrops:
         ]
 
     def test_a_warmup_moves_the_drops_with_the_policy(self):
-        drops = preview_drops(config("step", every=1, epochs=3, warmup=5), 10)
+        drops = drops_of(config("step", every=1, epochs=3, warmup=5), 10)
         assert [drop.step for drop in drops] == [15, 25]
 
     def test_a_step_that_changes_nothing_is_no_drop(self):
-        assert preview_drops(config("step", gamma=1.0, every=1, epochs=3), 10) == []
+        assert drops_of(config("step", gamma=1.0, every=1, epochs=3), 10) == []
 
 
 class TestSteering:
@@ -333,27 +342,57 @@ class TestSteering:
         assert schedule.drops() == []
 
 
-class TestPreview:
+class TestPlanned:
+    """What a form draws of a run that has not begun."""
+
     @pytest.mark.parametrize("name", POLICIES)
-    def test_a_preview_shows_rates_that_the_run_will_use(self, name):
+    def test_the_rates_drawn_are_those_that_the_run_will_use(self, name):
         settings_ = config(name, epochs=10, warmup=20)
-        steps, shown = preview(settings_, 50, 37)
-        assert (steps[0], steps[-1], len(steps)) == (1, 500, 37)
+        shown = planned(settings_, 50, 37)
+        assert (shown.steps[0], shown.steps[-1], len(shown.steps)) == (1, 500, 37)
         schedule = make_schedule(settings_, steps_per_epoch=50)
-        assert shown.tolist() == [schedule.plan(step - 1, 1)[0] for step in steps.tolist()]
+        assert shown.rates.tolist() == [schedule.plan(int(step) - 1, 1)[0] for step in shown.steps]
 
     def test_a_run_shorter_than_the_chart_is_drawn_whole(self):
-        steps, shown = preview(config("linear", epochs=2), 3, 100)
-        assert steps.tolist() == [1, 2, 3, 4, 5, 6]
-        assert len(shown) == 6
+        shown = planned(config("linear", epochs=2), 3, 100)
+        assert shown.steps.tolist() == [1, 2, 3, 4, 5, 6]
+        assert len(shown.rates) == 6
 
-    def test_a_run_of_one_update_has_a_preview(self):
-        assert preview(config("cosine", epochs=1), 1, 50)[1].tolist() == [0.2]
+    def test_a_run_of_one_update_has_one_rate(self):
+        assert planned(config("cosine", epochs=1), 1, 50).rates.tolist() == [0.2]
 
     def test_a_log_without_the_policys_fields_is_drawn_with_its_defaults(self):
         bare = RunConfig(lr_policy="exponential", learning_rate=0.2, epochs=10)
-        assert preview(bare, 600, 9)[1].tolist() == preview(config("exponential", epochs=10), 600, 9)[1].tolist()
+        assert planned(bare, 600, 9).rates.tolist() == planned(config("exponential", epochs=10), 600, 9).rates.tolist()
 
+    @pytest.mark.parametrize("name", POLICIES)
+    @pytest.mark.parametrize("warmup", [0, 10**9])
+    def test_the_longest_run_that_can_be_asked_for_is_foreseen_in_little_memory(self, name, warmup):
+        slow = {
+            "cosine": {"restart_every": 1},
+            "exponential": {"lr_decay": 1 - 1e-9, "lr_floor": 1e-9},
+            "step": {"every": 1, "gamma": 1 - 1e-9},
+        }
+        longest = config(name, epochs=10**6, batch_size=1, warmup=warmup, **slow.get(name, {}))
+        tracemalloc.start()
+        try:
+            shown = planned(longest, 50_000)
+            assert tracemalloc.get_traced_memory()[1] < 1_000_000
+        finally:
+            tracemalloc.stop()
+        assert len(shown.rates) == 200
+
+    def test_a_decay_too_slow_to_be_multiplied_out_is_followed_by_its_powers(self):
+        slow = config("exponential", lr_decay=1 - 1e-9, lr_floor=1e-3, epochs=10**6)
+        shown = planned(slow, 10_000)
+        reached = math.log(1e-3 / 0.2) / math.log(slow.lr_decay)
+        assert shown.floor_step == pytest.approx(reached, rel=1e-8)
+        before = shown.steps <= shown.floor_step
+        assert shown.rates[before] == pytest.approx(0.2 * slow.lr_decay ** (shown.steps[before] - 1), rel=1e-8)
+        assert shown.rates[~before] == pytest.approx(1e-3, rel=1e-8)
+
+
+class TestPolicyNames:
     def test_a_policy_that_does_not_exist_is_named(self):
         with pytest.raises(ConfigError, match=r"--lr-policy must be one of constant, .* not 'warp'"):
             make_schedule(RunConfig(lr_policy="warp"), steps_per_epoch=10)
@@ -374,7 +413,7 @@ def test_planning_and_reporting_a_step_takes_about_a_microsecond_at_most():
         best = math.inf
         for _ in range(5):
             begun = time.perf_counter()
-            planned = len(schedule.plan(0, 500))
-            schedule.observe(losses[:planned])
-            best = min(best, (time.perf_counter() - begun) / planned)
+            made = len(schedule.plan(0, 500))
+            schedule.observe(losses[:made])
+            best = min(best, (time.perf_counter() - begun) / made)
         assert best < 2e-6, name

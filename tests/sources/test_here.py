@@ -30,6 +30,19 @@ def test_what_is_polled_is_what_was_logged(tmp_path: Path) -> None:
     assert live.poll() == LogSource(live.log_path).poll()
 
 
+def test_what_is_odd_to_look_at_is_polled_as_it_is_read_from_the_log(tmp_path: Path) -> None:
+    data = tmp_path / "odd\x1b]0;x\x07\u202e.csv"
+    data.write_text("".join(f"{row},{row % 2}\n" for row in range(20)))
+    live = LiveRun(small(dataset=str(data), epochs=1), runs_dir=tmp_path / "runs\x9b2J")
+    live.say("\x1b[31mred\x1b[0m")
+    live.drive()
+    events = live.poll()
+    assert live.problem is None
+    assert events == LogSource(live.log_path).poll()
+    assert events[0].config.dataset == f"{tmp_path}/" + r"odd\x1b]0;x\x07\u202e.csv"
+    assert r"\x1b[31mred\x1b[0m" in [event.text for event in events if isinstance(event, Noted)]
+
+
 def test_nothing_exists_before_the_run_is_driven(tmp_path: Path) -> None:
     live = LiveRun(small(), runs_dir=tmp_path / "runs")
     assert live.alive
@@ -127,9 +140,8 @@ def test_a_runs_folder_that_cannot_be_made_is_said_before_training(tmp_path: Pat
 
 
 def test_a_model_too_large_for_the_memory_ends_the_run_as_failed_in_its_log(tmp_path: Path) -> None:
-    # 64 x 65,536 x 65,536 x 65,536 weights: 16 GiB a kernel and their gradients; the third cannot be had.
-    many = (65_536,) * 40
-    live = LiveRun(small(hidden=many), runs_dir=tmp_path)
+    # A kernel of 16,384 x 16,384 is drawn in 2 GiB: a machine may have them, and this process may not.
+    live = LiveRun(small(hidden=(16_384, 16_384)), runs_dir=tmp_path)
     limit_memory(2 << 30)
     try:
         live.drive()
@@ -139,6 +151,14 @@ def test_a_model_too_large_for_the_memory_ends_the_run_as_failed_in_its_log(tmp_
     assert isinstance(end, RunEnded)
     assert end.status == "failed"
     assert "building the model" in end.reason
+
+
+def test_a_model_that_no_machine_holds_is_refused_by_its_widths_and_leaves_no_log(tmp_path: Path) -> None:
+    live = LiveRun(small(hidden=(65_536,) * 40), runs_dir=tmp_path)
+    live.drive()
+    assert live.refused is not None
+    assert live.refused.field == "hidden"
+    assert not live.log_path.exists()
 
 
 def limit_memory(more: int | None) -> None:
