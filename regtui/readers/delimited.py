@@ -6,6 +6,7 @@ told by the heading, and changes little: where rows are, from what number epochs
 
 import csv
 import math
+import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from regtui.core.series import FloatArray
 from regtui.readers.beside import Beside, beside
 from regtui.readers.growing import GrowingFile
 from regtui.readers.names import PLACES, known, parts
+from regtui.readers.opening import opened
 from regtui.readers.placing import Placing
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 from regtui.readers.samples import SampleReader, Samples, Told
@@ -133,11 +135,12 @@ class DelimitedReader(SampleReader):
 
     def _look(self) -> Iterable[Samples] | None:
         found = []
-        while block := self._file.lines():
+        for block in self._file.looked_at():
             found += self._take(block)
             if self._placing.wrong:
                 return None
-        return None if block is None else found
+        self._more = self._file.behind
+        return None if self._file.is_another else found
 
     def _take(self, block: bytes) -> list[Samples]:
         first = self._file.line - block.count(b"\n")
@@ -228,8 +231,8 @@ def _heading_of(path: Path) -> Heading | None:
     A heading between commas may be all that a log holds so far; words between blanks are prose without such rows.
     """
     try:
-        with path.open("rb") as file:
-            start = file.read(SNIFFED_BYTES)
+        with opened(path) as fd:
+            start = os.pread(fd, SNIFFED_BYTES, 0)
     except OSError:
         return None
     if b"\0" in start:

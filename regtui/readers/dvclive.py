@@ -1,5 +1,6 @@
 """DVCLive's folder: `plots/metrics/**/NAME.tsv`, a table of steps for each number, named by its path."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from regtui.core.series import FloatArray
 from regtui.readers.beside import plan_of
 from regtui.readers.delimited import Heading, heading, numbers
 from regtui.readers.growing import GrowingFile
+from regtui.readers.opening import opened
 from regtui.readers.protocol import SkippedLines
 from regtui.readers.samples import SampleReader, Samples, Told
 from regtui.readers.search import walk
@@ -16,6 +18,9 @@ from regtui.readers.settings import read_settings
 
 TABLES = Path("plots", "metrics")
 """Where under its folder DVCLive keeps its tables."""
+
+HEADING_BYTES = 4096
+"""Enough for `step`, `timestamp` and a name."""
 
 MOST_TABLES = 500
 """Names of one run; more of them are no log that a person reads."""
@@ -47,10 +52,12 @@ class DvcliveReader(SampleReader):
             if name not in self._parts:
                 self._parts[name] = _Table(path)
         found: list[Samples] = []
+        self._more = False
         for name, table in self._parts.items():
             rows = table.rows(self.skipped)
             if rows is None:
                 return None
+            self._more = self._more or table.behind
             if len(rows):
                 found.append(Samples(columns={name: rows[:, 1]}, step=rows[:, 0]))
         return found
@@ -72,10 +79,14 @@ class _Table:
         self._file = GrowingFile(path)
         self._heading: Heading | None = None
 
+    @property
+    def behind(self) -> bool:
+        return self._file.behind
+
     def rows(self, skipped: SkippedLines) -> FloatArray | None:
         """Give steps and numbers that have come, shape (n, 2); None for another file."""
         found: list[FloatArray] = [np.empty((0, 2))]
-        while block := self._file.lines():
+        for block in self._file.looked_at():
             first = self._file.line - block.count(b"\n")
             if self._heading is None:
                 line, _, block = block.partition(b"\n")
@@ -84,7 +95,7 @@ class _Table:
             if self._heading is not None and "step" in self._heading.names:
                 rows = numbers(block, self._heading, first, skipped)
                 found.append(rows[:, [self._heading.names.index("step"), len(self._heading.names) - 1]])
-        return None if block is None else np.concatenate(found)
+        return None if self._file.is_another else np.concatenate(found)
 
 
 def _root(path: Path) -> Path:
@@ -105,8 +116,8 @@ def _tables(path: Path) -> dict[str, Path]:
 
 def _heading_of(path: Path) -> Heading | None:
     try:
-        with path.open("rb") as file:
-            found = heading(file.readline(4096))
+        with opened(path) as fd:
+            found = heading(os.pread(fd, HEADING_BYTES, 0).partition(b"\n")[0])
     except OSError:
         return None
     return found if found is not None and "step" in found.names else None

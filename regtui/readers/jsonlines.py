@@ -5,6 +5,7 @@ Objects within objects are names with a stroke: `{"train": {"loss": 1}}` is `tra
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from regtui.core.series import FloatArray
 from regtui.readers.growing import GrowingFile
 from regtui.readers.names import PLACES, RATES, parts
+from regtui.readers.opening import opened
 from regtui.readers.placing import Placing
 from regtui.readers.protocol import SkippedLines
 from regtui.readers.samples import SampleReader, Samples, Told
@@ -67,7 +69,7 @@ class JsonLinesReader(SampleReader):
 
     def _look(self) -> Iterable[Samples] | None:
         found: list[Samples] = []
-        while block := self._file.lines():
+        for block in self._file.looked_at():
             rows = list(_rows(block, self._file.line - block.count(b"\n"), self.skipped))
             for names, some in groupby(rows, key=tuple):
                 if not self._is_as_was_thought(names):
@@ -75,7 +77,8 @@ class JsonLinesReader(SampleReader):
                 found += self._samples(names, list(some))
             if self._placing.wrong:
                 return None
-        return None if block is None else found
+        self._more = self._file.behind
+        return None if self._file.is_another else found
 
     def _is_as_was_thought(self, names: tuple[str, ...]) -> bool:
         """Take in the names of some rows; False where rows before them have to be read otherwise than they were."""
@@ -210,8 +213,8 @@ def _of_a_training(rows: list[Row]) -> bool:
 def _first_rows(path: Path) -> list[Row]:
     """Read the first lines of a file; none where one of them is no object."""
     try:
-        with path.open("rb") as file:
-            start = file.read(SNIFFED_BYTES)
+        with opened(path) as fd:
+            start = os.pread(fd, SNIFFED_BYTES, 0)
     except OSError:
         return []
     whole = start.rpartition(b"\n")[0] if len(start) == SNIFFED_BYTES else start

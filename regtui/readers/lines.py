@@ -5,6 +5,7 @@ bar that was drawn over itself the last state counts.
 """
 
 import math
+import os
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -15,6 +16,7 @@ import numpy as np
 from regtui.core.plan import Plan
 from regtui.readers.growing import GrowingFile
 from regtui.readers.names import MEASURED_TRAIN_LOSS, parts
+from regtui.readers.opening import opened
 from regtui.readers.placing import Placing
 from regtui.readers.protocol import SkippedLines
 from regtui.readers.samples import SampleReader, Samples, Told
@@ -111,7 +113,7 @@ class LinesReader(SampleReader):
 
     def _look(self) -> Iterable[Samples] | None:
         found = []
-        while block := self._file.lines():
+        for block in self._file.looked_at():
             for names, some in groupby(self._lines.rows(block), key=tuple):
                 held = list(some)
                 columns = {name: np.array([row[name] for row in held]) for name in names}
@@ -120,7 +122,8 @@ class LinesReader(SampleReader):
                 # What was taken for an epoch's end lies within one.
                 self.rows_are_epochs, self._counts_steps = not self._lines.within_epochs, self._lines.counts_steps
                 return None
-        return None if block is None else found
+        self._more = self._file.behind
+        return None if self._file.is_another else found
 
     def _tell(self) -> Told:
         return Told(plan=Plan(epochs=self._lines.epochs, total_steps=self._lines.total_steps))
@@ -245,8 +248,8 @@ def _number(text: str) -> float:
 
 def _first_rows(path: Path) -> list[Row]:
     try:
-        with path.open("rb") as file:
-            start = file.read(SNIFFED_BYTES)
+        with opened(path) as fd:
+            start = os.pread(fd, SNIFFED_BYTES, 0)
     except OSError:
         return []
     if b"\0" in start:

@@ -98,6 +98,8 @@ class SampleReader(ABC):
         self._percents: set[str] = set()
         """Names of the log whose numbers are shares in percent."""
         self.behind = False
+        self._more = False
+        """Whether the last look ended before the end of what has been written; `_look` says so."""
         self._begin()
         self._start_over()
 
@@ -150,7 +152,7 @@ class SampleReader(ABC):
             self._waiting = list(self._news())
         taken = self._waiting if limit is None else self._waiting[:limit]
         self._waiting = [] if limit is None else self._waiting[limit:]
-        self.behind = bool(self._waiting)
+        self.behind = bool(self._waiting) or self._more
         return taken
 
     def _news(self) -> Iterator[Event]:
