@@ -41,6 +41,9 @@ DELIMITERS = b",\t;| "
 GAPS = re.compile(rb"(?<=[,\n])(?:NA|N/A|None|null|nan|NaN|-)?(?=[,\n])")
 """A field without a number: empty, Keras's `NA`, pandas's `nan`, Python's `None`."""
 
+PLAIN = b"0123456789+-.eE,\n"
+"""What rows of plain numbers consist of."""
+
 WORDS = re.compile(rb"[^0-9eE+\-.,\n nafiINF]")
 """What stands in no row of plain numbers."""
 
@@ -194,14 +197,27 @@ def _at_once(block: bytes, width: int) -> FloatArray | None:
     rows = block.count(b"\n")
     if block.count(b",") != rows * (width - 1) or b"\n\n" in block:
         return None
-    gapless = GAPS.sub(b"nan", b"\n" + block)[1:]
-    if WORDS.search(gapless):
+    gapless = _without_gaps(block)
+    if gapless is None:
         return None
     try:
         values = np.fromstring(gapless.replace(b"\n", b",")[:-1], dtype=np.float64, sep=",")
     except (ValueError, DeprecationWarning):
         return None
     return values.reshape(rows, width) if len(values) == rows * width else None
+
+
+def _without_gaps(block: bytes) -> bytes | None:
+    """Write `nan` where a field holds no number; None where one holds something else."""
+    if block.translate(None, PLAIN):
+        block = GAPS.sub(b"nan", b"\n" + block)[1:]
+        if WORDS.search(block):
+            return None
+    # Twice, since a comma ends one gap and begins the next.
+    for gap, filled in ((b",,", b",nan,"), (b",,", b",nan,"), (b",\n", b",nan\n"), (b"\n,", b"\nnan,")):
+        if gap in block:
+            block = block.replace(gap, filled)
+    return b"nan" + block if block.startswith(b",") else block
 
 
 def _one_by_one(block: bytes, head: Heading, first: int, skipped: SkippedLines) -> FloatArray:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from regtui.core.events import Event, Resumed, Rows, RunEnded, RunStarted
+from regtui.core.events import CheckpointsSeen, Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
+from regtui.readers.checkpoints import Checkpoints
 from regtui.readers.names import Names
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 from regtui.readers.search import walk
@@ -119,6 +120,7 @@ class SampleReader(ABC):
         self._names = Names(self.wanted, rows_are_epochs=self.rows_are_epochs)
         self._started: RunStarted | None = None
         self._ended = False
+        self._checkpoints = Checkpoints(self._folder())
         self._newest: dict[str, float] = {}
         """Name -> the place of its newest number: where it falls, the run was taken up from an earlier point."""
 
@@ -191,6 +193,9 @@ class SampleReader(ABC):
 
     def _first_and_last(self) -> Iterator[Event]:
         """Tell what the log says of the run, when that has changed, and its end."""
+        kept = self._checkpoints.news() if self._started is not None else None
+        if kept is not None:
+            yield CheckpointsSeen(checkpoints=kept)
         told = self._tell()
         if self._started is not None and told.end is not None and not self._ended:
             self._ended = True
@@ -214,6 +219,10 @@ class SampleReader(ABC):
             yield self._resumed(some, place)
             start = row
         yield from self._rows(some.part(start, len(some)))
+
+    def _folder(self) -> Path:
+        """Give the folder of the run, in which its checkpoints lie."""
+        return self.path if self.path.is_dir() else self.path.parent
 
     def _run_name(self) -> str:
         """Give what a run is called whose log does not say: its file's name, or its folder's."""

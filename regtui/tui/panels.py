@@ -15,7 +15,7 @@ from regtui.analysis.comparison import asked_differently, compared, run_seconds
 from regtui.charts import Span, StyledLine
 from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, fields
-from regtui.core.events import Changed, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.core.text import MISSING, cells, clock, short, time_of_day, who
 from regtui.sources import Activity
@@ -344,7 +344,7 @@ def _meter_rows(text: str, width: int) -> list[StyledLine]:
     ]
 
 
-def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
+def event_line(event: RunStarted | Changed | Noted | Resumed | RunEnded) -> StyledLine:
     """Tell one event of a run, for the event log."""
     start = span(f" {time_of_day(event.time):<8}  ", "muted")
     if isinstance(event, RunStarted):
@@ -353,6 +353,10 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
         return (start, span(text, "text"))
     if isinstance(event, Changed):
         return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))
+    if isinstance(event, Resumed):
+        at = [("epoch", event.epoch), ("step", event.step)]
+        known = [f"{unit} {short(float(place), 6)}" for unit, place in at if place]
+        return (start, span(f"resumed after {', '.join(known) or 'the start'}", "strong"))
     if isinstance(event, Noted):
         roles = {"warning": "warn", "error": "bad", "output": "muted"}
         return (start, span(event.text, roles.get(event.level, "text")))
