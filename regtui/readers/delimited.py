@@ -21,7 +21,7 @@ from regtui.readers.growing import GrowingFile
 from regtui.readers.names import PLACES, known, parts
 from regtui.readers.opening import opened
 from regtui.readers.placing import Placing
-from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
+from regtui.readers.protocol import SkippedLines
 from regtui.readers.samples import SampleReader, Samples, Told
 
 SNIFFED_BYTES = 64 << 10
@@ -40,6 +40,9 @@ DELIMITERS = b",\t;| "
 
 GAPS = re.compile(rb"(?<=[,\n])(?:NA|N/A|None|null|nan|NaN|-)?(?=[,\n])")
 """A field without a number: empty, Keras's `NA`, pandas's `nan`, Python's `None`."""
+
+DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+"""A number as half of Europe writes it, between semicolons or tabs."""
 
 PLAIN = b"0123456789+-.eE,\n"
 """What rows of plain numbers consist of."""
@@ -114,15 +117,10 @@ class DelimitedReader(SampleReader):
 
     name = "CSV"
     rank = 30
+    rows_are_epochs = True
     _placing = Placing()
     """Until the start of the log: its like is made there."""
     file_names = ("*.csv", "*.tsv", "training.log", "*.csv.log")
-
-    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
-        self.path = Path(path)
-        found = _heading_of(self.path)
-        self.rows_are_epochs = found.rows_are_epochs if found else True
-        super().__init__(path, wanted)
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
@@ -154,6 +152,9 @@ class DelimitedReader(SampleReader):
                 self._heading = heading(line)
             if self._heading is None:
                 return []
+            if self.rows_are_epochs != self._heading.rows_are_epochs:
+                self.rows_are_epochs = self._heading.rows_are_epochs
+                self._begin()
             self._beside = beside(self.path, self._heading.names)
             self._placing.row_an_epoch = self._beside.told.trainer == "keras"
         columns = numbers(block, self._heading, first, self.skipped)
@@ -186,7 +187,9 @@ def numbers(block: bytes, head: Heading, first: int, skipped: SkippedLines) -> F
 
 def _with_commas(block: bytes, delimiter: str) -> bytes | None:
     if b"," in block:
-        return None  # a decimal comma, or a text
+        if b"." in block or delimiter == " ":
+            return None  # a text
+        block = block.replace(b",", b".")
     if delimiter == " ":
         return re.sub(rb"(?m)^,|,$", b"", re.sub(rb"[ \t]+", b",", block))
     return block.replace(delimiter.encode(), b",")
@@ -287,6 +290,8 @@ def _number(text: str) -> float:
     text = text.strip().strip('"')
     with suppress(ValueError):
         return float(text)
+    if DECIMAL_COMMA.fullmatch(text):
+        return float(text.replace(",", "."))
     # Keras writes arrays as "[a, b]"; of a tensor written as text the number counts.
     single = re.fullmatch(r"(?:tensor\()?\[?\s*([-+0-9.eE]+|nan|inf)\s*\]?(?:,.*\))?", text)
     if single:

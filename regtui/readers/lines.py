@@ -82,7 +82,8 @@ SUMMARY = re.compile(r"^\s*\*\s")
 """torchvision's and the ImageNet example's ` * Acc@1 76.1` stands under a validation."""
 
 PAIR = re.compile(
-    rf"([A-Za-z][\w/@.-]*(?:[ ][A-Za-z][\w/@-]*){{0,2}})['\"]?\s*(?::|=|\s)\s*{NUMBER}(?:/(\d+)|(%))?", re.I
+    rf"(?<![\w/@.-])([A-Za-z][\w/@.-]{{0,60}}(?:[ ][A-Za-z][\w/@-]{{0,60}}){{0,2}})['\"]?\s*(?::|=|\s)\s*{NUMBER}(?:/(\d+)|(%))?",
+    re.I,
 )
 """A name of up to three words and its number, of so many or in a hundred."""
 
