@@ -30,6 +30,9 @@ SNIFFED_BYTES = 64 << 10
 SNIFFED_LINES = 30
 """Lines under a heading that show whether they are rows of numbers."""
 
+PROSE = 0.5
+"""Of words between blanks more than half are numbers, or they are sentences."""
+
 LONGEST_NAME = 200
 """Characters; a longer one is prose between commas."""
 
@@ -266,6 +269,8 @@ def _heading_of(path: Path) -> Heading | None:
     rows = numbers(b"\n".join(lines[1:]) + b"\n", found, 0, skipped) if len(lines) > 1 else np.empty((0, 0))
     if not len(rows):
         return found if not skipped.count and found.delimiter != " " else None
+    if found.delimiter == " " and np.isfinite(rows).mean() <= PROSE:
+        return None
     return found if len(rows) > skipped.count and _counts(found, rows) else None
 
 
@@ -274,7 +279,9 @@ def _counts(head: Heading, rows: FloatArray) -> bool:
     for name, values in zip(head.names, rows.T, strict=True):
         if PLACES.get(name.lower()) in ("step", "epoch"):
             held = values[np.isfinite(values)]
-            if (held < 0).any() or (np.diff(held) < 0).sum() > len(held) / 4:
+            fallen = held[1:][np.diff(held) < 0]
+            # To its first number falls the count of another fit that was appended.
+            if (held < 0).any() or (fallen != held[0]).sum() > len(held) / 4:
                 return False
     return True
 
@@ -293,7 +300,7 @@ def _number(text: str) -> float:
     if DECIMAL_COMMA.fullmatch(text):
         return float(text.replace(",", "."))
     # Keras writes arrays as "[a, b]"; of a tensor written as text the number counts.
-    single = re.fullmatch(r"(?:tensor\()?\[?\s*([-+0-9.eE]+|nan|inf)\s*\]?(?:,.*\))?", text)
+    single = re.fullmatch(r"(?:tensor\()?\[?\s*([-+0-9.eE]+|nan|inf)\s*\]?(?:,.*)?\)?", text)
     if single:
         with suppress(ValueError):
             return float(single[1])

@@ -49,23 +49,23 @@ ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 
 STEP = re.compile(
     r"\b(?:(?:global|num|train)[_ ]?)?(?:step|iter|iteration|update)s?['\"]?[\s:=#\[]{0,5}"
-    r"(\d+)(?:\s*/\s*(\d+))?(?![.\d])",
+    r"(\d{1,12})(?:\s*/\s*(\d{1,12}))?(?![.\d])",
     re.I,
 )
-EPOCH = re.compile(r"\bepochs?['\"]?[\s:=#\[]{0,5}(\d+(?:\.\d+)?)(?:\s*/\s*(\d+))?", re.I)
-OF = re.compile(r"[\]\s:|,]*[\[(]?\s*(\d+)\s*/\s*(\d+)")
+EPOCH = re.compile(r"\bepochs?['\"]?[\s:=#\[]{0,5}(\d{1,12}(?:\.\d{1,12})?)(?:\s*/\s*(\d{1,12}))?", re.I)
+OF = re.compile(r"[\]\s:|,]*[\[(]?\s*(\d{1,12})\s*/\s*(\d{1,12})")
 """Behind an epoch, how much of it is done: `Train Epoch: 1 [640/60000 (1%)]`, `Epoch: [3][ 10/5005]`."""
 
-BAR = re.compile(r"(\d+)/(\d+)\s+(?:\[(?:\d|[=>.#-])|[━=]|\d+m?s)")
+BAR = re.compile(r"(\d{1,12})/(\d{1,12})\s+(?:\[(?:\d|[=>.#-])|[━=]|\d+m?s)")
 """A bar, as tqdm and Keras draw it: `50/100 [00:01<00:01`, `10/10 ━━━━`, `10/10 [====`, `10/10 - 0s`."""
 
-WITHIN = re.compile(r"\[\s*(\d+)/\s*(\d+)\s*(?:\]|\()")
+WITHIN = re.compile(r"\[\s*(\d{1,12})/\s*(\d{1,12})\s*(?:\]|\()")
 """Of an epoch that was announced before: `loss: 2.3  [ 6464/60000]`."""
 
-BARE = re.compile(rf"^(\d+)\s+(train|val|valid|test)\s+{NUMBER}\s*$")
+BARE = re.compile(rf"^(\d{{1,12}})\s+(train|val|valid|test)\s+{NUMBER}\s*$")
 """build-nanoGPT's log: `250 val 3.27`."""
 
-ESTIMATED = re.compile(r"^step (\d+): train loss (\S+), val loss (\S+)$")
+ESTIMATED = re.compile(r"^step (\d{1,12}): train loss (\S+), val loss (\S+)$")
 """nanoGPT's `estimate_loss` measures both splits with dropout off."""
 
 SPLIT = re.compile(
@@ -82,7 +82,8 @@ SUMMARY = re.compile(r"^\s*\*\s")
 """torchvision's and the ImageNet example's ` * Acc@1 76.1` stands under a validation."""
 
 PAIR = re.compile(
-    rf"(?<![\w/@.-])([A-Za-z][\w/@.-]{{0,60}}(?:[ ][A-Za-z][\w/@-]{{0,60}}){{0,2}})['\"]?\s*(?::|=|\s)\s*{NUMBER}(?:/(\d+)|(%))?",
+    rf"(?<![\w/@.-])([A-Za-z][\w/@.-]{{0,60}}(?:[ ][A-Za-z][\w/@-]{{0,60}}){{0,2}})['\"]?\s*(?::|=|\s)\s*"
+    rf"{NUMBER}(?:/(\d+)|(%))?",
     re.I,
 )
 """A name of up to three words and its number, of so many or in a hundred."""
@@ -184,7 +185,7 @@ class Lines:
         split = said[1].lower() if said else "val" if SUMMARY.match(text) else split
         epoch = EPOCH.search(text)
         if epoch:
-            self._announce(float(epoch[1]), epoch[2])
+            self._announce(epoch[1], epoch[2])
         found = _pairs(text, split)
         if not found:
             self._split = split if said else ""
@@ -192,12 +193,14 @@ class Lines:
         place = self._place(text, epoch, split)
         return {**found, **place} if place else None
 
-    def _announce(self, epoch: float, of: str | None) -> None:
-        if math.isnan(self._from):
+    def _announce(self, written: str, of: str | None) -> None:
+        epoch, counted = float(written), "." not in written
+        self.within_epochs = self.within_epochs or not counted
+        if math.isnan(self._from) and counted:
             self._from = epoch
             self.epochs = int(of) if of and int(of) < MOST_EPOCHS else None
         # A fraction, as transformers prints it, says how much is completed; a count, which one it is.
-        self._epoch = epoch + (self._from == 0 and epoch == int(epoch))
+        self._epoch = epoch + (self._from == 0 and counted)
 
     def _place(self, text: str, epoch: re.Match[str] | None, split: str) -> Row | None:
         """Say where a line is; None where it does not, or is a bar that goes on."""
