@@ -123,6 +123,8 @@ def from_one_to_the_next(history: History) -> str:
 def when_judged(history: History, *, over: bool) -> str:
     """Say when a run that is too young is judged."""
     if not by_epochs(history):
+        if not len(history.evaluations) and len(history.steps):
+            return f"{ASK_FOR_VALIDATION}: a verdict needs {FEWEST} evaluations"
         return f"a verdict needs {FEWEST} evaluations"
     return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"
 

@@ -54,7 +54,8 @@ def keep(history: History, best: int, most_accurate: int) -> str:
         accuracy = history.evaluations["valid/accuracy"].values[other.row]
         right = f" (accuracy {accuracy:.1%})" if math.isfinite(accuracy) else ""
         named += f", for right answers {other.checkpoint.name}{right}"
-    return f"{named}{_saved(history, max(best, most_accurate) if other is not None else best)}"
+        return f"{named}{_saved(history, max(kept.row, other.row))}"
+    return f"{named}{_saved(history, kept.row)}"
 
 
 def _told(history: History, kept: Kept) -> str:

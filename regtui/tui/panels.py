@@ -354,9 +354,7 @@ def event_line(event: RunStarted | Changed | Noted | Resumed | RunEnded) -> Styl
     if isinstance(event, Changed):
         return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))
     if isinstance(event, Resumed):
-        at = [("epoch", event.epoch), ("step", event.step)]
-        known = [f"{unit} {short(float(place), 6)}" for unit, place in at if place]
-        return (start, span(f"resumed after {', '.join(known) or 'the start'}", "strong"))
+        return (start, span(resumed_text(event), "strong"))
     if isinstance(event, Noted):
         roles = {"warning": "warn", "error": "bad", "output": "muted"}
         return (start, span(event.text, roles.get(event.level, "text")))
@@ -368,6 +366,14 @@ def event_line(event: RunStarted | Changed | Noted | Resumed | RunEnded) -> Styl
     places = [f"{unit} {count}" for unit, count in (("epoch", event.epoch), ("step", event.step)) if count]
     place = f" at {', '.join(places)}" if places else ""
     return (start, span(words, role), span(f"{place}{reason}{measured}", "text"))
+
+
+def resumed_text(event: Resumed) -> str:
+    """Say from where a run went on; a log that counts epochs alone says at which it goes on."""
+    if event.step or event.epoch is None:
+        return f"resumed after step {event.step:,}"
+    at = "at" if event.epoch != int(event.epoch) else "after"
+    return f"resumed {at} epoch {short(event.epoch, 6)}"
 
 
 def change_text(event: Changed) -> str:
