@@ -56,11 +56,7 @@ def main() -> None:
             "CSV, regtui --replay": [*replay, str(table)],
             "CSV, pandas.read_csv": [python, "-c", f"import pandas; pandas.read_csv({str(table)!r})"],
             "JSON lines, regtui --replay": [*replay, str(lines)],
-            "JSON lines, json.loads a line": [
-                python,
-                "-c",
-                f"import json; [json.loads(l) for l in open({str(lines)!r})]",
-            ],
+            "JSON lines, json.loads a line": [python, "-c", bare],
         }
         found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
         for _ in range(ROUNDS):
