@@ -237,7 +237,27 @@ class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return Rows(table=self.table, step=self.step[start:stop], columns=columns)
 
 
-Event = Record | Rows
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that a run has saved, known by a name alone."""
+
+    name: str
+    """Of the file or folder."""
+    step: int | None = None
+    """Updates completed, where the name says it."""
+    epoch: int | None = None
+    """Epochs completed, from 1, where the name says it."""
+
+
+class CheckpointsSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoints beside a log, all of them; no line of a log of ours."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    """In the order of their making."""
+    time: Number = None
+    """Nobody says when."""
+
+
+Event = Record | Rows | CheckpointsSeen
 """What a source gives."""
 
 

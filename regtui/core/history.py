@@ -10,6 +10,8 @@ import numpy as np
 from regtui.core.config import RunConfig
 from regtui.core.events import (
     Changed,
+    Checkpoint,
+    CheckpointsSeen,
     EpochEnded,
     Evaluated,
     Event,
@@ -66,6 +68,8 @@ class History:
         self.notes: list[Noted] = []
         self.resumed: list[Resumed] = []
         """Where the run went on from an earlier point; what had been recorded after it is gone."""
+        self.checkpoints: tuple[Checkpoint, ...] = ()
+        """What lies beside the log, as far as it is known."""
         self._steps_counted = False
         self.plan: Plan = plan_from(run.plan, run.config, run.environment) if run else Plan()
         """What the run intends, as far as it was said."""
@@ -150,7 +154,7 @@ class History:
     @property
     def counts_steps(self) -> bool:
         """Whether anybody counts updates, as far as is known; else `step` of the tables is the epoch."""
-        return self._steps_counted or not len(self.evaluations)
+        return self._steps_counted or not (len(self.evaluations) or "epoch" in self.steps)
 
     @property
     def counts_epochs(self) -> bool:
@@ -168,6 +172,12 @@ class History:
             if math.isfinite(table[name].last):
                 return table[name].last
         return None
+
+    @property
+    def resumed_at(self) -> list[float]:
+        """The places, in the unit of the tables' steps, after which the run went on from an earlier point."""
+        by_step = self.counts_steps
+        return [float(each.step) if by_step or each.epoch is None else each.epoch for each in self.resumed]
 
     @property
     def unit(self) -> str:
@@ -252,6 +262,8 @@ class History:
                     self.changes.append(_placed(event))
                 case Noted():
                     self.notes.append(event)
+                case CheckpointsSeen():
+                    self.checkpoints = event.checkpoints
                 case SystemSampled():
                     samples.append(event)
                 case RunEnded():
@@ -304,9 +316,7 @@ class History:
         """Go back to an earlier point: what came after it did not lead to where the run is now."""
         self.resumed.append(resumed)
         self.end = None
-        step = float(resumed.step)
-        if not self.counts_steps and resumed.epoch is not None:
-            step = resumed.epoch
+        step = self.resumed_at[-1]
         self.changes = [change for change in self.changes if change.step <= step]
         cut = [table.cut(step) for table in (self.steps, self.evaluations)]
         return not any(cut)

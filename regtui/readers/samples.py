@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from regtui.core.events import Event, Resumed, Rows, RunEnded, RunStarted
+from regtui.core.events import CheckpointsSeen, Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
+from regtui.readers.checkpoints import Checkpoints
 from regtui.readers.names import Names
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 from regtui.readers.search import walk
@@ -34,6 +35,16 @@ class Anew(Exception):
     """The run has to be told from the start of its log; what was told of it is void."""
 
 
+MOST_LOOKS = 4
+"""Times that a log is begun anew in one look: for another file, and for what is learned of how it counts."""
+
+SHARES = frozenset({"train/accuracy", "valid/accuracy"})
+"""What is shown in percent, and is between 0 and 1."""
+
+MOST_OF_A_SHARE = 1.01
+"""A share is 1 at most, and a little more where it is a mean that was rounded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """Rows of a log in the order in which they were written, under its own names."""
@@ -46,6 +57,8 @@ class Samples:
     """Epochs completed at each row, from 1, perhaps with a fraction."""
     time: FloatArray | None = None
     """Seconds since the epoch of Unix."""
+    fits: tuple[int, ...] = ()
+    """Rows with which another fit begins that the same log was gone on with."""
 
     def part(self, start: int, stop: int) -> "Samples":
         """Give some of the rows."""
@@ -95,6 +108,10 @@ class SampleReader(ABC):
         self.behind = False
         self._telling: Iterator[Event] | None = None
         self._changes = 0
+        self._percents: set[str] = set()
+        """Names of the log whose numbers are shares in percent."""
+        self._more = False
+        """Whether the last look ended before the end of what has been written; `_look` says so."""
         self._begin()
         self._start_over()
 
@@ -114,6 +131,7 @@ class SampleReader(ABC):
         self._names = Names(self.wanted, rows_are_epochs=self.rows_are_epochs)
         self._started: RunStarted | None = None
         self._ended = False
+        self._checkpoints = Checkpoints(self._folder())
         self._newest: dict[str, float] = {}
         """Name -> the place of its newest number: where it falls, the run was taken up from an earlier point."""
         self._falls_seen = 0
@@ -158,6 +176,7 @@ class SampleReader(ABC):
                 self.behind = True
                 return taken
         self._telling = None
+        self.behind = self._more
         return taken
 
     def _news(self) -> Iterator[Event]:
@@ -169,7 +188,8 @@ class SampleReader(ABC):
         while True:
             try:
                 for some in samples:
-                    if not self._names.see(some.columns) and self._changes < MOST_CHANGES:
+                    changed = not self._names.see(some.columns) or self._are_percents(some)
+                    if changed and self._changes < MOST_CHANGES:
                         # What was given out under one name belongs under another.
                         self._changes += 1
                         raise Anew
@@ -184,11 +204,31 @@ class SampleReader(ABC):
         yield from self._first_and_last()
 
     def _from_the_start(self) -> Iterable[Samples]:
+        """Look at the log from its start; a file that becomes another one meanwhile is left for the next look."""
+        for _ in range(MOST_LOOKS):
+            self._start_over()
+            samples = self._look()
+            if samples is not None:
+                return samples
         self._start_over()
-        return self._look() or ()
+        return ()
+
+    def _are_percents(self, some: Samples) -> bool:
+        """Tell whether shares turn out to be written as percents: timm's `eval_top1` of 76.1."""
+        news = [
+            name
+            for name, values in some.columns.items()
+            if name not in self._percents and self._names[name].name in SHARES and (values > MOST_OF_A_SHARE).any()
+        ]
+        self._percents.update(news)
+        # All rows at once before the first was given out: nothing has to be told anew.
+        return bool(news) and self._started is not None
 
     def _first_and_last(self) -> Iterator[Event]:
         """Tell what the log says of the run, when that has changed, and its end."""
+        kept = self._checkpoints.news() if self._started is not None else None
+        if kept is not None:
+            yield CheckpointsSeen(checkpoints=kept)
         told = self._tell()
         if self._started is not None and told.end is not None and not self._ended:
             self._ended = True
@@ -207,15 +247,28 @@ class SampleReader(ABC):
             )
             yield self._started
         start = 0
-        for row, place in self._falls(some):
+        for row, place in self._breaks(some):
             yield from self._rows(some.part(start, row))
             yield self._resumed(some, place)
             start = row
         yield from self._rows(some.part(start, len(some)))
 
+    def _folder(self) -> Path:
+        """Give the folder of the run, in which its checkpoints lie."""
+        return self.path if self.path.is_dir() else self.path.parent
+
     def _run_name(self) -> str:
         """Give what a run is called whose log does not say: its file's name, or its folder's."""
         return self.path.resolve().name if self.path.is_dir() else self.path.stem
+
+    def _breaks(self, some: Samples) -> Iterator[tuple[int, float]]:
+        """Find the rows before which the log was broken off, and their places."""
+        found = dict(self._falls(some))
+        place = some.step if some.step is not None else some.epoch
+        for row in some.fits:
+            if place is not None and np.isfinite(place[row]):
+                found.setdefault(row, float(place[row]))
+        yield from sorted(found.items())
 
     def _falls(self, some: Samples) -> Iterator[tuple[int, float]]:
         """Find the rows at which the run was taken up from an earlier point, and that place.
@@ -265,7 +318,7 @@ class SampleReader(ABC):
         for name, values in some.columns.items():
             meaning = self._names[name]
             if meaning.table in found:
-                found[meaning.table][meaning.name] = values
+                found[meaning.table][meaning.name] = values / 100 if name in self._percents else values
         for table, columns in found.items():
             held = np.zeros(size, dtype=bool)
             for values in columns.values():
@@ -273,7 +326,7 @@ class SampleReader(ABC):
             if not held.any():
                 continue
             places = {"time": some.time} if some.time is not None else {}
-            if table == "evaluations" and some.epoch is not None:
+            if some.epoch is not None and (table == "evaluations" or some.step is None):
                 places["epoch"] = some.epoch
             rows = {name: values[held] for name, values in {**columns, **places}.items()}
             yield Rows(table=table, step=step[held], columns=rows)  # type: ignore[arg-type] # one of the two above

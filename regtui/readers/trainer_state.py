@@ -68,10 +68,12 @@ class TrainerStateReader(SampleReader):
         )
         return Told(trainer="transformers", plan=plan)
 
+    def _folder(self) -> Path:
+        folder = (self.path if self.path.is_dir() else self.path.parent).resolve()
+        return folder.parent if CHECKPOINT.match(folder.name) else folder
+
     def _run_name(self) -> str:
-        folder = self.path if self.path.is_dir() else self.path.parent
-        folder = folder.resolve()
-        return folder.parent.name if CHECKPOINT.match(folder.name) else folder.name
+        return self._folder().name
 
 
 def _newest(path: Path) -> Path | None:

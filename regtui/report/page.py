@@ -102,7 +102,7 @@ def _header(history: History, width: int) -> StyledLine:
 
 def _done(history: History) -> str:
     """Say how far the run is, and of how much: in epochs where they are counted, else in steps."""
-    if history.counts_epochs:
+    if history.counts_epochs and (len(history.evaluations) or not len(history.steps) or history.plan.epochs):
         planned = history.plan.epochs
         return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
     total = history.plan.total_steps
@@ -122,7 +122,7 @@ def _settings(history: History, width: int) -> StyledLine:
     config = history.config
     if config is None:
         said = [f"{name} {value}" for name, value in history.settings.items() if isinstance(value, str | int | float)]
-        return (Span(fitted(" · ".join(said) or "the log does not say what was asked for", width), "label"),)
+        return (Span(fitted(" · ".join(said) or "the log says nothing of its settings", width), "label"),)
     parts = [f"{config.optimizer} LR {short(config.learning_rate)}", config.lr_policy, f"batch {config.batch_size}"]
     extras = {name: getattr(config, name) for name in SHOWN_WHEN_SET}
     parts += [f"{fields()[name].label} {short(value)}" for name, value in extras.items() if value]

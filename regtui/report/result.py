@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, training_loss, verdict
+from regtui.analysis.checkpoints import nearest
 from regtui.analysis.comparison import last_evaluated
 from regtui.analysis.facts import completed_epochs, device, framework
 from regtui.core.history import History
@@ -66,7 +67,14 @@ def result(
         "metrics": last_metrics(history),
         "listens": list(history.run.listens) if history.run else [],
         "log_problem": log_problem or None,
+        "checkpoint": _checkpoint(history, best),
     }
+
+
+def _checkpoint(history: History, best: int | None) -> dict[str, Any] | None:
+    """Give the checkpoint nearest to the lowest validation loss; None where none was saved."""
+    kept = None if best is None else nearest(history, best)
+    return None if kept is None else {**msgspec.to_builtins(kept.checkpoint), "exact": kept.exact}
 
 
 def _beside(history: History, found: Verdict) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from regtui.analysis import best_row, gap, training_loss
 from regtui.charts import glyphs
-from regtui.charts.rules import change_label
+from regtui.charts.rules import RESUMED, change_label
 from regtui.core.history import History
 from regtui.core.text import number
 
@@ -63,6 +63,10 @@ def _change_rows(history: History, ascii_only: bool) -> list[tuple[int, str]]:
         row = int(np.searchsorted(ends, float(min(change.step, 2**62)), side="right"))
         if row < len(ends):
             rows.append((row, change_label(change, signs)))
+    for step in history.resumed_at:
+        row = int(np.searchsorted(ends, step, side="right"))
+        if row < len(ends):
+            rows.append((row, RESUMED))
     return rows
 
 

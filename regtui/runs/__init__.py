@@ -125,6 +125,7 @@ def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
                 return path / LOG_NAME
             if path.is_dir():
                 found = logs(path)
+                # Of another trainer: its reader knows which of its runs is the newest.
                 return found[-1] if found else path
             if path.exists():
                 return path

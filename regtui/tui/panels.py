@@ -15,7 +15,7 @@ from regtui.analysis.comparison import asked_differently, compared, run_seconds
 from regtui.charts import Span, StyledLine
 from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, fields
-from regtui.core.events import Changed, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.core.text import MISSING, cells, clock, short, time_of_day, who
 from regtui.sources import Activity
@@ -344,7 +344,7 @@ def _meter_rows(text: str, width: int) -> list[StyledLine]:
     ]
 
 
-def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
+def event_line(event: RunStarted | Changed | Noted | Resumed | RunEnded) -> StyledLine:
     """Tell one event of a run, for the event log."""
     start = span(f" {time_of_day(event.time):<8}  ", "muted")
     if isinstance(event, RunStarted):
@@ -353,6 +353,8 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
         return (start, span(text, "text"))
     if isinstance(event, Changed):
         return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))
+    if isinstance(event, Resumed):
+        return (start, span(resumed_text(event), "strong"))
     if isinstance(event, Noted):
         roles = {"warning": "warn", "error": "bad", "output": "muted"}
         return (start, span(event.text, roles.get(event.level, "text")))
@@ -364,6 +366,14 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     places = [f"{unit} {count}" for unit, count in (("epoch", event.epoch), ("step", event.step)) if count]
     place = f" at {', '.join(places)}" if places else ""
     return (start, span(words, role), span(f"{place}{reason}{measured}", "text"))
+
+
+def resumed_text(event: Resumed) -> str:
+    """Say from where a run went on; a log that counts epochs alone says at which it goes on."""
+    if event.step or event.epoch is None:
+        return f"resumed after step {event.step:,}"
+    at = "at" if event.epoch != int(event.epoch) else "after"
+    return f"resumed {at} epoch {short(event.epoch, 6)}"
 
 
 def change_text(event: Changed) -> str:

