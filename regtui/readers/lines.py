@@ -83,7 +83,7 @@ SUMMARY = re.compile(r"^\s*\*\s")
 
 PAIR = re.compile(
     rf"(?<![\w/@.-])([A-Za-z][\w/@.-]{{0,60}}(?:[ ][A-Za-z][\w/@-]{{0,60}}){{0,2}})['\"]?\s*(?::|=|\s)\s*"
-    rf"{NUMBER}(?:/(\d+)|(%))?",
+    rf"{NUMBER}(?:/(\d{{1,12}})|(%))?",
     re.I,
 )
 """A name of up to three words and its number, of so many or in a hundred."""
