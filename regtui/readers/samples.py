@@ -23,6 +23,16 @@ from regtui.readers.search import walk
 ROWS_AT_ONCE = 50_000
 """Rows handed on as one event: some milliseconds of folding."""
 
+MOST_CHANGES = 8
+"""Times that a log is told anew because a new name changes what another means; after them names stay as they are."""
+
+MOST_RESUMED = 200
+"""Times that a run was taken up again; a log whose steps fall more often has them in no order."""
+
+
+class Anew(Exception):
+    """The run has to be told from the start of its log; what was told of it is void."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
@@ -82,7 +92,8 @@ class SampleReader(ABC):
         self.path = Path(path)
         self.wanted = wanted
         self.skipped = SkippedLines()
-        self._waiting: list[Event] = []
+        self._telling: Iterator[Event] | None = None
+        self._changes = 0
         self._begin()
         self._start_over()
 
@@ -104,6 +115,7 @@ class SampleReader(ABC):
         self._ended = False
         self._newest: dict[str, float] = {}
         """Name -> the place of its newest number: where it falls, the run was taken up from an earlier point."""
+        self._falls_seen = 0
 
     @abstractmethod
     def _start_over(self) -> None:
@@ -130,30 +142,48 @@ class SampleReader(ABC):
         ]
 
     def poll(self, limit: int | None = None) -> list[Event]:
-        """Give what has been written since the last call as at most `limit` events, and never wait."""
-        if not self._waiting:
-            self._waiting = list(self._news())
-        taken = self._waiting if limit is None else self._waiting[:limit]
-        self._waiting = [] if limit is None else self._waiting[limit:]
+        """Give what has been written since the last call as at most `limit` events, and never wait.
+
+        With a limit rows are handed on as they are read, some ten thousand a call, so that a log of any length fills
+        no memory.
+        """
+        taken: list[Event] = []
+        rows = 0
+        self._telling = self._telling or self._news()
+        for event in self._telling:
+            taken.append(event)
+            rows += len(event.step) if isinstance(event, Rows) else 0
+            if limit is not None and (len(taken) >= limit or rows >= ROWS_AT_ONCE):
+                return taken
+        self._telling = None
         return taken
 
     def _news(self) -> Iterator[Event]:
         samples = self._look()
         if samples is None:
             self._begin()
-            self._start_over()
-            samples = self._look() or ()
-        for some in samples:
-            if not self._names.see(some.columns):
-                # What was given out under one name belongs under another: the run is told anew, from its start.
+            self._changes = 0
+            samples = self._from_the_start()
+        while True:
+            try:
+                for some in samples:
+                    if not self._names.see(some.columns) and self._changes < MOST_CHANGES:
+                        # What was given out under one name belongs under another.
+                        self._changes += 1
+                        raise Anew
+                    yield from self._events(some)
+            except Anew:
                 names = self._names
                 self._begin()
                 self._names = names
-                self._start_over()
-                yield from self._news()
-                return
-            yield from self._events(some)
+                samples = self._from_the_start()
+            else:
+                break
         yield from self._first_and_last()
+
+    def _from_the_start(self) -> Iterable[Samples]:
+        self._start_over()
+        return self._look() or ()
 
     def _first_and_last(self) -> Iterator[Event]:
         """Tell what the log says of the run, when that has changed, and its end."""
@@ -193,16 +223,26 @@ class SampleReader(ABC):
         place = some.step if some.step is not None else some.epoch
         if place is None:
             return
-        falls: dict[int, float] = {}
+        falls: list[tuple[int, float, int]] = []
+        newest: dict[str, int] = {}
         for name, values in some.columns.items():
             rows = np.flatnonzero(np.isfinite(values) & np.isfinite(place))
             if not len(rows):
                 continue
             places = np.concatenate(([self._newest.get(name, -np.inf)], place[rows]))
-            for fall in np.flatnonzero(np.diff(places) < 0):
-                falls[int(rows[fall])] = min(falls.get(int(rows[fall]), np.inf), float(places[fall + 1]))
-            self._newest[name] = float(places[-1])
-        yield from sorted(falls.items())
+            fell = np.flatnonzero(np.diff(places) < 0)[:MOST_RESUMED]
+            falls += [(int(rows[at]), float(places[at + 1]), int(rows[at - 1]) if at else -1) for at in fell]
+            self._newest[name], newest[name] = float(places[-1]), int(rows[-1])
+        last, reached = -1, np.inf
+        for row, to, before in sorted(falls):
+            # What a name had before the run was taken up again is void, and its falling back to there says no more.
+            if (last < 0 or before >= last or to < reached) and self._falls_seen < MOST_RESUMED:
+                self._falls_seen += 1
+                last, reached = row, to
+                yield row, to
+        for name, known in self._newest.items():
+            if newest.get(name, -1) < last:
+                self._newest[name] = min(known, reached)
 
     def _resumed(self, some: Samples, place: float) -> Resumed:
         """Say that what had come from a place on is void."""
