@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
+from regtui.core.text import as_on_terminal
+
 POLL_SECONDS = 0.25
 """How often new output is looked for: often enough for an event log, far too seldom to cost anything."""
 
@@ -157,6 +159,8 @@ def _follow(fd: int, on_line: Callable[[str], None], done: threading.Event) -> N
             *lines, rest = (rest + block).split(b"\n")
             for line in lines[:MOST_LINES]:
                 _hand_on(line, on_line)
+            # Of a progress bar, which goes back to the start of its line for each state, the last is kept.
+            rest = rest[rest.rfind(b"\r", 0, -1) + 1 :]
             if len(lines) > MOST_LINES:
                 on_line(f"({len(lines) - MOST_LINES} more lines of output left out)")
         if last_look:
@@ -165,6 +169,6 @@ def _follow(fd: int, on_line: Callable[[str], None], done: threading.Event) -> N
 
 
 def _hand_on(line: bytes, on_line: Callable[[str], None]) -> None:
-    text = line.decode("utf-8", errors="replace").strip()
+    text = as_on_terminal(line.decode("utf-8", errors="replace"))
     if text and not CHATTER.match(text):
         on_line(text)

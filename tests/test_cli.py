@@ -170,6 +170,24 @@ def test_logs_that_are_none_get_one_sentence(tmp_path: Path) -> None:
     assert_one_sentence(regtui("--replay", tmp_path), str(tmp_path), "folder")
 
 
+def test_a_name_longer_than_any_folder_may_have_gets_one_sentence(tmp_path: Path) -> None:
+    for arguments in (["runs", "--runs-dir"], ["watch", "--runs-dir"], ["--replay"], ["train", "--log"]):
+        assert_one_sentence(regtui(*arguments, tmp_path / ("x" * 300)), "xxx", "name too long")
+
+
+def test_what_is_no_text_to_print_is_refused_by_the_name_of_its_field() -> None:
+    for option in ("--dataset", "--framework"):
+        done = regtui("train", option, "a\x1b]52;c;b\x07\u202e.npz")
+        assert_one_sentence(done, option, r"a\x1b]52;c;b\x07\u202e.npz", "without control codes")
+
+
+def test_the_trace_of_a_fault_is_printable_too() -> None:
+    script = "from regtui.cli.ending import _fault\n_fault(ValueError('\\x1b[2J'))"
+    env = {**os.environ, "REGTUI_DEBUG": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stderr) == (1, "ValueError: \\x1b[2J\n")
+
+
 def test_the_lab_without_a_terminal_says_what_to_use_instead() -> None:
     assert_one_sentence(regtui(), "terminal", "regtui train")
 

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from regtui.core.text import LONGEST_TEXT
 from regtui.output import OutputLost, losable
 
 
@@ -54,11 +55,11 @@ def test_output_larger_than_any_pipe_does_not_block_a_thread_that_holds_the_inte
         from regtui.output import captured_output
         lines = []
         with captured_output(lines.append):
-            os.write(2, b"x" * 10_000_000 + b"\\n")
-        print(len(lines[0]))
+            os.write(2, b"x" * 10_000_000 + b"\\nlast\\n")
+        print(len(lines[0]), lines[1])
         """
     )
-    assert done.stdout == "10000000\n"
+    assert done.stdout == f"{LONGEST_TEXT} last\n"
 
 
 def test_the_descriptors_are_given_back_also_after_an_exception() -> None:
@@ -146,3 +147,20 @@ def test_a_descriptor_that_does_not_wait_is_waited_for() -> None:
         assert source.readline() == text + "\n"
     writer.join()
     os.close(writing)
+
+
+def test_of_a_progress_bar_the_last_state_is_handed_on_without_its_colours() -> None:
+    done = run_script(
+        """
+        import os
+        from regtui.output import captured_output
+        lines = []
+        with captured_output(lines.append):
+            for share in range(101):
+                os.write(2, b"\\r\\x1b[32m%3d%%\\x1b[0m|####" % share)
+            os.write(2, b"\\r\\n")
+            os.write(1, b"\\x1b]52;c;x\\x07\\xe2\\x80\\xaetext\\r\\n")
+        print(lines)
+        """
+    )
+    assert done.stdout == repr(["100%|####", r"\u202etext"]) + "\n"

@@ -55,6 +55,9 @@ SAME_ACCURACY = 0.005
 MORE_ACCURATE = 0.002
 """An epoch is named for its accuracy when it is right in two rows of a thousand more, and in two rows more at least."""
 
+MOST_KEPT = 5
+"""Values turned at one step that are named: there are no more knobs."""
+
 ASK_FOR_VALIDATION = "log a validation loss to see whether the run overfits"
 """What to do about a run that evaluates nothing."""
 
@@ -205,11 +208,8 @@ def _after_recovery(history: History, found: Judgement) -> str:
     if not turned:
         return f"go on; {best}"
     last = turned[-1]
-    kept = ", ".join(
-        f"{change.what.replace('_', ' ')} {short(change.new)}"
-        for change in turned
-        if change.step == last.step and change.new is not None
-    )
+    values = {change.what: change.new for change in turned if change.step == last.step and change.new is not None}
+    kept = ", ".join(f"{what.replace('_', ' ')} {short(new)}" for what, new in list(values.items())[:MOST_KEPT])
     since = f"epoch {last.epoch}" if history.counts_epochs else f"step {last.step:,}"
     return f"keep {kept} (since {since}); {best}"
 

@@ -1,6 +1,7 @@
 """Whether the training loss is lost, or climbs far above where it started; no validation loss is asked for."""
 
 import math
+from array import array
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +41,7 @@ class Divergence:
 
     def __init__(self, guessing: float) -> None:
         self.latch = Latch(enter_after=2)
-        self.lowest: list[int] = []
+        self.lowest = array("q")
         """Row of the lowest training loss up to each row; -1 before the first."""
         self._guessing = guessing
         self._start = math.nan

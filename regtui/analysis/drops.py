@@ -23,6 +23,10 @@ SURE = 2.0
 """Standard errors by which slopes must differ: one chance in twenty of calling noise a difference."""
 
 
+MOST_DROPS = 1_000
+"""Drops whose effect is weighed, the newest: where the rate drops at each step, no drop has an effect of its own."""
+
+
 class DropEffect(msgspec.Struct, frozen=True, kw_only=True):
     """One drop of the learning rate, and what came of it."""
 
@@ -106,6 +110,10 @@ def _effects(history: History) -> list[DropEffect]:
     ends = steps[evaluated]
     for index in range(len(known), len(drops)):
         drop = drops[index]
+        if index < len(drops) - MOST_DROPS:
+            effects.append(_unweighed(drop))
+            known.append(effects[-1])
+            continue
         first = drops[index - 1].step if index else -math.inf
         last = drops[index + 1].step if index + 1 < len(drops) else math.inf
         at = int(np.searchsorted(ends, drop.step, side="right"))
@@ -120,6 +128,21 @@ def _effects(history: History) -> list[DropEffect]:
         if complete and len(known) == index:
             known.append(effect)
     return effects
+
+
+def _unweighed(drop: Changed) -> DropEffect:
+    """Tell of one of so many drops that it is not looked at."""
+    return DropEffect(
+        step=drop.step,
+        epoch=drop.epoch,
+        old=drop.old or 0.0,
+        new=drop.new or 0.0,
+        cause=drop.cause,
+        slope_before=None,
+        slope_after=None,
+        helped=None,
+        reason=f"of this many drops the last {MOST_DROPS:,} are looked at",
+    )
 
 
 def _weigh(

@@ -182,13 +182,18 @@ def steering(history: History) -> Steering:
     """Say what the hands on the rate have come to so far, from what each change says of itself (`how`).
 
     Logs of version 1 do not say it; there a rate that stayed although the policy moved was held, and any other was
-    scaled.
+    scaled. Worked out once until more comes.
     """
-    turns = [c for c in history.changes if c.what == LEARNING_RATE and c.cause == "user" and c.new is not None]
+    return history.now(_steering)
+
+
+def _steering(history: History) -> Steering:
+    changed = np.sort(np.array([c.step for c in history.changes if c.what == LEARNING_RATE], dtype=np.float64))
     held, factor = None, 1.0
-    for turn in turns:
-        assert turn.new is not None
-        how = turn.how or _seen_to_be(history, turn)
+    for turn in history.changes:
+        if turn.what != LEARNING_RATE or turn.cause != "user" or turn.new is None:
+            continue
+        how = turn.how or _seen_to_be(history, turn, changed)
         if how == "hold" or held is not None:
             held = turn.new
         else:
@@ -196,17 +201,22 @@ def steering(history: History) -> Steering:
     return Steering(held=held, factor=factor)
 
 
-def _seen_to_be(history: History, turn: Changed) -> str:
-    """Tell `hold` from `scale` by the rates after a change that does not say which it was."""
+def _seen_to_be(history: History, turn: Changed, changed: FloatArray) -> str:
+    """Tell `hold` from `scale` by the rates after a change that does not say which it was, up to the next change.
+
+    `changed` are the steps of all changes of the rate, rising.
+    """
     policy = history.derived(_Followed).policy()
     if policy is None or not policy.schedule.open_loop:
         return "scale"
     new, rates, steps = turn.new or 0.0, history.steps[LEARNING_RATE].values, history.steps.step.values
-    later = [c.step for c in history.changes if c.what == LEARNING_RATE and c.step > turn.step]
-    until = np.searchsorted(steps, min(later), side="right") if later else len(steps)
-    known = np.flatnonzero(np.isfinite(rates[:until]) & (steps[:until] > turn.step))
+    later = int(np.searchsorted(changed, turn.step, side="right"))
+    until = int(np.searchsorted(steps, changed[later], side="right")) if later < len(changed) else len(steps)
+    first = int(np.searchsorted(steps, turn.step, side="right"))
+    known = np.flatnonzero(np.isfinite(rates[first:until]))
     if not len(known):
         return "scale"
-    rate, before = float(rates[known[-1]]), policy.rate(turn.step)
-    moved = abs(policy.rate(int(steps[known[-1]]) - 1) - before) > 1e-3 * before
+    last = first + int(known[-1])
+    rate, before = float(rates[last]), policy.rate(turn.step)
+    moved = abs(policy.rate(int(steps[last]) - 1) - before) > 1e-3 * before
     return "hold" if moved and abs(rate - new) <= 1e-6 * new else "scale"

@@ -28,7 +28,10 @@ def lowest_loss(history: History) -> float:
     if not isinstance(noise, int | float) or not 0 < noise < 1 or classes < 2:
         return 0.0
     wrong = noise * (classes - 1) / classes
-    return -(1 - wrong) * math.log(1 - wrong) - wrong * math.log(wrong / (classes - 1))
+    each = wrong / (classes - 1)
+    if wrong >= 1 or not each > 0:  # next to no noise, or nothing else: a float does not tell it from none and from all
+        return 0.0
+    return -(1 - wrong) * math.log(1 - wrong) - wrong * math.log(each)
 
 
 def first_finite(values: FloatArray) -> float:

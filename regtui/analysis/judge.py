@@ -6,6 +6,8 @@ stands in `overfitting.py`, `underfitting.py` and `divergence.py`.
 """
 
 import math
+from array import array
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +21,9 @@ from regtui.analysis.underfitting import PACE, STILL_WIDTH, Underfitting
 from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
 from regtui.core.series import FloatArray
+
+ROWS_AT_ONCE = 1 << 14
+"""Evaluations whose curves are brought up to date at once."""
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
 """What can be said of a run; each is explained in `verdict.py`."""
@@ -100,14 +105,14 @@ class _Judge:
 
     def __init__(self, history: History) -> None:
         self.states: list[State] = []
-        self._since: list[int] = []
-        self._stuck: list[int] = []
+        self._since = array("q")
+        self._stuck = array("q")
         self._guessing = guessing_loss(history)
         self._valid = Curve()
         self._measured = Curve(OF_TRAINING)
         self._running = Curve(OF_TRAINING)
         self._accuracy = Curve(OF_ACCURACY)
-        self._most_accurate: list[int] = []
+        self._most_accurate = array("q")
         self._overfit = Overfitting(self._guessing, history.plan.valid_rows)
         self._underfit = Underfitting(self._guessing, lowest_loss(history))
         self._diverged = Divergence(self._guessing)
@@ -116,7 +121,7 @@ class _Judge:
         valid, overfit = self._valid, self._overfit
         position = valid.latest[row]
         train, now = self._train(row)
-        best_level, threshold = overfit.level[position] if position >= 0 else (math.nan, math.nan)
+        best_level, threshold = overfit.level_at(position)
         right = self._accuracy.latest[row]
         return Judgement(
             state=self.states[row],
@@ -156,6 +161,12 @@ class _Judge:
             return
         self._number, self._end = _numbers(history)
         self._evaluated = table["measured"].values
+        # By blocks: the medians of a million rows at once take the memory of ten million.
+        for first in range(start, stop, ROWS_AT_ONCE):
+            self._follow_to(history, first, min(first + ROWS_AT_ONCE, stop))
+
+    def _follow_to(self, history: History, start: int, stop: int) -> None:
+        table = history.evaluations
         for curve, name in (
             (self._valid, "valid/loss"),
             (self._measured, "train/loss"),
@@ -163,7 +174,8 @@ class _Judge:
         ):
             curve.extend(table[name].values[start:stop].tolist())
         logged = "step/loss" in table
-        self._running.extend((table["step/loss"].values[start:] if logged else batch_means(history, start)).tolist())
+        running = table["step/loss"].values[start:stop] if logged else batch_means(history, start, stop)
+        self._running.extend(running.tolist())
         for curve in (self._valid, self._measured, self._accuracy):
             curve.work_out()
         if self._measured.latest[start] < 0:  # else nobody looks at the level of the running loss
@@ -238,5 +250,5 @@ def _numbers(history: History) -> tuple[FloatArray, float]:
     return rows, len(table) * total / step if step > 0 else math.nan
 
 
-def _value(values: list[float], position: int) -> float:
+def _value(values: Sequence[float], position: int) -> float:
     return values[position] if position >= 0 else math.nan

@@ -1,6 +1,8 @@
 """Whether the validation loss has risen from its best for good: its noise, chance and size weighed."""
 
 import math
+from array import array
+from collections.abc import Sequence
 
 from regtui.analysis.curve import AROUND, CALMER, RECENT, Curve, around
 from regtui.analysis.latch import SEVERAL, Latch
@@ -70,12 +72,12 @@ class Overfitting:
     """Follows the validation loss: its best, its last improvement, and whether it has risen from there."""
 
     def __init__(self, guessing: float, rows: int | None) -> None:
-        self.best: list[int] = []
+        self.best = array("q")
         """Position of the lowest loss up to each, the first on ties."""
-        self.improved: list[int] = []
+        self.improved = array("q")
         """Position of the last best up to each that was one by more than the noise."""
-        self.level: list[tuple[float, float]] = []
-        """Lowest level up to each, and the rise above it that would count, both in nats."""
+        self._level, self._threshold = array("d"), array("d")
+        """Lowest level up to each position, and the rise above it that would count, both in nats."""
         self.latch = Latch()
         self.recovered = -1
         """Row at which the loss came back from a rise; -1 while there was none, or it rises again."""
@@ -89,10 +91,15 @@ class Overfitting:
         self._known: dict[int, tuple[float, float]] = {}
         """By width, the level that is known best to be low, and its noise."""
 
+    def level_at(self, position: int) -> tuple[float, float]:
+        """Give the lowest level up to a position, and the rise above it that would count, both in nats."""
+        return (self._level[position], self._threshold[position]) if position >= 0 else (math.nan, math.nan)
+
     def weigh(self, row: int, position: int, valid: Curve, train: Curve, now: int) -> None:
         """Take the validation loss at a position, and the training loss at `now`, the newest."""
         self._follow_best(position, valid)
-        self.level.append(self.level[-1] if self.level else (math.nan, math.nan))
+        self._level.append(self._level[-1] if self._level else math.nan)
+        self._threshold.append(self._threshold[-1] if self._threshold else math.nan)
         if position < FEWEST - 1:
             return
         rise, back = self._rise(position, valid, self._by_heart(train, now))
@@ -188,7 +195,7 @@ class Overfitting:
             if width > SHORTEST:
                 largest = max(largest, _share(rise, threshold))
             if width == AROUND:
-                self.level[-1] = (level, threshold)
+                self._level[-1], self._threshold[-1] = level, threshold
                 back = valid.level[position] <= level
         return max(largest, min(high, certain)) if by_heart else largest, back
 
@@ -204,7 +211,7 @@ class Overfitting:
         rise = valid.levels[width][position] - known[0]
         return rise, _share(rise, DOUBLED * error * math.hypot(valid.noise[position], known[1]))
 
-    def _lowest(self, width: int, best: int, before: int, levels: list[float]) -> int:
+    def _lowest(self, width: int, best: int, before: int, levels: Sequence[float]) -> int:
         """Give the position of the lowest median of one width so far."""
         lowest = self._lowest_at.get(width, width - 1)
         if before <= best + width:  # later on, the windows around the best have all been looked at

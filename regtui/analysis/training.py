@@ -31,25 +31,28 @@ def _training_loss(history: History) -> FloatArray:
 
 
 @np.errstate(all="ignore")
-def batch_means(history: History, start: int = 0) -> FloatArray:
-    """Give the mean batch loss since the evaluation before, for the evaluations from a row on.
+def batch_means(history: History, start: int = 0, stop: int | None = None) -> FloatArray:
+    """Give the mean batch loss since the evaluation before, for some rows of the evaluations.
 
     Trainers that log batches now and then may have none between two evaluations: then the last mean stands. NaN
     before the first batch, and where the last of them is.
     """
-    ends, steps = history.evaluations.step.values, history.steps.step.values
-    losses = history.steps[STEP_LOSS].values
+    ends, steps = history.evaluations.step.values[:stop], history.steps.step.values
+    if not len(steps) or not len(ends[start:]):
+        return np.full(len(ends[start:]), np.nan)
     cuts = np.searchsorted(steps, ends, side="right")
     # The batches that each row has to itself; a row without any has those of the row before.
-    first = np.concatenate(([0], cuts))[:-1] if len(cuts) else cuts
-    own = np.maximum.accumulate(np.where(first < cuts, np.arange(len(cuts)), 0)) if len(cuts) else cuts
-    first, cuts = first[own][start:], cuts[own][start:]
+    begins = np.concatenate(([0], cuts))[:-1]
+    own = np.maximum.accumulate(np.where(begins < cuts, np.arange(len(cuts)), 0))[start:]
+    first, last = begins[own], cuts[own]
+    losses = history.steps[STEP_LOSS].values[first[0] : last[-1]]
+    first, last = first - first[0], last - begins[own[0]]
     known = np.isfinite(losses)
     counts = np.concatenate(([0], np.cumsum(known)))
     # Summed around their middle, so that the sum of many large losses loses no digits of a small one.
     middle = float(np.median(losses[known])) if known.any() else 0.0
     sums = np.concatenate(([0.0], np.cumsum(np.where(known, losses - middle, 0.0))))
-    number = counts[cuts] - counts[first]
-    means = np.where(number > 0, (sums[cuts] - sums[first]) / np.maximum(number, 1) + middle, np.nan)
-    lost = (cuts > 0) & ~known[np.maximum(cuts - 1, 0)] if len(known) else np.ones(len(cuts), dtype=bool)
-    return np.where(lost | (cuts == first), np.nan, means)
+    number = counts[last] - counts[first]
+    means = np.where(number > 0, (sums[last] - sums[first]) / np.maximum(number, 1) + middle, np.nan)
+    lost = ~known[last - 1] if len(known) else np.ones(len(last), dtype=bool)
+    return np.where(lost | (last == first), np.nan, means)

@@ -3,10 +3,13 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from regtui.charts.scales import XAxis, short
 from regtui.charts.view import Glyphs, narrow
 from regtui.core.events import Changed
 from regtui.core.history import History
+from regtui.core.series import Column
 from regtui.core.text import who
 
 
@@ -22,18 +25,37 @@ class Rule:
     """`rule` for the policy's, `rule-user` for what a hand did."""
 
 
+class _Changes:
+    """Follows the changes of a run: where each is, and whether a hand did it, so that a frame looks at no record."""
+
+    def __init__(self, _history: History) -> None:
+        self.step, self.by_hand = Column(), Column()
+
+    def follow(self, history: History) -> None:
+        news = history.changes[len(self.step) :]
+        self.step.extend([float(change.step) for change in news])
+        self.by_hand.extend([float(change.cause == "user") for change in news])
+
+
 def rules_of(history: History, axis: XAxis, signs: Glyphs) -> list[Rule]:
     """Give the rules in sight; of several in one column the newest speaks, hands before policies."""
-    found: dict[tuple[int, str], Rule] = {}
-    for change in history.changes:
-        column = axis.column(float(change.step))
-        if column is not None:
-            role = "rule-user" if change.cause == "user" else "rule"
-            found[column, role] = Rule(column, narrow(change_label(change, signs)), role)
-    column = axis.column(float(history.step))
-    if history.end is not None and history.end.status == "diverged" and column is not None:
-        found[column, "end"] = Rule(column, "diverged", "rule-user")
-    return list(found.values())
+    changes = history.derived(_Changes)
+    changes.follow(history)
+    steps = changes.step.values
+    seen = np.flatnonzero((axis.low <= steps) & (steps <= axis.high))
+    kinds = 2 * axis.columns_of(steps[seen]) + changes.by_hand.values[seen].astype(np.int64)
+    # In the order in which the first of each kind came, as the newest of it says.
+    _, first = np.unique(kinds, return_index=True)
+    newest = dict(zip(kinds.tolist(), seen.tolist(), strict=True))
+    rules = []
+    for kind in kinds[np.sort(first)].tolist():
+        column, by_hand = divmod(kind, 2)
+        label = narrow(change_label(history.changes[newest[kind]], signs))
+        rules.append(Rule(column, label, "rule-user" if by_hand else "rule"))
+    end = axis.column(float(history.step))
+    if history.end is not None and history.end.status == "diverged" and end is not None:
+        rules.append(Rule(end, "diverged", "rule-user"))
+    return rules
 
 
 def change_label(change: Changed, signs: Glyphs) -> str:

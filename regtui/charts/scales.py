@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regtui.core.series import FloatArray
+from regtui.core.plan import MOST_COUNT
+from regtui.core.series import FloatArray, IntArray
 from regtui.core.text import number as number
 from regtui.core.text import short as short
 
@@ -189,10 +190,15 @@ class XAxis:
             return None
         return min(int((step - self.low) / (self.high - self.low) * self.columns), self.columns - 1)
 
+    def columns_of(self, steps: FloatArray) -> IntArray:
+        """Give the column of each of some steps that lie in the plot."""
+        columns = ((steps - self.low) / (self.high - self.low) * self.columns).astype(np.int64)
+        return np.minimum(columns, self.columns - 1)
+
     @property
     def in_epochs(self) -> bool:
         """Whether labels count epochs: there is at least one in sight."""
-        return self.per_epoch > 0 and self.high - self.low >= self.per_epoch
+        return self.per_epoch > 0 and self.per_epoch <= self.high - self.low <= self.per_epoch * MOST_COUNT
 
     def ticks(self) -> tuple[list[tuple[int, str]], str]:
         """Give the columns and labels of round numbers, and their unit."""

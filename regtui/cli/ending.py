@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -11,7 +12,11 @@ from regtui.cli import BAD_USAGE
 from regtui.cli.lab import cli
 from regtui.cli.leaving import Left, leave
 from regtui.core.config import ConfigError
+from regtui.core.text import printable
 from regtui.output import OutputLost, losable, open_standard_descriptors
+
+FAULT = 1
+"""Exit status where regtui itself is at fault, as of any program in Python."""
 
 
 def run() -> NoReturn:
@@ -37,13 +42,23 @@ def run() -> NoReturn:
             # Nothing to say, and nobody to say it to.
             sys.exit(128 + signal.SIGPIPE)
         _fail(f"standard output cannot be written: {lost}")
+    except OSError as error:
+        # A path that nobody could have looked into, such as one with a name of a thousand letters.
+        _fail(f"{error.filename} cannot be used: {error.strerror}") if error.filename else _fault(error)
     except Exception as error:
-        if os.environ.get("REGTUI_DEBUG"):
-            raise
-        _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)")
+        _fault(error)
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def _fault(error: Exception) -> NoReturn:
+    if os.environ.get("REGTUI_DEBUG"):
+        told = "".join(traceback.format_exception(error))
+        click.echo("\n".join(map(printable, told.splitlines())), err=True)
+        sys.exit(FAULT)
+    _fail(f"{type(error).__name__}: {error} (a fault of regtui's; REGTUI_DEBUG=1 shows where)", FAULT)
+
+
 def _fail(problem: str, status: int = BAD_USAGE) -> NoReturn:
-    click.echo(f"regtui: {problem}", err=True)
+    # What click says quotes the arguments, and what the system says may quote anything.
+    click.echo(f"regtui: {printable(problem)}", err=True)
     sys.exit(status)

@@ -6,17 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    # What batch systems send some time before they kill.
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGXCPU,
-)
-"""All that end a process which does not catch them, and that a person, a shell or a batch system sends."""
+from regtui.signals import SIGNALS, status_of
 
 PATIENCE_SECONDS = 1.5
 """How long leaving may take: a chunk and the measuring of the test split fit; whoever waits for us still waits."""
@@ -28,11 +18,6 @@ class Left(BaseException):
     def __init__(self, received: signal.Signals) -> None:
         super().__init__(received.name)
         self.received = received
-
-
-def status_of(received: signal.Signals) -> int:
-    """Give the exit status by which shells know that a signal ended a process."""
-    return 128 + received
 
 
 @contextmanager

@@ -10,14 +10,12 @@ import click
 from regtui.cli.leaving import Left, leaving
 from regtui.cli.options import NamedPath, find_ghost, given_options, option_name
 from regtui.core.config import fields
+from regtui.core.size import MOST_CELLS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 LEAST_SIZE = 40, 10
 """Columns and lines under which neither the curves nor the sentences of a page can be read."""
-
-MOST_CELLS = 1000
-"""Columns or lines; no screen has more, and a slip such as 80x2400 would draw for minutes."""
 
 NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "check")
 """Options that mean nothing without a log to replay."""

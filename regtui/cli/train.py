@@ -13,6 +13,7 @@ import click
 
 from regtui.cli.leaving import leave, leaving
 from regtui.cli.options import NamedPath, given_options, make_config, run_options
+from regtui.core.text import printable
 from regtui.output import OutputLost, captured_output, losable
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def train(
             history = driven.drive(losable(terminal.err.fileno(), sys.stderr))
         if live.problem is not None and history.run is None:
             raise click.UsageError(live.problem)
-        click.echo(f"log: {live.log_path}", err=True)
+        click.echo(f"log: {printable(str(live.log_path))}", err=True)
         if live.log_problem:
-            click.echo(f"regtui: {live.log_problem}", err=True)
+            click.echo(f"regtui: {printable(live.log_problem)}", err=True)
         try:
             _print_result(history, as_json, live.log_problem)
         except OutputLost as lost:
@@ -90,7 +91,7 @@ def _say_what_it_joins(log: Path | None) -> None:
         # Not ours to read; whether it can be written is seen by its writer.
         return
     held = "a finished run" if b'"kind":"end"' in last else "records without an end"
-    click.echo(f"regtui: appends to {log}, which holds {held}", err=True)
+    click.echo(f"regtui: appends to {printable(str(log))}, which holds {held}", err=True)
 
 
 class _Driven:
@@ -134,7 +135,7 @@ class _Driven:
             if alive and self._live.log_problem != problem:
                 problem = self._live.log_problem
                 whole = f"the log {self._live.log_path} is whole again"
-                click.echo(f"regtui: {problem or whole}", file=err)
+                click.echo(f"regtui: {printable(problem or whole)}", file=err)
             yield self._live.poll()
 
     def stop(self, received: signal.Signals) -> None:
@@ -150,7 +151,7 @@ class _Driven:
         """Leave the log whole, and say how the run ended, if there is somebody to say it to."""
         begun, stage = self._live.begun, self._live.stage
         self._live.abandon(f"stopped by {received.name}")
-        where = f"its log is {self._live.log_path}" if begun else f"while {stage}: nothing was trained"
+        where = f"its log is {printable(str(self._live.log_path))}" if begun else f"while {stage}: nothing was trained"
         said = f"regtui: stopped by {received.name}{';' if begun else ''} {where}\n".encode()
         # A terminal that has stopped reading would hold up the writer for ever.
         writer = threading.Thread(target=self._write, args=(said,), daemon=True)

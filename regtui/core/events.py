@@ -7,7 +7,6 @@ read as None; the fold (`core/history.py`) turns them into NaN. A key that is ab
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -15,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regtui.core.config import RunConfig
-from regtui.core.plan import Plan
+from regtui.core.plan import MOST_COUNT, Plan
 
 Number = float | None
 """A float that may have been written as null because it was not finite."""
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_COUNT)]
 """A count of steps or epochs; every one of them is exact as a float, too."""
 
 Knob = Literal["learning_rate", "l2", "l1", "weight_decay", "dropout"]
@@ -213,8 +212,7 @@ Record = RunStarted | StepEnded | EpochEnded | Evaluated | Changed | Noted | Sys
 """What a log holds, a line each."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Many measurements at once, as a reader finds them in the log of another trainer; no line of a log of ours.
 
     They go where their steps belong in one table of the History: a step that has a row already is filled in.

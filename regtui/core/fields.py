@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from regtui.core.text import printable
+
 Kind = Literal["choice", "integer", "number", "widths", "text", "flag"]
 Group = Literal["run", "data", "model", "optimizer", "regularization", "policy", "device"]
 
@@ -63,10 +65,13 @@ class ConfigError(ValueError):
     """A field of the configuration has a value that cannot be run; `field` names it, `problem` says why."""
 
     def __init__(self, field: str, problem: str) -> None:
-        """Keep the field's name apart from the sentence, so that a form can show one beside the other."""
+        """Keep the field's name apart from the sentence, so that a form can show one beside the other.
+
+        The sentence may quote what was typed, a path, or a cell of a table: it goes through the gate here.
+        """
         self.field = field
-        self.problem = problem
-        super().__init__(f"--{field.replace('_', '-')} {problem}")
+        self.problem = printable(problem)
+        super().__init__(f"--{printable(field).replace('_', '-')} {self.problem}")
 
 
 LONGEST_QUOTE = 30
@@ -93,7 +98,9 @@ def parse(field: Field, text: str) -> Any:
             case _:
                 value = text
     except (ValueError, KeyError):
-        raise ConfigError(field.name, f"must be {field.range_text()}, not {text!r}") from None
+        raise ConfigError(field.name, f"must be {field.range_text()}, not '{text}'") from None
+    if field.kind == "text" and text != printable(text):
+        raise ConfigError(field.name, f"must be a name without control codes or invisible signs, not {text}")
     check(field, value, typed=text)
     return value
 
@@ -148,7 +155,7 @@ def _outside(field: Field, value: float) -> bool:
 
 def _shown(value: Any, typed: str) -> str:
     if isinstance(value, str):
-        return repr(value)
+        return f"'{value}'"
     if 0 < len(typed) <= LONGEST_QUOTE:
         return typed
     if isinstance(value, float):

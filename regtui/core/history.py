@@ -13,9 +13,7 @@ from regtui.core.events import (
     EpochEnded,
     Evaluated,
     Event,
-    Metrics,
     Noted,
-    Number,
     Resumed,
     Rows,
     RunEnded,
@@ -23,14 +21,25 @@ from regtui.core.events import (
     StepEnded,
     SystemSampled,
 )
-from regtui.core.metrics import LEARNING_RATE, NORM, PENALTY, STEP_LOSS
-from regtui.core.plan import Plan, plan_from
+from regtui.core.plan import MOST_COUNT, Plan, plan_from
+from regtui.core.rows import ALWAYS_KEPT, of_evaluations, of_samples, of_steps
 from regtui.core.series import FloatArray
 from regtui.core.table import Table
 
 T = TypeVar("T")
 
-Columns = dict[str, list[Number]]
+MOST_EVALUATIONS = 1 << 20
+"""Rows of the evaluations; of more, every second one is kept. Ten times the longest run that anybody has shown us."""
+
+MOST_CHANGES = 200_000
+"""Changes kept, the newest: a policy that drops the rate at every step of a day's run makes as many."""
+
+MOST_NOTES = 10_000
+"""Notes kept, the newest: nobody scrolls further."""
+
+CHANGES_LEFT_OUT = "of its changes only the newest are kept: there are too many to keep all"
+NOTES_LEFT_OUT = "of its notes only the newest are kept: there are too many to keep all"
+"""What a History says of a log that is too large for it."""
 
 
 class History:
@@ -44,14 +53,14 @@ class History:
     def _reset(self, run: RunStarted | None) -> None:
         self.run = run
         self.end: RunEnded | None = None
-        self.steps = Table()
+        self.steps = Table(ALWAYS_KEPT)
         """A row a recorded update: `step/loss`, `penalty`, `learning_rate`, `time`, and what else was logged."""
-        self.evaluations = Table()
+        self.evaluations = Table(ALWAYS_KEPT, MOST_EVALUATIONS)
         """A row an epoch's end, or any step at which metrics were measured: `epoch`, `measured` (1 where a split was
         measured, whatever came of it), `train/loss`, `valid/loss`, `train/accuracy`, ..., `step/loss` (mean of the
         batches), `penalty`, `learning_rate`, `norm/<layer>`, `seconds`, `evaluate_seconds`, `time`, and what else was
         logged."""
-        self.system = Table()
+        self.system = Table(ALWAYS_KEPT, MOST_EVALUATIONS)
         """A row a sample of the machine that trains, by `time`."""
         self.changes: list[Changed] = []
         self.notes: list[Noted] = []
@@ -60,8 +69,15 @@ class History:
         self._steps_counted = False
         self.plan: Plan = plan_from(run.plan, run.config, run.environment) if run else Plan()
         """What the run intends, as far as it was said."""
+        self._left_out: tuple[str, ...] = ()
         self._derived: dict[Callable[[History], Any], Any] = {}
         self._now: dict[Callable[[History], Any], Any] = {}
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What was too much to keep of this run, a sentence each."""
+        tables = (self.steps.left_out, self.evaluations.left_out, self.system.left_out)
+        return tuple(dict.fromkeys(sentence for said in (*tables, self._left_out) for sentence in said))
 
     def derived(self, make: "Callable[[History], T]") -> T:
         """Give what `make` made of this run, the same one until a new run begins.
@@ -168,7 +184,7 @@ class History:
     def epoch_of(self, row: int) -> int | None:
         """Give the number of the epoch that a row of `evaluations` ended; None for one within an epoch, or no row."""
         values = self.evaluations["epoch"].values
-        known = 0 <= row < len(values) and math.isfinite(values[row]) and values[row] == int(values[row])
+        known = 0 <= row < len(values) and abs(values[row]) <= MOST_COUNT and values[row] == int(values[row])
         return int(values[row]) if known else None
 
     def step_of(self, row: int) -> int | None:
@@ -200,8 +216,12 @@ class History:
             newest = len(kinds) - 1 - kinds[::-1].index(RunStarted)
             self._reset(cast(RunStarted, batch[newest]))
             batch, kinds = batch[newest + 1 :], kinds[newest + 1 :]
-        if not self._fold(batch, kinds):
-            self._derived.clear()  # it followed rows that have changed
+        halvings = self.steps.halvings + self.evaluations.halvings
+        grown = self._fold(batch, kinds)
+        self._keep_to_bounds()
+        if not grown or halvings != self.steps.halvings + self.evaluations.halvings:
+            # Whatever followed the rows one by one begins again, on those that are there now.
+            self._derived.clear()
 
     def _fold(self, batch: list[Event], kinds: list[type]) -> bool:
         """Fold in events of one run; False where rows that were there before have changed."""
@@ -239,11 +259,22 @@ class History:
         if steps:
             self._steps_counted = True
             known = cast(list[StepEnded], steps)
-            self.steps.extend([event.step for event in known], _of_steps(known))
+            self.steps.extend([event.step for event in known], of_steps(known, self.steps))
         if evaluations:
-            self.evaluations.extend([self._place(event) for event in evaluations], _of_evaluations(evaluations))
+            places = [self._place(event) for event in evaluations]
+            self.evaluations.extend(places, of_evaluations(evaluations, self.evaluations))
         if samples:
-            self.system.extend([event.step for event in samples], _of_samples(samples))
+            self.system.extend([event.step for event in samples], of_samples(samples, self.system))
+
+    def _keep_to_bounds(self) -> None:
+        """Let the oldest notes and changes go, half of them at a time, so that it is seldom done."""
+        if len(self.notes) > 2 * MOST_NOTES:
+            del self.notes[:-MOST_NOTES]
+            self._left_out = tuple(dict.fromkeys((*self._left_out, NOTES_LEFT_OUT)))
+        if len(self.changes) > MOST_CHANGES:
+            del self.changes[: -MOST_CHANGES // 2]
+            self._left_out = tuple(dict.fromkeys((*self._left_out, CHANGES_LEFT_OUT)))
+            self._derived.clear()
 
     def _place(self, event: EpochEnded | Evaluated) -> float:
         """Give the step of an evaluation; where nobody counts steps its epoch stands for it."""
@@ -288,64 +319,3 @@ def _measured(columns: Mapping[str, FloatArray], size: int) -> FloatArray:
         if name.startswith(("train/", "valid/")):
             found[np.isfinite(values)] = 1.0
     return found
-
-
-def _of_steps(steps: list[StepEnded]) -> Columns:
-    columns = _known(
-        {
-            STEP_LOSS: [event.loss for event in steps],
-            PENALTY: [event.penalty for event in steps],
-            LEARNING_RATE: [event.learning_rate for event in steps],
-            "time": [event.time for event in steps],
-        }
-    )
-    for row in [row for row, event in enumerate(steps) if event.metrics is not msgspec.UNSET]:
-        _put(columns, cast(Metrics, steps[row].metrics), row, len(steps))
-    return columns
-
-
-def _of_evaluations(evaluations: list[EpochEnded | Evaluated]) -> Columns:
-    columns = _known(
-        {
-            "epoch": [event.epoch for event in evaluations],
-            "measured": [float(event.train is not None or event.valid is not None) for event in evaluations],
-            LEARNING_RATE: [event.learning_rate for event in evaluations],
-            "time": [event.time for event in evaluations],
-        }
-    )
-    size = len(evaluations)
-    for row, event in enumerate(evaluations):
-        _put(columns, event.metrics, row, size)
-        for split, metrics in (("train", event.train), ("valid", event.valid)):
-            _put(columns, metrics or {}, row, size, f"{split}/")
-        if isinstance(event, EpochEnded):
-            _put(columns, event.weight_norms, row, size, NORM)
-            said = {
-                STEP_LOSS: event.running_loss,
-                PENALTY: event.penalty,
-                "seconds": event.seconds,
-                "evaluate_seconds": event.evaluate_seconds,
-            }
-            _put(columns, {name: value for name, value in said.items() if value is not None}, row, size)
-    return columns
-
-
-def _of_samples(samples: list[SystemSampled]) -> Columns:
-    columns = _known({"time": [event.time for event in samples]})
-    for row, event in enumerate(samples):
-        _put(columns, event.metrics, row, len(samples))
-    return columns
-
-
-def _known(columns: Columns) -> Columns:
-    """Leave out what no record of these says: a field that is absent is no name of the log."""
-    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
-
-
-def _put(columns: Columns, metrics: Metrics, row: int, size: int, before: str = "") -> None:
-    """Lay the metrics of one row into their columns, making those that are new."""
-    for name, value in metrics.items():
-        column = columns.get(before + name)
-        if column is None:
-            column = columns[before + name] = [None] * size
-        column[row] = value

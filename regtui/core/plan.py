@@ -1,6 +1,5 @@
 """What a run intends, as far as anyone knows."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +7,12 @@ import msgspec
 
 if TYPE_CHECKING:
     from regtui.core.config import RunConfig
+
+LEAST_COUNT = 1e-3
+"""An epoch may be less than a step long where a step is many batches; but a thousandth of one is none."""
+
+MOST_COUNT = 2**53
+"""Every count up to here is exact as a float, too; beyond it nothing is counted."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -28,7 +33,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def plan_from(said: Plan | None, config: "RunConfig | None", environment: Mapping[str, Any]) -> Plan:
     """Put together what a run's record says of its plan, in whichever part of it: logs of version 1 have no `plan`.
 
-    Numbers that cannot be meant (not positive, not finite, no numbers) count as not said.
+    Numbers that cannot be meant (not positive, beyond what can be counted, no numbers) count as not said.
     """
     values: dict[str, Any] = {}
     for name in Plan.__struct_fields__:
@@ -40,4 +45,4 @@ def plan_from(said: Plan | None, config: "RunConfig | None", environment: Mappin
 
 
 def _is_count(value: float) -> bool:
-    return not isinstance(value, bool) and 0 < value < math.inf
+    return not isinstance(value, bool) and LEAST_COUNT <= value <= MOST_COUNT

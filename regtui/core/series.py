@@ -26,7 +26,7 @@ class Column:
         self._size = 0
         self._levels: list[_Level] = []
         self._smoothed: tuple[float, Smoothed] | None = None
-        self.extend(list(values))
+        self.extend(values if isinstance(values, np.ndarray) else list(values))
 
     def __len__(self) -> int:
         return self._size

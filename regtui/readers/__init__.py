@@ -4,14 +4,16 @@ A format is a file of this folder with a class that satisfies `Reader`, named th
 know it. `open_log` asks each of them whether a file is theirs.
 """
 
+import os
 import pkgutil
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
 from regtui.readers.folding import read_history as read_history
+from regtui.readers.gated import Gated as Gated
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
 from regtui.readers.logfile import is_being_written as is_being_written
+from regtui.readers.opening import NotAFile, opened
 from regtui.readers.protocol import NOTHING_WANTED as NOTHING_WANTED
 from regtui.readers.protocol import LogError as LogError
 from regtui.readers.protocol import Reader as Reader
@@ -30,27 +32,36 @@ def formats() -> list[type[Reader]]:
     return sorted(readers, key=lambda reader: (reader.rank, reader.name))
 
 
-def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHING_WANTED) -> Reader:
-    """Find the reader of a log, of whichever format: a file, the folder of a run, or the newest log under a folder.
+def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHING_WANTED) -> Gated:
+    """Find the reader of a log, of whichever format, and put the gate before it.
+
+    A log is a file, the folder of a run, or the newest that is found under a folder.
 
     With `growing` an empty file is one that has not begun yet. Raises LogError with one sentence for whatever
     cannot be read as a log.
     """
     path = Path(path)
     try:
-        if not path.exists():
-            raise LogError(f"{path} does not exist: name a log such as runs/RUN/{LOG_NAME}")
         if path.is_dir():
-            return _open_folder(path, growing=growing, wanted=wanted)
-        if not path.is_file():
-            raise LogError(f"{path} is not a regular file: name a log such as runs/RUN/{LOG_NAME}")
-        if growing and not path.stat().st_size:
+            if not os.path.lexists(path / LOG_NAME):
+                return Gated(_under(path, wanted))
+            path = path / LOG_NAME
+        with opened(path) as fd:
+            size = os.fstat(fd).st_size
+        if growing and not size:
             from regtui.readers.jsonl import JsonlReader
 
-            return JsonlReader(path)
-        return _first(path, wanted) or _refuse(_what_is_wrong(path))
-    except OSError as error:
-        raise LogError(f"{path} cannot be read: {error.strerror or error}") from None
+            return Gated(JsonlReader(path))
+        found = _first(path, wanted)
+        if found is None:
+            raise LogError(_what_is_wrong(path))
+        return Gated(found)
+    except (FileNotFoundError, NotADirectoryError):
+        raise LogError(f"{path} does not exist: name a log such as runs/RUN/{LOG_NAME}") from None
+    except NotAFile as error:
+        raise LogError(f"{path} {error.strerror}: name a log such as runs/RUN/{LOG_NAME}") from None
+    except (OSError, ValueError) as error:  # a ValueError for a name with a NUL in it
+        raise LogError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _first(path: Path, wanted: Wanted) -> Reader | None:
@@ -58,10 +69,8 @@ def _first(path: Path, wanted: Wanted) -> Reader | None:
     return next((reader(path, wanted) for reader in formats() if reader.accepts(path)), None)
 
 
-def _open_folder(folder: Path, *, growing: bool, wanted: Wanted) -> Reader:
-    """Open the log in the folder of a run, else the newest under a folder."""
-    if (folder / LOG_NAME).is_file():
-        return open_log(folder / LOG_NAME, growing=growing, wanted=wanted)
+def _under(folder: Path, wanted: Wanted) -> Reader:
+    """Give the reader of a folder that is a log itself, else of the newest log under it."""
     found = _first(folder, wanted)
     if found is not None:
         return found
@@ -71,7 +80,7 @@ def _open_folder(folder: Path, *, growing: bool, wanted: Wanted) -> Reader:
             return found
     looked = ", ".join(reader.name for reader in formats())
     held = ", ".join(sorted(entry.name for entry in folder.iterdir())[:6]) or "nothing"
-    return _refuse(f"{folder} is a folder without a log; looked for {looked}; it holds {held}")
+    raise LogError(f"{folder} is a folder without a log; looked for {looked}; it holds {held}")
 
 
 def logs_under(folder: Path) -> list[Path]:
@@ -80,13 +89,9 @@ def logs_under(folder: Path) -> list[Path]:
     return [path for path in found if not any(parent in found for parent in path.parents)]
 
 
-def _refuse(sentence: str) -> NoReturn:
-    raise LogError(sentence)
-
-
 def _what_is_wrong(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(SNIFFED_BYTES)
+    with opened(path) as fd:
+        head = os.read(fd, SNIFFED_BYTES)
     if not head.strip():
         return f"{path} is empty: a log has one JSON object a line, the first a record of kind run"
     try:

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from regtui.core.events import EpochEnded, Evaluated, Event, Rows, RunStarted
 from regtui.core.history import History
-from regtui.readers.protocol import Reader
+from regtui.readers.gated import Gated
 
 EVENTS_AT_ONCE = 4_000
 """Events held in memory at once, whatever the length of the log: few enough to stay in a processor's cache while they
 are folded, which goes over them once a column (20,000 took a tenth longer)."""
 
 
-def blocks(reader: Reader, until_epoch: int | None = None) -> Iterator[list[Event]]:
+def blocks(reader: Gated, until_epoch: int | None = None) -> Iterator[list[Event]]:
     """Give a log's events in blocks, up to the end of an epoch of the newest run in it."""
     reached = False
-    while events := reader.poll(EVENTS_AT_ONCE):
+    while (events := reader.poll(EVENTS_AT_ONCE)) or reader.behind:
         if until_epoch is None:
             yield events
             continue

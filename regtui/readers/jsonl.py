@@ -3,12 +3,16 @@
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from regtui.core.events import Event, Record, RunStarted, decode, decode_lines
+from regtui.core.gate import passed
+from regtui.readers.bounds import bounded
+from regtui.readers.gated import is_plain
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
+from regtui.readers.opening import opened
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
 from regtui.readers.search import walk
 
@@ -22,11 +26,20 @@ FIRST_LOOK = 4 << 10
 """Read at first to see whose log it is: nearly every log has a record or more in it, and what is decoded to be asked
 is decoded again to be read."""
 
-LONGEST_LINE = 4 << 20
-"""A longer line is no record of ours; it is passed over without being held in memory."""
+JUNK_BYTES = 1 << 17
+"""Read at once of a file with lines that cannot be read: each of those costs as much as ten that can."""
+
+BLOCKS_AT_ONCE = 2
+"""Blocks that one call with a limit reads at most: the screen that asks draws and takes keys in between."""
+
+LONGEST_LINE = 1 << 20
+"""A longer line is no record of ours, ten thousand metrics take less; it is passed over without being held."""
 
 SNIFFED_BYTES = 256 << 20
 """How far a file is searched for its first record: past one absurdly long line, not through a whole disk."""
+
+SNIFFED_LINES = 100_000
+"""How many lines that cannot be read it may have before that."""
 
 FINGERPRINT_BYTES = 512
 """Enough of a log's start to hold its run id and time, so that a log written anew is noticed."""
@@ -37,6 +50,9 @@ BOM = b"\xef\xbb\xbf"
 NOT_FINITE = re.compile(rb':(?<=[^\\]":)\s*-?(?:NaN|Infinity)\b')
 """A number as other tools write it where JSON has none. The quote before it ends a key: within a text it would be
 escaped."""
+
+MOST_PROBLEMS = 50
+"""Values of configurations that are told of; a log of many runs may have the same ones in each."""
 
 UNREAD = object()
 """In the place of an event: the line could not be read."""
@@ -64,10 +80,16 @@ class JsonlReader:
         """The start of a line whose end has not been read."""
         self._passing_over = False
         """In the middle of a line that is too long."""
+        self._junk = False
+        """There was a line that could not be read."""
+        self.behind = False
         self._taken_early = False
         """The line in hand was whole although its line break is missing; it has been given out."""
         self._fingerprint = b""
         self._ready: list[Event] = []
+        self._ready_plain = True
+        self.gave_plain = True
+        """The last events that were given hold no text that needs the gate."""
 
     @classmethod
     def finds(cls, folder: Path) -> Iterable[Path]:
@@ -79,16 +101,26 @@ class JsonlReader:
         """Tell whether a file, or the log in a run's folder, holds at least one record, without reading much of it."""
         reader = cls(path)
         size = FIRST_LOOK
-        while not reader._ready and reader._position < SNIFFED_BYTES and reader._read_block(size):
+        while not reader._ready and reader._position < SNIFFED_BYTES and len(reader.skipped) < SNIFFED_LINES:
+            if not reader._read_block(size):
+                break
             size = BLOCK_BYTES
         return bool(reader._ready)
 
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give the events written since the last call, at most `limit`, without waiting."""
         taken: list[Event] = []
+        self.gave_plain = True
+        blocks, self.behind = 0, False
         while limit is None or len(taken) < limit:
-            if not self._ready and not self._read_block():
-                break
+            if not self._ready:
+                if limit is not None and blocks == BLOCKS_AT_ONCE:
+                    self.behind = True
+                    break
+                if not self._read_block():
+                    break
+                blocks += 1
+            self.gave_plain = self.gave_plain and self._ready_plain
             missing = len(self._ready) if limit is None else limit - len(taken)
             if missing >= len(self._ready):
                 taken += self._ready
@@ -105,18 +137,19 @@ class JsonlReader:
 
     def _read_block(self, size: int = BLOCK_BYTES) -> bool:
         """Read on and decode; False at the end of what has been written so far."""
+        self._ready_plain = self._ready_plain or not self._ready
         try:
-            with self.path.open("rb", buffering=0) as file:
-                if self._was_replaced(file.fileno()):
+            with opened(self.path) as fd:
+                if self._was_replaced(fd):
                     self._start_over()
-                file.seek(self._position)
-                block = file.read(size)
+                size = min(size, JUNK_BYTES) if self._junk else size
+                block = os.pread(fd, size, self._position)
                 if self._position == 0:
                     self._fingerprint = block[:FINGERPRINT_BYTES]
                 elif len(self._fingerprint) < FINGERPRINT_BYTES:
-                    self._fingerprint = os.pread(file.fileno(), FINGERPRINT_BYTES, 0)
+                    self._fingerprint = os.pread(fd, FINGERPRINT_BYTES, 0)
         except OSError:
-            # Moved away for the moment, or a network disk that hangs: not yet.
+            # Moved away for the moment, something else in its place, or a network disk that hangs: not yet.
             return False
         if block:
             self._take(block.removeprefix(BOM) if self._position == 0 else block)
@@ -164,7 +197,7 @@ class JsonlReader:
     def _take_whole_rest(self) -> None:
         """Take a last line that lacks only its line break: JSON that is cut anywhere else does not parse."""
         if self._rest.rstrip().endswith(b"}") and (event := self._event(self._rest, self._line + 1)) is not UNREAD:
-            self._ready += [event] if event is not None else []
+            self._give([event] if event is not None else [], plain=False)
             self._rest, self._taken_early = b"", True
 
     def _decode(self, lines: bytes) -> None:
@@ -176,9 +209,11 @@ class JsonlReader:
         if events is None:
             self._decode_singly(lines)
         else:
-            if RunStarted in map(type, events):  # nearly no block has one, and looking takes no turn of Python's
+            has_run = RunStarted in map(type, events)  # nearly no block has one, and looking takes no turn of Python's
+            if has_run:
                 self._check_runs(events, lines)
-            self._ready += events
+            # A run's name may be that of its folder, and how deep its settings are nested no look at bytes can tell.
+            self._give(events, plain=not has_run and is_plain(lines))
         self._line += lines.count(b"\n") + 1
 
     def _check_runs(self, events: list[Record], lines: bytes) -> None:
@@ -188,17 +223,29 @@ class JsonlReader:
                 events[index] = self._checked(event, self._line + 1 + index, written[index])
 
     def _decode_singly(self, lines: bytes) -> None:
+        if b'"kind"' not in lines:
+            # Nothing but junk, of which there may be gigabytes: it is counted, and no line of it is asked.
+            self.skipped.add_all([at for at, line in enumerate(lines.split(b"\n"), self._line + 1) if line.strip()])
+            self._junk = True
+            return
         for number, line in enumerate(lines.split(b"\n"), self._line + 1):
             if not line.strip():
                 continue
             event = self._event(line, number)
             if event is UNREAD:
                 self.skipped.add(number)
+                self._junk = True
             elif event is not None:
-                self._ready.append(event)
+                self._give([event], plain=False)
+
+    def _give(self, events: Sequence[Event], *, plain: bool) -> None:
+        self._ready += events
+        self._ready_plain = self._ready_plain and plain
 
     def _event(self, line: bytes, number: int) -> Any:
         """Read one line: an event, None for a record of a kind unknown here, or UNREAD."""
+        if b'"kind"' not in line:  # the cheapest question first: a file of junk has a million lines to ask
+            return UNREAD
         try:
             event = decode(line)
         except UNREADABLE:
@@ -222,8 +269,10 @@ class JsonlReader:
         if run.config is not None and not own_config(record := json.loads(line)):
             # Decoded into our fields, its gaps would look like our defaults.
             run = run_from(record, self._run_name())
-        checked, problems = with_sound_config(run)
-        self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems]
+        # Through the gate first: a name that is only odd to look at is shown, not replaced.
+        checked, problems = with_sound_config(passed(bounded(run)))
+        room = MOST_PROBLEMS - len(self._config_problems)
+        self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems[:room]]
         return checked
 
     def _run_name(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from regtui.core.events import Event
+from regtui.core.text import printable
 
 LINES_NAMED = 10
 """Line numbers kept for the warning: enough to find the cause, few enough for one sentence."""
@@ -13,6 +14,10 @@ LINES_NAMED = 10
 
 class LogError(Exception):
     """A log that cannot be read or written; its text is one sentence naming the file and what would be right."""
+
+    def __init__(self, sentence: str) -> None:
+        """Let the sentence through the gate: it quotes paths."""
+        super().__init__(printable(sentence))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +55,10 @@ class SkippedLines:
         if len(self.first) < LINES_NAMED:
             self.first.append(line)
 
+    def add_all(self, lines: list[int]) -> None:
+        self.count += len(lines)
+        self.first += lines[: max(LINES_NAMED - len(self.first), 0)]
+
     def sentence(self, name: str) -> str:
         """Name the lines in a sentence for a person; empty when there are none."""
         if not self.count:
@@ -61,7 +70,11 @@ class SkippedLines:
 
 
 class Reader(Protocol):
-    """One log, read as far as it has been written."""
+    """One log, read as far as it has been written.
+
+    Its texts may hold anything: `open_log` puts the gate before it, which looks at every event. A format of which that
+    would take long has `gave_plain`, true where it can tell that the last events need no look.
+    """
 
     name: str
     """The format, as people call it: 'TensorBoard'."""
@@ -69,6 +82,8 @@ class Reader(Protocol):
     """Formats are asked in this order whether a log is theirs: one that takes nearly anything comes late."""
     skipped: SkippedLines
     """Lines that could not be read."""
+    behind: bool
+    """The last `poll` ended before the end of what has been written."""
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
         """Name the log, a file or a folder; nothing is read before the first poll."""
@@ -84,7 +99,8 @@ class Reader(Protocol):
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has been written since the last call, at most `limit` events, and never wait.
 
-        An empty list means 'nothing new yet'. A log that shrank or was replaced is read anew from its start.
+        An empty list means 'nothing new yet', or with `behind` that there was much to read and nothing to give, since
+        a call with a limit must not take long either. A log that shrank or was replaced is read anew from its start.
         """
 
     def warnings(self) -> list[str]:

@@ -94,6 +94,7 @@ class SampleReader(ABC):
         self.skipped = SkippedLines()
         self._telling: Iterator[Event] | None = None
         self._changes = 0
+        self.behind = False
         self._begin()
         self._start_over()
 
@@ -154,8 +155,10 @@ class SampleReader(ABC):
             taken.append(event)
             rows += len(event.step) if isinstance(event, Rows) else 0
             if limit is not None and (len(taken) >= limit or rows >= ROWS_AT_ONCE):
+                self.behind = True
                 return taken
         self._telling = None
+        self.behind = False
         return taken
 
     def _news(self) -> Iterator[Event]:

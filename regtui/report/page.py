@@ -14,7 +14,7 @@ from regtui.core.events import Metrics
 from regtui.core.history import History
 from regtui.core.text import number, short
 from regtui.report.comparison import comparison
-from regtui.report.paint import as_text, cells, shown
+from regtui.report.paint import as_text, cells
 from regtui.report.table import FEWEST_ROWS, epoch_table
 
 FEWEST_CHART_LINES = 9
@@ -183,13 +183,13 @@ def _test(metrics: Metrics) -> str:
 
 def _wrapped(text: str, width: int, role: str, ascii_only: bool) -> list[StyledLine]:
     # In ASCII some signs take more cells, so that comes before the lines are broken.
-    text = " ".join(shown(plain(text) if ascii_only else text).split())
+    text = " ".join((plain(text) if ascii_only else text).split())
     return [(Span(line, role),) for line in textwrap.wrap(text, width) or [""]]
 
 
 def fitted(text: str, width: int) -> str:
     """Cut a text to so many cells of a terminal."""
-    text = shown(text)
+    text = text[:width]  # no sign counts as less than a cell
     while cells(text) > width:
         text = text[:-1]
     return text

@@ -39,19 +39,12 @@ def codes(style: str) -> str:
 def as_text(lines: Iterable[StyledLine], *, colour: bool) -> str:
     """Write lines as text; with `colour` for a terminal, without it free of any escape sequence."""
     if not colour:
-        return "\n".join("".join(shown(span.text) for span in line).rstrip() for line in lines)
-    return "\n".join("".join(_coloured(shown(span.text), STYLES.get(span.role, "")) for span in line) for line in lines)
+        return "\n".join("".join(span.text for span in line).rstrip() for line in lines)
+    return "\n".join("".join(_coloured(span.text, STYLES.get(span.role, "")) for span in line) for line in lines)
 
 
 def _coloured(text: str, style: str) -> str:
     return f"\x1b[{codes(style)}m{text}{RESET}" if style and text else text
-
-
-def shown(text: str) -> str:
-    """Put a blank in the place of what would move a terminal's cursor or change its colours."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def cells(text: str) -> int:

@@ -1,7 +1,6 @@
 """The replay of a log without the app: as a page, as JSON, as a picture, or at the pace it was recorded."""
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +11,7 @@ from typing import TextIO
 from regtui.charts import View
 from regtui.core.events import Event
 from regtui.core.history import History
+from regtui.core.size import sound_size
 from regtui.readers import LogError, is_being_written, open_log, read_history
 from regtui.readers.folding import blocks, fold, is_evaluation, singly
 from regtui.report.animation import Animation
@@ -22,6 +22,9 @@ from regtui.report.svg import as_svg
 
 PIPE_SIZE = (80, 40)
 """Columns and lines of a page that goes into a pipe: what a mail or an issue shows without wrapping."""
+
+LONGEST_COUNT = 9
+"""Digits of COLUMNS and LINES that are looked at: with more, nobody has said a size."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def replay(
         )
     else:
         history = line_an_epoch(events, out)
-    warnings = reader.warnings()
+    warnings = [*reader.warnings(), *(f"{Path(path).name}: {sentence}" for sentence in history.left_out)]
     if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
         warnings.append("the log has no end: its run was killed, or is written on another machine")
     columns, lines = size or screen_size(out)
@@ -125,9 +128,17 @@ def speaks_unicode(stream: TextIO) -> bool:
 def screen_size(stream: TextIO) -> tuple[int, int]:
     """Give the columns and lines of a page: the terminal's, one line left for the prompt, or those of a pipe."""
     if not stream.isatty():
-        return shutil.get_terminal_size(PIPE_SIZE)
+        # By hand: Python's own raises on digits of other scripts, and believes COLUMNS=99999.
+        return sound_size(_said("COLUMNS"), _said("LINES"), PIPE_SIZE)
     try:
         size = os.get_terminal_size(stream.fileno())
     except OSError:
         return PIPE_SIZE
-    return max(size.columns, 1), max(size.lines - 1, 1)
+    columns, lines = sound_size(size.columns, size.lines)
+    return columns, max(lines - 1, 1)
+
+
+def _said(name: str) -> int:
+    """Give a count of cells that the environment says; 0 where it says none."""
+    text = os.environ.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_COUNT else 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from regtui.core.text import number
+from regtui.core.text import number, printable
 from regtui.readers import LogError
 from regtui.runs import none_yet
 from regtui.runs.listing import Listing, Run, list_runs
@@ -52,7 +52,7 @@ def _listing(folder: Path, told: Told) -> Listing:
 def _row(run: Run) -> tuple[str, ...]:
     said = run.summary
     return (
-        run.name,
+        printable(run.name),
         said.framework or "-",
         said.dataset if said.dataset is not None else "-",
         f"{said.epochs}/{said.planned_epochs}" if said.planned_epochs else str(said.epochs),

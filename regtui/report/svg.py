@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from regtui.charts import StyledLine
-from regtui.report.paint import ATTRIBUTES, STYLES, cells, shown
+from regtui.report.paint import ATTRIBUTES, STYLES, cells
 
 CELL = (10, 20)
 """Width and height of a cell, in units of the picture; letters of 16.6 units are 10 wide in DejaVu and Menlo."""
@@ -54,7 +54,7 @@ def as_svg(lines: Sequence[StyledLine], width: int, title: str) -> str:
             style, top = STYLES.get(span.role, ""), row * high
             if span.tinted:
                 grounds.append(f"M{column * wide} {top}h{cells(span.text) * wide}v{high}h-{cells(span.text) * wide}z")
-            for found in WORDS.finditer(shown(span.text)):
+            for found in WORDS.finditer(span.text):
                 left = (column + cells(span.text[: found.start()])) * wide
                 place = f'x="{left}" y="{top + BASELINE}" textLength="{cells(found[0]) * wide}"'
                 texts[style].append(f"<text {place}>{escape(found[0])}</text>")
@@ -64,7 +64,7 @@ def as_svg(lines: Sequence[StyledLine], width: int, title: str) -> str:
     frame = (-MARGIN, -MARGIN, width * wide + 2 * MARGIN, max(len(lines), 1) * high + 2 * MARGIN)
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="{} {} {} {}">'.format(*frame),
-        f"<title>{escape(shown(title))}</title>",
+        f"<title>{escape(title)}</title>",
         '<rect x="{}" y="{}" width="{}" height="{}" fill="{ground}"/>'.format(*frame, ground=GROUND),
         f'<path fill="{TINT}" d="{tint}"/>' if tint else "",
         '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="16.6">',

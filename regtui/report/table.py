@@ -1,6 +1,7 @@
 """The epochs of a run that matter, as a table."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -67,7 +68,7 @@ def _change_rows(history: History, ascii_only: bool) -> list[tuple[int, str]]:
 
 def _joined(reasons: list[str]) -> str:
     """Name each reason once, and how often it came."""
-    counts = {reason: reasons.count(reason) for reason in reasons}
+    counts = Counter(reasons)
     return ", ".join(reason if times == 1 else f"{reason} ({times} times)" for reason, times in counts.items())
 
 

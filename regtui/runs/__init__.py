@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError
 
@@ -99,7 +100,7 @@ def logs(runs_dir: Path) -> list[Path]:
 
 def none_yet(runs_dir: Path) -> str:
     """Say that there is no run, and how to make one."""
-    return f"the folder {runs_dir} holds no run yet: `regtui train` or `regtui --start` makes one"
+    return f"the folder {printable(str(runs_dir))} holds no run yet: `regtui train` or `regtui --start` makes one"
 
 
 def find_run(name: str | Path | None, runs_dir: Path) -> Path:

@@ -19,6 +19,7 @@ from typing import Annotated
 import msgspec
 
 import regtui
+from regtui.core.gate import passed
 from regtui.readers.leniency import UNREADABLE
 from regtui.runs.looking import Mark
 from regtui.runs.summary import Summary
@@ -76,9 +77,15 @@ def read_kept(runs_dir: Path) -> dict[str, Kept]:
         head, _, lines = _read(runs_dir / FILE_NAME).partition(b"\n")
         if _head_decoder.decode(head).summaries != made_by():
             return {}
-        return {kept.run: kept for kept in _decoder.decode_lines(lines)}
+        return {kept.run: _printable(kept) for kept in _decoder.decode_lines(lines)}
     except (OSError, *UNREADABLE):
         return {}
+
+
+def _printable(kept: Kept) -> Kept:
+    """Let what is shown through the gate; the name of the folder is looked up, and stays what it is."""
+    summary = passed(kept.summary)
+    return kept if summary is kept.summary else msgspec.structs.replace(kept, summary=summary)
 
 
 def _read(path: Path) -> bytes:

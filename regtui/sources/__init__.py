@@ -10,6 +10,7 @@ from typing import Protocol
 from regtui.core.config import ConfigError
 from regtui.core.events import Command, Event
 from regtui.core.history import History
+from regtui.core.text import printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +27,20 @@ class Activity:
     """Why it could not be set up or broke off, in one sentence."""
     refused: ConfigError | None = None
     """The field of the configuration that it could not be set up with, where the problem is one of those."""
+    behind: bool = False
+    """The last look at it did not come to the end of what is there."""
     warnings: tuple[str, ...] = ()
     """What could not be read, a sentence each; it only ever grows."""
     log_problem: str = ""
     """What its log lacks, or where it has gone, in one sentence; empty again once it is whole."""
     log_words: str = "log incomplete"
     """The same in two words, where there is a problem."""
+
+    def __post_init__(self) -> None:
+        """Let what any source says of itself through the gate: it may quote paths and systems."""
+        object.__setattr__(self, "stage", printable(self.stage))
+        object.__setattr__(self, "problem", printable(self.problem))
+        object.__setattr__(self, "warnings", tuple(map(printable, self.warnings)))
 
 
 class Source(Protocol):
@@ -77,10 +86,14 @@ class Watched:
     """How many of its warnings have been shown."""
     told_log_problem: str = ""
     """What has been said of its log."""
+    told_left_out: int = 0
+    """How many sentences on what its History does not keep have been shown."""
     open: bool = True
     """Its end has not been taken in yet."""
     grew: bool = False
     """It was seen to grow, so its end is news."""
+    behind: bool = False
+    """More waits than was taken at the last look."""
 
     def ask(self) -> Activity:
         """Ask the source what it does; asked before its events are taken, what it said is shown with all of them."""
@@ -92,5 +105,6 @@ class Watched:
     def take(self, limit: int) -> list[Event]:
         """Fold the next events in, at most so many, and give them."""
         events = self.source.poll(limit)
+        self.behind = len(events) == limit or self.source.activity.behind
         self.history.apply(events)
         return events

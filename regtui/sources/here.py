@@ -23,6 +23,8 @@ from regtui.core.events import (
     Stop,
 )
 from regtui.core.failing import failure
+from regtui.core.gate import passed
+from regtui.core.text import printable
 from regtui.loop import NEEDS_LESS, Chunks, train
 from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
@@ -119,7 +121,7 @@ class LiveRun:
 
     def say(self, text: str, level: str = "output") -> None:
         """Put a line into the run's event log, from any thread."""
-        self._said.append(Noted(level=level, text=text, time=self._clock()))
+        self._said.append(Noted(level=level, text=printable(text), time=self._clock()))
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Name the listener after the run was made; before `drive`."""
@@ -143,6 +145,11 @@ class LiveRun:
         """Tell whether the log holds a record of the run."""
         return self._place is not None
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether its end is in its log, or it has none; what may be left is giving the device back."""
+        return self._over or self._finished.is_set()
+
     def abandon(self, reason: str) -> None:
         """Leave a log that is whole, from any thread, for a process that then ends at once.
 
@@ -165,6 +172,7 @@ class LiveRun:
         if self._place is None:
             self._writer.discard()
             return
+        self._over = True
         step, epoch = self._place
         with contextlib.suppress(OSError):
             self._writer.write([RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())])
@@ -270,6 +278,8 @@ class LiveRun:
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
     def _record(self, writer: LogWriter, events: list[Record]) -> None:
+        # What is shown here is what a reader will give of the log: printable, all of it.
+        events = [passed(event) for event in events]
         said: list[Record] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events

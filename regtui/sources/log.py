@@ -59,6 +59,7 @@ class LogSource:
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
             stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
+            behind=self._reader.behind,
             warnings=tuple(self._reader.warnings()), log_problem=problem, log_words=words,
         )  # fmt: skip
 
@@ -66,7 +67,7 @@ class LogSource:
         events = self._reader.poll(limit) if self._is_file() else []
         if events and self._caught_up:
             self._news_at = time.monotonic()
-        self._caught_up = self._caught_up or not events
+        self._caught_up = self._caught_up or not (events or self._reader.behind)
         for event in events:
             if isinstance(event, RunEnded | RunStarted):
                 self._ended, self._stage = isinstance(event, RunEnded), ""

@@ -1,10 +1,8 @@
 """RegtuiApp: screens, themes and the command palette; it owns no run state."""
 
-import asyncio
 import json
 import locale
 import os
-import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,18 +14,22 @@ from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.worker import WorkerError
+from textual.worker import WorkerError, WorkerFailed
 
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.text import as_on_terminal, printable
 from regtui.output import captured_output
 from regtui.readers import read_history
 from regtui.sources import Source
+from regtui.sources.here import LiveRun
 from regtui.tui.canvas import plain
 from regtui.tui.colours import PALETTES, FewerColours
 from regtui.tui.dialogs import Question
-from regtui.tui.keys import QUIT_ANYWHERE
+from regtui.tui.driver import DrawnInTurn, TerminalDriver
+from regtui.tui.keys import QUIT_ANYWHERE, SUSPEND
 from regtui.tui.lab import LabScreen
+from regtui.tui.leaving import FAULT, GONE, Departure, Leaving, depart
 from regtui.tui.remembered import remember_theme, remembered_theme
 from regtui.tui.theme import ground_of, themes
 from regtui.tui.turns import KeysInTurn
@@ -44,12 +46,12 @@ THEME_COMMANDS = {
 """What the palette offers -> what it means."""
 
 
-class RegtuiApp(KeysInTurn):
+class RegtuiApp(KeysInTurn, DrawnInTurn):
     """The lab and the monitor."""
 
     TITLE = "regtui"
     CSS_PATH = "regtui.tcss"
-    BINDINGS = [QUIT_ANYWHERE]
+    BINDINGS = [QUIT_ANYWHERE, SUSPEND]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(
@@ -65,6 +67,7 @@ class RegtuiApp(KeysInTurn):
         theme: str = "auto",
     ) -> None:
         super().__init__()
+        self.leaving = Leaving(self)
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
@@ -77,17 +80,19 @@ class RegtuiApp(KeysInTurn):
         self._show_theme(theme)
 
     def on_mount(self) -> None:
-        """End cleanly when the process is told to go."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._leave_on_signal, number)
         self.begin_capture_print(self)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let pasted text through the gate, a line at a time: a field takes the first, and shows it as it is."""
+        if isinstance(event, events.Paste) and not event.is_forwarded:
+            event = events.Paste("\n".join(map(printable, event.text.splitlines())))
+        await super().on_event(event)
 
     def on_print(self, message: events.Print) -> None:
         """Take what Python code prints, which Textual catches before it comes to a file descriptor."""
-        for line in message.text.splitlines():
-            if line.strip():
-                self.say(line.strip())
+        for line in message.text.split("\n"):
+            if shown := as_on_terminal(line):
+                self.say(shown)
 
     def get_default_screen(self) -> Screen[None]:
         """Give the lab: there is nothing under it."""
@@ -160,8 +165,44 @@ class RegtuiApp(KeysInTurn):
                 await worker.wait()
         self.exit()
 
-    def _leave_on_signal(self, number: signal.Signals) -> None:
-        self.run_worker(self.leave(f"stopped by {number.name}"))
+    @property
+    def live(self) -> LiveRun | None:
+        """The run that trains here, if there is one."""
+        return self.lab.live
+
+    def leave_soon(self) -> None:
+        """Leave the event loop as soon as it comes to that; from any thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self.exit)
+
+    def restore_at_once(self, sentence: str) -> None:
+        """Give the terminal back, with a last sentence, from any thread."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.restore_at_once(sentence)
+
+    def lose_terminal(self) -> None:
+        """Leave: there is nobody to look any more."""
+        self.leaving.call(GONE)
+
+    @property
+    def fault(self) -> BaseException | None:
+        """What the app has broken off for."""
+        fault = self._exception
+        return fault.error if isinstance(fault, WorkerFailed) else fault
+
+    def _fatal_error(self) -> None:
+        """Break off; what was wrong is said when the terminal is restored, not here, where output is caught."""
+        self._close_messages_no_wait()
+        self.leaving.call(Departure(f"the app broke off: {type(self.fault).__name__}", FAULT))
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
+    def action_suspend_process(self) -> None:
+        """Stop, and let the shell have the terminal."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.suspend()
 
     def say(self, text: str) -> None:
         """Put a line that a library printed into the event log of the run; from any thread."""
@@ -183,7 +224,7 @@ def run_app(
     ghost: Path | None = None,
     theme: str | None = None,
 ) -> None:
-    """Open the app and stay until it is left."""
+    """Open the app and stay until it is left; raise what it broke off for, and end the process if it was told to go."""
     if theme is not None:
         remember_theme(theme)
     app = RegtuiApp(
@@ -196,11 +237,15 @@ def run_app(
         ascii_only=ascii_only or not can_show_unicode(),
         theme=theme or remembered_theme() or "auto",
     )
-    with captured_output(app.say):
+    with app.leaving.watching(), captured_output(app.say):
         app.run()
+    if app.fault is not None:
+        raise app.fault
     stats = os.environ.get(FRAME_STATS)
     if stats:
         Path(stats).write_text(json.dumps(app.lab.frame_stats()))
+    if app.leaving.departure is not None:
+        depart(app.leaving.departure)
 
 
 def can_show_unicode() -> bool:

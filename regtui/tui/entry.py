@@ -6,6 +6,7 @@ from typing import NamedTuple
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.content import Content
 from textual.geometry import Region
 from textual.message import Message
 from textual.screen import ModalScreen
@@ -43,7 +44,12 @@ class Menu(ModalScreen[str | None]):
         wide = max(len(item.value) for item in self._items) + 2
         yield OptionList(
             *(
-                Option(f"{item.value:<{wide}}[dim]{item.note}[/dim]", id=item.value, disabled=not item.usable)
+                # Not markup, to which the package in `pip install 'regtui[torch]'` would be a style.
+                Option(
+                    Content.assemble(f"{item.value:<{wide}}", (item.note, "dim")),
+                    id=item.value,
+                    disabled=not item.usable,
+                )
                 for item in self._items
             ),
             compact=True,

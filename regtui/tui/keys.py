@@ -17,6 +17,12 @@ QUIT_ANYWHERE = Binding(
 )  # fmt: skip
 """Comes before what has the focus: who presses it wants to leave, and a field would take a q as text."""
 
+SUSPEND = Binding(
+    "ctrl+z", "app.suspend_process", "Suspend", tooltip="Stop, run and all, and go to the shell; fg comes back.",
+    id="suspend", key_display="^z", show=False, priority=True,
+)  # fmt: skip
+"""What every program of a terminal does by this key."""
+
 LAB_KEYS: list[Binding] = [
     _key("ctrl+r", "start", "Start", "Start a run with what the form says.", "^r"),
     _key("space", "pause", "Pause", "Pause the run after the chunk in hand, or let it go on."),
@@ -41,5 +47,6 @@ LAB_KEYS: list[Binding] = [
     _key("f1", "help", "Help", "The same, also in a field that takes a ? as text.", identity="help-in-text"),
     _key("q", "app.quit", "Quit", "Quit; asks while a run lives, then ends it cleanly."),
     QUIT_ANYWHERE,
+    SUSPEND,
 ]
 """Keys of the lab: key, action, name in the footer, a sentence for the help."""

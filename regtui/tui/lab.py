@@ -29,7 +29,7 @@ from regtui.tui.keys import LAB_KEYS
 from regtui.tui.panels import WIDE, problem_text, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
-from regtui.tui.steering import Steering
+from regtui.tui.telling import Telling
 
 FOLD_SECONDS = 0.03
 """Most of a frame that goes into reading a long log: the screen answers keys between two of them."""
@@ -39,9 +39,6 @@ FOLD_EVENTS = 5_000
 
 HEARTBEAT_SECONDS = 1.0
 """How often the screen looks by itself: a stage without events, a log that another process writes."""
-
-STAGES_OF_TRAINING = {"", "waiting to start", "training", "paused", "stopping", "ended"}
-"""Stages that are not worth a line in the event log; those before them are: importing, loading, building."""
 
 
 class EventsArrived(Message, bubble=False):
@@ -54,7 +51,7 @@ class Body(Horizontal):
     BLANK = True
 
 
-class LabScreen(Steering):
+class LabScreen(Telling):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
@@ -85,7 +82,6 @@ class LabScreen(Steering):
         self._runs_dir, self._share = runs_dir, share
         self._replaced = self.watched
         """What was on show before the last start, which may be refused."""
-        self._stage, self._stage_from = "", 0.0
         self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
@@ -189,10 +185,10 @@ class LabScreen(Steering):
         self._news_waiting = False
         shown = self.shown
         activity = shown.ask()
-        self._follow_stage(activity.stage, now)
+        self.follow_stage(activity.stage, now)
         if shown.open:
             more = self._take(shown, now)
-            self._warn(shown)
+            self.warn(shown)
             if more and not self.alive:
                 # A long log is read through: nobody's training is in the way.
                 self._next_frame = self.set_timer(0.001, self._frame)
@@ -200,18 +196,9 @@ class LabScreen(Steering):
                 self._schedule_frame()
             elif not activity.alive:
                 self._finish(shown)
-        self._tell_of_log(shown)
+        self.tell_of_log(shown)
         self.draw()
         self.call_after_refresh(self._drew, begun)
-
-    def _follow_stage(self, stage: str, now: float) -> None:
-        """Keep the stage on show, and tell how long the one before took where that is worth knowing."""
-        if stage == self._stage:
-            return
-        if self._stage not in STAGES_OF_TRAINING:
-            took = f" {self._stage} took {now - self._stage_from:.1f} s"
-            self.query_one(RunView).say((span(" " * 10), span(took, "muted")))
-        self._stage, self._stage_from = stage, now
 
     def _take(self, shown: Watched, now: float) -> bool:
         """Fold events for a while; tells whether more wait."""
@@ -224,7 +211,7 @@ class LabScreen(Steering):
                 self._tell(events, began, shown.history.changes[0 if began else had_changes :])
             if bool(had_epochs) != bool(len(shown.history.evaluations)):
                 self.refresh_bindings()
-            if len(events) < FOLD_EVENTS:
+            if not shown.behind:
                 return False
             if time.monotonic() - now > FOLD_SECONDS:
                 return True
@@ -257,27 +244,6 @@ class LabScreen(Steering):
         form = self.query_one(Form)
         form.fill(config)
         form.hold(True, read_only=True)
-
-    def _warn(self, shown: Watched) -> None:
-        """Say which lines of a log could not be read, each once."""
-        warnings = shown.source.activity.warnings
-        for warning in warnings[shown.told_warnings :]:
-            self.query_one(RunView).say((span(f" {warning}", "warn"),))
-        shown.told_warnings = len(warnings)
-
-    def _tell_of_log(self, shown: Watched) -> None:
-        """Say once what is wrong with the log, and once that it is right again; a run here says it in its log, too."""
-        problem = shown.activity.log_problem
-        if problem == shown.told_log_problem:
-            return
-        shown.told_log_problem = problem
-        text = problem or "The log is in order again."
-        if self.only_watches or not shown.activity.alive:
-            self.query_one(RunView).say((span(f" {text}", "bad" if problem else "text"),))
-        title = shown.activity.log_words.capitalize() if problem else ""
-        if not problem:
-            self.app.clear_notifications()
-        self.notify(text, title=title, severity="error" if problem else "information", markup=False)
 
     def _drew(self, begun: float) -> None:
         self.budget.end(time.thread_time() - begun)

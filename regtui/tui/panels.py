@@ -5,7 +5,6 @@ Numbers have fixed widths so that they keep their place while they change.
 
 import math
 import re
-import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -18,7 +17,7 @@ from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
 from regtui.core.history import History
-from regtui.core.text import MISSING, cells, clock, short, who
+from regtui.core.text import MISSING, cells, clock, short, time_of_day, who
 from regtui.sources import Activity
 from regtui.tui.canvas import clip, span, spread, width_of
 
@@ -347,8 +346,7 @@ def _meter_rows(text: str, width: int) -> list[StyledLine]:
 
 def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     """Tell one event of a run, for the event log."""
-    stamp = time.strftime("%H:%M:%S", time.localtime(event.time)) if event.time else "        "
-    start = span(f" {stamp}  ", "muted")
+    start = span(f" {time_of_day(event.time):<8}  ", "muted")
     if isinstance(event, RunStarted):
         weights = event.environment.get("parameters")
         text = f"run {event.run_id}" + (f", {weights:,} weights" if isinstance(weights, int) else "")

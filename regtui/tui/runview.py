@@ -124,9 +124,10 @@ class RunView(Vertical):
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""
-        told = [event_line(event) for event in events if isinstance(event, RunStarted | Changed | Noted | RunEnded)]
-        if told:
-            self.query_one(EventLog).tell(told)
+        discrete = [event for event in events if isinstance(event, RunStarted | Changed | Noted | RunEnded)]
+        if discrete:
+            # No more than can be scrolled back to: a log may hold nothing else.
+            self.query_one(EventLog).tell(map(event_line, discrete[-KEPT_LINES:]))
 
     def say(self, line: StyledLine) -> None:
         """Put a line into the log that is no event of a run."""

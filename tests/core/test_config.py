@@ -21,6 +21,7 @@ from regtui.core.events import RunStarted, encode_lines
 from regtui.core.fields import check
 from regtui.core.policies import policies
 from regtui.core.presets import PRESETS
+from regtui.core.text import printable
 
 FIELDS = fields()
 NUMBERS = [field for field in FIELDS.values() if field.kind in {"integer", "number"}]
@@ -271,7 +272,7 @@ def values_of(field):
     if field.kind == "flag":
         return st.booleans()
     if field.kind == "text":
-        return st.text(st.characters(exclude_categories=["Cc", "Cs", "Z"]), min_size=1)
+        return st.text(min_size=1).map(lambda text: printable(text).strip()).filter(bool)
     if field.kind == "integer":
         return st.integers(int(field.at_least), int(field.at_most))
     low = field.above if field.at_least is None else field.at_least

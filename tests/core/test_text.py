@@ -1,10 +1,11 @@
 """Numbers are written in one way, and keep their digits where they are compared."""
 
 import math
+import unicodedata
 
 import pytest
 
-from regtui.core.text import cells, clock, number, short, signed, who
+from regtui.core.text import LONGEST_TEXT, as_on_terminal, cells, clock, number, printable, short, signed, who
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,58 @@ def test_durations_are_clocks() -> None:
 
 def test_a_hand_is_a_hand_everywhere() -> None:
     assert (who("user"), who("plateau"), who("")) == ("by hand", "plateau", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain, with `signs` [and] markup", "plain, with `signs` [and] markup"),
+        ("two\nlines,\ttab\xa0and\u3000odd\u2028spaces\u2800", "two lines, tab and odd spaces "),
+        ("\x1b]52;c;x\x07\x00\x7f", r"\x1b]52;c;x\x07\x00\x7f"),
+        ("\x9b2J\x9d", r"\x9b2J\x9d"),
+        ("\u202eabc\u2066 \u200b\ufeff\xad", r"\u202eabc\u2066 \u200b\ufeff\xad"),
+        ("\udc9b \ue000 \U000e0041", r"\udc9b \ue000 \U000e0041"),
+        ("\u3164\u115f\U000e0100", r"\u3164\u115f\U000e0100"),
+        ("a\u0301\u0301\u0301\u0301\u0301", "a\u0301\u0301\u0301\u0301" + r"\u0301"),
+        ("\u0301a", r"\u0301a"),
+        ("❤\ufe0f", "❤"),
+        (
+            "Größe 数据 한글 \u1112\u1161\u11ab मिनट שָׁלוֹם e\u0301",
+            "Größe 数据 한글 \u1112\u1161\u11ab मिनट שָׁלוֹם e\u0301",
+        ),
+        ("x" * 4_000_000, "x" * (LONGEST_TEXT - 513) + "…" + "x" * 512),
+    ],
+)
+def test_a_text_from_outside_becomes_signs_that_stay_where_they_are_put(text, shown):
+    assert printable(text) == shown
+    assert printable(shown) == shown
+
+
+def test_no_sign_of_unicode_passes_that_takes_no_place_of_its_own():
+    for code in (*range(0x32000), *range(0xE0000, 0xF0010)):  # between and after them nothing is assigned
+        sign = chr(code)
+        shown = printable(f"a{sign}")
+        assert shown.isprintable()
+        assert printable(shown) == shown
+        if shown == f"a{sign}":
+            assert unicodedata.category(sign)[0] not in "CZ" or sign == " "
+
+
+def test_a_text_that_is_printable_is_given_back_itself():
+    for text in ("plain", "Größe"):
+        assert printable(text) is text
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [
+        ("\r 10%|#   |\r 50%|##  |\r100%|####|", "100%|####|"),
+        ("\r 50%|##  |\r", "50%|##  |"),
+        ("\x1b[1;32mgreen\x1b[0m \x1b]0;title\x07text\r\n", "green text"),
+        ("\x1b]52;c;unended", ""),
+        ("epoch 1\x1b[K\x08\x08 done \u202e", r"epoch 1 done \u202e"),
+        ("\x1bP1$r\x1b\\after \x9b2Jit", "after it"),
+    ],
+)
+def test_of_a_printed_line_is_left_what_a_terminal_would_show(printed, shown):
+    assert as_on_terminal(printed) == shown

@@ -66,7 +66,7 @@ def test_a_folder_without_a_log_is_named(tmp_path):
 
 def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(LogError, match="is not a regular file"):
+    with pytest.raises(LogError, match="is a pipe, not a regular file"):
         open_log(tmp_path / "pipe")
 
 
@@ -92,6 +92,7 @@ def test_a_format_is_added_by_putting_a_file_into_the_folder(tmp_path, monkeypat
         "from regtui.core.events import StepEnded\n"
         "from regtui.readers.protocol import SkippedLines\n"
         "class CsvReader:\n"
+        "    behind = False\n"
         "    name, rank = 'losses', 50\n"
         "    def __init__(self, path, wanted=None):\n"
         "        self.lines, self.skipped = path.read_text().splitlines()[1:], SkippedLines()\n"

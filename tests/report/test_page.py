@@ -12,6 +12,7 @@ from regtui.charts import View
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+from regtui.readers import read_history
 from regtui.report import render, summary
 from regtui.report.page import fitted
 from regtui.report.paint import STYLES, codes
@@ -181,10 +182,10 @@ def test_any_history_makes_a_page_of_its_width(some, width, height, ascii_only):
     assert max(map(len, lines)) <= width
 
 
-def test_a_log_cannot_reach_into_the_terminal(run):
+def test_a_log_cannot_reach_into_the_terminal(run, log_of):
     evil = "\x1b[2Jrun\nid\x07"
-    history = folded([*run(run_id=evil, status=""), RunEnded(status="failed", reason=evil)])
-    text = render(history, 100, 40)
+    log = log_of([*run(run_id=evil, status=""), RunEnded(status="failed", reason=evil)])
+    text = render(read_history(log), 100, 40)
     assert not {"\x1b", "\x07"} & set(text)
     assert len(text.split("\n")) == 40
 

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 from regtui.charts import Span
 from regtui.core.history import History
+from regtui.core.text import printable
 from regtui.report.page import page
 from regtui.report.paint import as_text
 from regtui.report.svg import COLOURS, GROUND, as_svg
@@ -56,9 +57,9 @@ def test_a_picture_fetches_nothing_and_is_the_same_each_time(run):
 
 
 def test_a_log_cannot_break_the_picture():
-    evil = "<&>\"'\x07]]>"
+    evil = printable("<&>\"'\x07]]>")
     root = ElementTree.fromstring(as_svg([(Span(evil, "text"),), ()], 10, evil))
-    assert root.find(f"{SVG}title").text == "<&>\"' ]]>"
+    assert root.find(f"{SVG}title").text == r"""<&>"'\x07]]>"""
 
 
 def test_every_colour_can_be_read_on_the_ground():

@@ -30,6 +30,19 @@ def test_what_is_polled_is_what_was_logged(tmp_path: Path) -> None:
     assert live.poll() == LogSource(live.log_path).poll()
 
 
+def test_what_is_odd_to_look_at_is_polled_as_it_is_read_from_the_log(tmp_path: Path) -> None:
+    data = tmp_path / "odd\x1b]0;x\x07\u202e.csv"
+    data.write_text("".join(f"{row},{row % 2}\n" for row in range(20)))
+    live = LiveRun(small(dataset=str(data), epochs=1), runs_dir=tmp_path / "runs\x9b2J")
+    live.say("\x1b[31mred\x1b[0m")
+    live.drive()
+    events = live.poll()
+    assert live.problem is None
+    assert events == LogSource(live.log_path).poll()
+    assert events[0].config.dataset == f"{tmp_path}/" + r"odd\x1b]0;x\x07\u202e.csv"
+    assert r"\x1b[31mred\x1b[0m" in [event.text for event in events if isinstance(event, Noted)]
+
+
 def test_nothing_exists_before_the_run_is_driven(tmp_path: Path) -> None:
     live = LiveRun(small(), runs_dir=tmp_path / "runs")
     assert live.alive

@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
+from textual.geometry import Region
 
+from regtui import backends
 from regtui.core.config import RunConfig, fields, policy_fields, policy_only_fields
 from regtui.core.presets import PRESETS
 from regtui.tui.app import RegtuiApp
+from regtui.tui.entry import Item, Menu
 from regtui.tui.form import CUSTOM, Form
 from regtui.tui.help import HelpScreen
 from regtui.tui.rows import FieldRow
@@ -248,3 +252,31 @@ async def test_data_that_must_be_fetched_first_says_so_beside_its_field(
         (tmp_path / "mnist.npz").touch()
         await lab.choose("preset", "dropout")
         assert "not here yet" not in lab.row("dataset")
+
+
+async def test_what_is_pasted_goes_into_a_field_as_printable_text(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app) as lab:
+        entry = lab.find("#field-dataset")
+        entry.focus()
+        await lab.settle()
+        entry.value = ""
+        app.post_message(events.Paste("\x1b]52;c;x\x07[bold]\u202e.npz\nthe next line"))
+        await lab.until(lambda: entry.value != "")
+        assert entry.value == r"\x1b]52;c;x\x07[bold]\u202e.npz"
+
+
+async def test_the_sentence_that_refuses_a_start_is_shown_to_the_letter(drive: Any, app: RegtuiApp) -> None:
+    async with drive(app, notifications=True) as lab:
+        lab.find("#field-dataset").value = "[bold]no such[link=x].npz"
+        await lab.settle()
+        await lab.press("ctrl+r")
+        await lab.until(lambda: bool(app.screen.query("Toast")))
+        assert "[bold]no such[link=x].npz does not exist" in app.screen.query_one("Toast").render().plain
+
+
+async def test_a_menu_shows_how_to_install_what_is_missing_to_the_letter(drive: Any, app: RegtuiApp) -> None:
+    command = backends.install_command("torch")
+    async with drive(app) as lab:
+        await app.push_screen(Menu([Item("torch", command, usable=False)], "torch", Region(0, 0, 20, 1)))
+        await lab.settle()
+        assert app.screen.query_one("OptionList").get_option("torch").prompt.plain.endswith("'regtui[torch]'")

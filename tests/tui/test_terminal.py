@@ -1,21 +1,14 @@
 """The app in a real pseudo-terminal, as a process of its own, read through a terminal emulator."""
 
-import fcntl
 import json
 import os
-import pty
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyte
 import pytest
 
 from regtui.core.events import RunEnded
@@ -26,67 +19,8 @@ PATIENCE_SECONDS = 180
 SMALL = ["--dataset", "digits", "--train-rows", "200", "--hidden", "16", "--batch-size", "50"]
 
 
-class Terminal:
-    """A process on a pseudo-terminal, and the screen that it draws."""
-
-    def __init__(self, command: list[str], size: tuple[int, int], **environment: str) -> None:
-        self.screen = pyte.Screen(*size)
-        self._stream = pyte.ByteStream(self.screen)
-        self.come = b""
-        self._fd, other = pty.openpty()
-        fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": "", **environment}
-        for name in ("NO_COLOR", "COLUMNS", "LINES"):
-            env.pop(name, None)
-        self.process = subprocess.Popen(
-            command, stdin=other, stdout=other, stderr=other, env=env, start_new_session=True, close_fds=True
-        )
-        os.close(other)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.screen.display)
-
-    def read(self, seconds: float) -> None:
-        """Draw what comes within some time."""
-        ready, _, _ = select.select([self._fd], [], [], seconds)
-        if ready:
-            try:
-                come = os.read(self._fd, 65536)
-                self.come += come
-                self._stream.feed(come)
-            except OSError:
-                # The other side has closed: the process is going.
-                time.sleep(0.01)
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, f"waited in vain; the screen is:\n{self.text}"
-            self.read(0.05)
-
-    def press(self, keys: str) -> None:
-        os.write(self._fd, keys.encode())
-
-    def close(self) -> None:
-        os.close(self._fd)
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
-@pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    opened: list[Terminal] = []
-
-    def open_one(*options: str, size: tuple[int, int] = (80, 24), **environment: str) -> Terminal:
-        command = [sys.executable, "-m", "regtui", "--runs-dir", str(tmp_path / "runs"), *options]
-        opened.append(Terminal(command, size, XDG_CONFIG_HOME=str(tmp_path / "config"), **environment))
-        return opened[-1]
-
-    yield open_one
-    for each in opened:
-        each.close()
+Terminal = Any
+"""The `PseudoTerminal` of conftest."""
 
 
 def end_of_the_run(runs_dir: Path) -> Any:
@@ -163,8 +97,7 @@ def test_a_signal_ends_the_run_with_its_name_in_the_log(
 def test_a_terminal_that_is_closed_leaves_a_whole_log(terminal: Callable[..., Terminal], tmp_path: Path) -> None:
     lab = terminal("--framework", "torch", "--start", *SMALL, "--epochs", "1000000")
     lab.until(lambda: "validation" in lab.text)
-    os.close(lab._fd)
-    lab._fd = os.open(os.devnull, os.O_RDWR)
+    lab.hang_up()
     lab.process.send_signal(signal.SIGHUP)
     lab.process.wait(PATIENCE_SECONDS)
     end = end_of_the_run(tmp_path / "runs")

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from regtui.charts.plotter import Kind
 from regtui.charts.sampling import logged, sample
 from regtui.charts.scales import linear
@@ -13,13 +15,21 @@ from regtui.core.metrics import NORM
 
 KINDS: tuple[Kind, ...] = ("bold", "line", "dashed", "dotted")
 
+MOST_LAYERS = 12
+"""Layers that are drawn: more curves than the rows of the strip cannot be told apart, nor named."""
+
 
 def draw(sight: Sight) -> Content:
     content = Content("weight norms")
     evaluations = sight.history.evaluations
+    names = _norms(sight.history)
+    drawn = names
+    if len(names) > MOST_LAYERS:
+        # From the first to the last, evenly: neighbours in a deep net are alike.
+        drawn = [names[place] for place in np.linspace(0, len(names) - 1, MOST_LAYERS).round().astype(int)]
+        content.title += f", {MOST_LAYERS} of {len(names)} layers"
     layers = {
-        name.removeprefix(NORM): sample(evaluations[name], evaluations.step, sight.axis, joined=True)
-        for name in _norms(sight.history)
+        name.removeprefix(NORM): sample(evaluations[name], evaluations.step, sight.axis, joined=True) for name in drawn
     }
     highest = most(shown.bounds[1] for shown in layers.values())
     if not math.isfinite(highest):

@@ -1,0 +1,285 @@
+"""Textual's terminal, so that nothing waits for it: one frame is under way at a time, and it may go away."""
+
+import asyncio
+import os
+import select
+import signal
+import termios
+import threading
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rich.console import RenderableType
+from textual import constants, events
+from textual._ansi_sequences import SYNC_END, SYNC_START
+from textual._parser import ParseError
+from textual._xterm_parser import XTermParser
+from textual.app import App
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+from textual.screen import Screen
+
+from regtui.core.size import sound_size
+from regtui.tui.cells import Picture
+from regtui.tui.line import PATIENCE_SECONDS, Answers, Line
+
+SETTLE_SECONDS = 1.0
+"""How long leaving waits for the terminal to take the last frame and to say so: the shell would read the answer as
+keys. A frame on a line of 5 kB/s takes less."""
+
+CLOSE_SECONDS = 0.3
+"""How long leaving waits, after that, until the terminal has taken its modes back."""
+
+RESTORED = (
+    b"\x18"  # ends a sequence that was cut
+    b"\x1b[?2026l\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"
+    b"\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l\x1b[0m"
+)
+"""What leaves a terminal as it was, in one piece; the same as the driver says when it stops in peace."""
+
+
+class DrawnInTurn(App[None]):
+    """An app that draws a frame only when the one before has arrived, and then the newest."""
+
+    def get_driver_class(self) -> type[Driver]:
+        """Give our driver, or the one that the environment names, as a server of pages does."""
+        return super().get_driver_class() if constants.DRIVER is not None else TerminalDriver
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Tell the driver where a frame begins and ends."""
+        if isinstance(self._driver, TerminalDriver):
+            with self._driver.frame(*self.size):
+                super()._display(screen, renderable)
+        else:
+            super()._display(screen, renderable)
+
+    def on_resize(self) -> None:
+        """Draw all of the screen: who knows what a terminal keeps that changes its size."""
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.forget()
+
+    def lose_terminal(self) -> None:
+        """Deal with a terminal that has gone; called from any thread, perhaps more than once."""
+
+
+class TerminalDriver(LinuxDriver):
+    """A terminal that may be slow, stopped or gone.
+
+    What Textual leaves as it is here: the modes it asks for, and the way keys are read out of what comes.
+    """
+
+    _app: DrawnInTurn
+
+    def __init__(
+        self, app: DrawnInTurn, *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
+    ) -> None:
+        stops = signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        assert self._file is not None
+        self._out = self._file.fileno()
+        # Textual has set handlers of its own, which stop this process alone, and for good where no shell brings it
+        # back, and which open the terminal a second time where it was stopped from outside.
+        loop = asyncio.get_running_loop()
+        if stops:
+            loop.add_signal_handler(signal.SIGTSTP, self.suspend)
+        else:
+            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        loop.add_signal_handler(signal.SIGCONT, self._go_on)
+        self._size = size or self._get_terminal_size()
+        self._line: Line | None = None
+        self._frame: list[str] | None = None
+        self._picture, self._at_once = Picture(*self._size), False
+        self._wake: tuple[int, int] | None = None
+        self._reminder: asyncio.TimerHandle | None = None
+
+    # What is drawn
+
+    def write(self, data: str) -> None:
+        if self._frame is not None:
+            self._frame.append(data)
+        elif self._line is not None:
+            self._line.write(data.encode(errors="replace"))
+
+    @contextmanager
+    def frame(self, columns: int, rows: int) -> Iterator[None]:
+        """Take what is written meanwhile as one frame of a screen of this size."""
+        written: list[str] = []
+        self._frame = written
+        try:
+            yield
+        finally:
+            self._frame = None
+            if self._picture.size != (columns, rows):
+                self._picture = Picture(columns, rows)
+            if written:
+                self._picture.put("".join(written))
+                self._at_once = written[0] == SYNC_START
+                self._draw()
+
+    def forget(self) -> None:
+        """Draw all of the screen the next time."""
+        self._picture.forget()
+
+    def _draw(self) -> None:
+        """Send what the terminal lacks, if the last frame has arrived; else come back when it has."""
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+        if self._line is None or not self._picture.differs:
+            return
+        if not self._line.takes_frame():
+            # Should the answer be lost, nothing else would draw.
+            self._reminder = self._loop.call_later(PATIENCE_SECONDS, self._draw)
+            return
+        changes = self._picture.changes()
+        if changes:
+            self._line.frame((SYNC_START + changes + SYNC_END if self._at_once else changes).encode(errors="replace"))
+
+    def _say_there_is_room(self) -> None:
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._draw)
+
+    # Its size
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """Give columns and rows: what the terminal says, else the environment, else the usual ones."""
+        columns = rows = 0
+        with suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(self.fileno)
+        return sound_size(columns or _number("COLUMNS"), rows or _number("LINES"))
+
+    def process_message(self, message: Message) -> None:
+        """Hand a message on; a size in one is made sane."""
+        if isinstance(message, events.Resize):
+            columns, rows = sound_size(*message.size)
+            if (columns, rows) != message.size:
+                message = events.Resize.from_dimensions((columns, rows), None)
+        super().process_message(message)
+
+    # Opened and left
+
+    def start_application_mode(self) -> None:
+        self._line = Line(self._out, on_room=self._say_there_is_room, on_gone=self._app.lose_terminal)
+        self._wake = os.pipe()
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+        if self._writer_thread is not None:
+            # Textual's own, which nobody writes to here.
+            self._writer_thread.stop()
+            self._writer_thread = None
+        self._picture.forget()
+        self._line.frame(b"")
+
+    def disable_input(self) -> None:
+        if self._wake is not None:
+            os.write(self._wake[1], b"x")
+        super().disable_input()
+        self._key_thread = None
+        if self._wake is not None:
+            for fd in self._wake:
+                os.close(fd)
+            self._wake = None
+
+    def stop_application_mode(self) -> None:
+        if self._line is not None:
+            self._line.settle(SETTLE_SECONDS)
+        super().stop_application_mode()
+
+    def close(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
+            self._reminder = None
+        if self._line is not None:
+            self._line.close(CLOSE_SECONDS)
+            self._line = None
+        super().close()
+
+    def restore_at_once(self, sentence: str = "") -> None:
+        """Give the terminal back from any thread when there is no time for peace, as far as it takes bytes."""
+        # A blocked writer ends with the process, which is all that comes after this.
+        said = RESTORED + sentence.encode(errors="replace")
+        last = threading.Thread(target=_write_quietly, args=(self._out, said), daemon=True)
+        last.start()
+        last.join(CLOSE_SECONDS)
+        if self.attrs_before is not None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+            with suppress(termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self.attrs_before)
+
+    # Stopped and brought back
+
+    def suspend(self) -> None:
+        """Give the terminal to the shell, stop with all that it started here, and take the terminal back."""
+        if os.getsid(0) == os.getpid():
+            # Nobody could bring us back: the terminal has no shell but us.
+            self._app.notify("There is no shell here to go back to.")
+            return
+        self.suspend_application_mode()
+        self._loop.remove_signal_handler(signal.SIGTSTP)
+        os.killpg(0, signal.SIGTSTP)
+        # From here on somebody has brought us back; in the background, the first look at the terminal stops us again.
+        self._loop.add_signal_handler(signal.SIGTSTP, self.suspend)
+        self._must_signal_resume = True
+        self.resume_application_mode()
+        self._app.refresh(layout=True)
+
+    def _go_on(self) -> None:
+        """Take the terminal as it is after somebody has stopped us from outside and let us go on."""
+        if self._line is None or self.attrs_before is None:
+            return
+        with suppress(termios.error):
+            raw = termios.tcgetattr(self.fileno)
+            raw[0], raw[3] = self._patch_iflag(raw[0]), self._patch_lflag(raw[3])
+            termios.tcsetattr(self.fileno, termios.TCSANOW, raw)
+        self.forget()
+        self._app.refresh()
+
+    # What comes
+
+    def _run_input_thread(self) -> None:
+        try:
+            self._read_on()
+        except Exception as error:
+            self._app.call_later(self._app._handle_exception, error)
+
+    def _read_on(self) -> None:
+        """Read until input is disabled; nothing is done while nothing comes."""
+        assert self._line is not None
+        assert self._wake is not None
+        line, wake = self._line, self._wake[0]
+        parser, answers = XTermParser(self._debug), Answers()
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        waits = False
+        while not self.exit_event.is_set():
+            ready, _, _ = select.select([self.fileno, wake], [], [], constants.ESCAPE_DELAY if waits else None)
+            come, times = answers.late() if not ready else b"", 0
+            if self.fileno in ready:
+                try:
+                    read = os.read(self.fileno, 4096)
+                except OSError:
+                    read = b""
+                if not read:
+                    self._app.lose_terminal()
+                    break
+                come, times = answers.take(read, asked=line.asked)
+            if times:
+                line.answered(times)
+            for message in parser.feed(text) if (text := decode(come)) else parser.tick():
+                self.process_message(message)
+            # What a key begins with may be the whole of it: that shows when nothing follows.
+            waits = bool(ready or come)
+        with suppress(ParseError, EOFError):
+            for _ in parser.feed(""):
+                pass
+
+
+def _number(name: str) -> int:
+    """Give a variable of the environment, 0 where it is no positive number."""
+    value = os.environ.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
+
+
+def _write_quietly(fd: int, data: bytes) -> None:
+    with suppress(OSError):
+        os.write(fd, data)

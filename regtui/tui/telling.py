@@ -1,0 +1,49 @@
+"""What is said of the run on show, beside its events: stages that took long, lines left out, what befell its log."""
+
+from regtui.sources import Watched
+from regtui.tui.canvas import span
+from regtui.tui.runview import RunView
+from regtui.tui.steering import Steering
+
+STAGES_OF_TRAINING = {"", "waiting to start", "training", "paused", "stopping", "ended"}
+"""Stages that are not worth a line in the event log; those before them are: importing, loading, building."""
+
+
+class Telling(Steering):
+    """A screen that says in the event log and in notices what has come of a run."""
+
+    _stage = ""
+    _stage_from = 0.0
+
+    def follow_stage(self, stage: str, now: float) -> None:
+        """Keep the stage on show, and tell how long the one before took where that is worth knowing."""
+        if stage == self._stage:
+            return
+        if self._stage not in STAGES_OF_TRAINING:
+            took = f" {self._stage} took {now - self._stage_from:.1f} s"
+            self.query_one(RunView).say((span(" " * 10), span(took, "muted")))
+        self._stage, self._stage_from = stage, now
+
+    def warn(self, shown: Watched) -> None:
+        """Say which lines of a log could not be read, each once."""
+        warnings = shown.source.activity.warnings
+        for warning in warnings[shown.told_warnings :]:
+            self.query_one(RunView).say((span(f" {warning}", "warn"),))
+        shown.told_warnings = len(warnings)
+        for sentence in shown.history.left_out[shown.told_left_out :]:
+            self.query_one(RunView).say((span(f" {sentence}", "warn"),))
+        shown.told_left_out = len(shown.history.left_out)
+
+    def tell_of_log(self, shown: Watched) -> None:
+        """Say once what is wrong with the log, and once that it is right again; a run here says it in its log, too."""
+        problem = shown.activity.log_problem
+        if problem == shown.told_log_problem:
+            return
+        shown.told_log_problem = problem
+        text = problem or "The log is in order again."
+        if self.only_watches or not shown.activity.alive:
+            self.query_one(RunView).say((span(f" {text}", "bad" if problem else "text"),))
+        title = shown.activity.log_words.capitalize() if problem else ""
+        if not problem:
+            self.app.clear_notifications()
+        self.notify(text, title=title, severity="error" if problem else "information", markup=False)
