@@ -13,6 +13,8 @@ from pathlib import Path
 from struct import Struct
 from zlib import crc32
 
+from regtui.readers.opening import opened
+
 MAGIC = b":W&B\xe1\xbe\x00"
 """What a file begins with: the letters, 0xBEE1 and version 0."""
 
@@ -129,27 +131,22 @@ class ChunkFile:
         if not zero:
             return at
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
+            with opened(self.path) as file:
+                end = os.fstat(file).st_size
                 found = os.lseek(file, at, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno != errno.ENXIO:
-                    raise
-                # Nothing but a hole up to the end.
-                found = os.fstat(file).st_size
-            finally:
-                os.close(file)
-        except (OSError, AttributeError):
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                return at
+            # Nothing but a hole up to the end.
+            found = end
+        except AttributeError:
             # A system that does not tell.
             return at
         return max(at, found - found % BLOCK)
 
     def _read(self, at: int, size: int) -> bytes:
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            try:
-                return os.pread(file, size, at) if stat.S_ISREG(os.fstat(file).st_mode) else b""
-            finally:
-                os.close(file)
+            with opened(self.path) as file:
+                return os.pread(file, size, at)
         except OSError:
             return b""

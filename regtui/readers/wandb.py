@@ -5,7 +5,6 @@ a run's file out every 15 seconds, and when 32 KiB have come together: the newes
 """
 
 import json
-import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 from regtui.core.events import RunEnded
 from regtui.readers.chunks import MAGIC, ChunkFile
 from regtui.readers.names import Names
-from regtui.readers.protocol import NOTHING_WANTED, Wanted
+from regtui.readers.opening import opened
 from regtui.readers.protobuf import Broken, field_at, fields, number, text
+from regtui.readers.protocol import NOTHING_WANTED, Wanted
 from regtui.readers.samples import ROWS_AT_ONCE, Anew, SampleReader, Samples, Told
 from regtui.readers.tracked import CALLS, LONGEST_NAME, MOST_NAMES, MOST_NUMBERS, MOST_STEP, Places, plan_of
 
@@ -90,7 +90,9 @@ class WandbReader(SampleReader):
         """Say what was left out as well."""
         said = super().warnings()
         if self._file is not None and self._file.damaged:
-            said.append(f"{self._file.path.name} is damaged in {self._file.damaged} places; what could be read is shown")
+            said.append(
+                f"{self._file.path.name} is damaged in {self._file.damaged} places; what could be read is shown"
+            )
         if self._unnamed:
             said.append(f"{self.path.name} has more than {MOST_NAMES:,} names; the numbers of the others are left out")
         if self._full:
@@ -339,8 +341,8 @@ def _is_run(name: str) -> bool:
 
 
 def _begins_right(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+    with opened(path) as file:
+        return os.pread(file, len(MAGIC), 0) == MAGIC
 
 
 READER = WandbReader
