@@ -1,9 +1,10 @@
-"""Numbers that were logged one by one, each with its name, its count and its time, as MLflow keeps them: laid into rows.
+"""Numbers logged one by one, each with its name, its count and its time, as MLflow keeps them: laid into rows.
 
 A row is a count. Where a name's count falls the run was taken up again, and rows begin anew. Where each number of the
 log has the count 0, nobody said one: then a name's numbers are counted.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ class MetricReader(SampleReader):
             count = ordinal.astype(np.float64)
         names = list(self._names_seen)
         edges = [0, *_falls(column, count), len(column)]
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in itertools.pairwise(edges):
             part = slice(start, stop)
             if start < stop:
                 yield from self._segment(names, column[part], count[part], value[part], time[part])

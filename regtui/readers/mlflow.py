@@ -13,7 +13,7 @@ from typing import Any
 from regtui.readers.metric_rows import MetricReader, setting
 from regtui.readers.opening import opened
 from regtui.readers.samples import Samples
-from regtui.readers.search import walk
+from regtui.readers.search import listed, walk
 from regtui.readers.tracked import MOST_NAMES
 
 META, METRICS, PARAMETERS = "meta.yaml", "metrics", "params"
@@ -155,7 +155,7 @@ def _parsed(block: bytes, column: int) -> list[tuple[int, float, float, float]]:
     found = []
     for line in block.split(b"\n"):
         try:
-            when, value, *step = line.split()[:3] if len(line) < LONGEST_LINE else ()
+            when, value, *step = line[:LONGEST_LINE].split()[:3]
             found.append((column, float(step[0]) if step else 0.0, float(value), float(when) / 1000))
         except ValueError:
             continue
@@ -170,7 +170,7 @@ def _run_of(path: Path) -> Path | None:
     runs = (
         Path(run.path)
         for folder in folders
-        for run in os.scandir(folder)
+        for run in listed(folder)
         if not run.name.startswith(".") and run.is_dir() and (Path(run.path) / METRICS).is_dir()
     )
     newest: tuple[float, str] | None = None
@@ -183,7 +183,7 @@ def _run_of(path: Path) -> Path | None:
 
 
 def _experiments(path: Path) -> list[Path]:
-    found = (Path(entry.path) for entry in os.scandir(path) if not entry.name.startswith(".") and entry.is_dir())
+    found = (Path(entry.path) for entry in listed(path) if not entry.name.startswith(".") and entry.is_dir())
     return [folder for folder in islice(found, MOST_RUNS) if (folder / META).is_file()]
 
 

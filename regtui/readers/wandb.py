@@ -19,6 +19,7 @@ from regtui.readers.opening import opened
 from regtui.readers.protobuf import Broken, field_at, fields, number, text
 from regtui.readers.protocol import NOTHING_WANTED, Wanted
 from regtui.readers.samples import ROWS_AT_ONCE, Anew, SampleReader, Samples, Told
+from regtui.readers.search import listed
 from regtui.readers.tracked import CALLS, LONGEST_NAME, MOST_NAMES, MOST_NUMBERS, MOST_STEP, Places, plan_of
 
 PATTERN = "run-*.wandb"
@@ -90,9 +91,8 @@ class WandbReader(SampleReader):
         """Say what was left out as well."""
         said = super().warnings()
         if self._file is not None and self._file.damaged:
-            said.append(
-                f"{self._file.path.name} is damaged in {self._file.damaged} places; what could be read is shown"
-            )
+            name, places = self._file.path.name, self._file.damaged
+            said.append(f"{name} is damaged in {places} {'place' if places == 1 else 'places'}; the rest is shown")
         if self._unnamed:
             said.append(f"{self.path.name} has more than {MOST_NAMES:,} names; the numbers of the others are left out")
         if self._full:
@@ -286,7 +286,8 @@ class WandbReader(SampleReader):
 
 def _name_and_value(item: bytes) -> tuple[str, bytes]:
     """Read an item of a history or of a config: its name, levels joined by points, and its value as JSON."""
-    key, nested, value = "", [], b""
+    nested: list[str] = []
+    key, value = "", b""
     for field, content in fields(item):
         if isinstance(content, int):
             continue
@@ -322,13 +323,13 @@ def _file_of(path: Path) -> Path | None:
         if not path.is_dir():
             return path if path.is_file() else None
         folders = [path]
-        if not any(_is_run(entry.name) for entry in os.scandir(path)):
+        if not any(_is_run(entry.name) for entry in listed(path)):
             names = ("latest-run", "run-", "offline-run-")
-            folders = [Path(each.path) for each in os.scandir(path) if each.name.startswith(names) and each.is_dir()]
+            folders = [Path(each.path) for each in listed(path) if each.name.startswith(names) and each.is_dir()]
         found = [
             (entry.stat().st_mtime_ns, entry.path)
             for folder in folders
-            for entry in os.scandir(folder)
+            for entry in listed(folder)
             if _is_run(entry.name) and entry.is_file()
         ]
     except OSError:
