@@ -35,6 +35,9 @@ LONGEST_VALUE = 1 << 20
 MOST_PARAMETERS = 5_000
 RUNS_NAMED = 8
 
+UNREADABLE = (OSError, sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError)
+"""What a damaged database raises; the last where SQLite's own sentence about it quotes bytes that are no text."""
+
 Row = tuple[Any, ...]
 
 
@@ -66,7 +69,7 @@ class MlflowDatabaseReader(MetricReader):
         database, _ = _named(path)
         try:
             return _is_database(database) and _has_tables(database)
-        except (OSError, sqlite3.Error):
+        except UNREADABLE:
             return False
 
     def warnings(self) -> list[str]:
@@ -109,7 +112,7 @@ class MlflowDatabaseReader(MetricReader):
                         (self._chosen, self._row_id, NUMBERS_AT_ONCE),
                     ).fetchall()
                 self._unread = ""
-            except (OSError, sqlite3.Error, OverflowError) as error:
+            except UNREADABLE as error:
                 # Locked for the moment, half written, or damaged: asked again at the next look.
                 self._unread = str(error)
                 self._seen = () if "locked" in self._unread else self._seen
