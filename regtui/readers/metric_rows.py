@@ -99,7 +99,7 @@ class MetricReader(SampleReader):
         table = np.array(numbers, dtype=np.float64)
         table = table[table[:, 0] >= 0]
         column, count, value, time = table[:, 0].astype(np.int64), table[:, 1], table[:, 2], table[:, 3]
-        value[np.abs(value) >= LARGEST] = np.nan
+        value[~(np.abs(value) < LARGEST)] = np.inf  # a loss that is none any more was logged all the same
         ordinal = self._ordinal(column)
         self._all_zero = self._all_zero and not count.any()
         self._repeated = self._repeated or bool((ordinal > 1).any())

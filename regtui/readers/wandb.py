@@ -156,7 +156,9 @@ class WandbReader(SampleReader):
         rows, columns = at // COLUMNS, at % COLUMNS
         used = np.unique(columns)
         table = np.full((len(used), self._row), np.nan)
-        table[np.searchsorted(used, columns), rows] = self._numbers
+        numbers = np.array(self._numbers)
+        # A loss that is none any more was logged all the same.
+        table[np.searchsorted(used, columns), rows] = np.where(np.isnan(numbers), np.inf, numbers)
         names = list(self._column_of)
         found = {names[column]: table[index] for index, column in enumerate(used)}
         order = found.pop(CALLS)

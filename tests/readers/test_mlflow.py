@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regtui import analysis
 from regtui.core.events import Resumed, Rows
 from regtui.readers import LogError, open_log, read_history
 from regtui.readers.mlflow import MlflowReader
@@ -130,6 +131,12 @@ def test_how_a_run_ended_is_told(store, status, shown):
     store.log(*LOSSES)
     store.end(status)
     assert read_history(store.path).status == shown
+
+
+def test_a_loss_that_is_no_number_any_more_is_seen(store):
+    store.log(*(("loss", 1 / step if step < 50 else float("nan"), step) for step in range(1, 60)))
+    history = read_history(store.path)
+    assert (history.steps.step.last, analysis.verdict(history).state) == (59, "diverged")
 
 
 def test_what_is_logged_later_is_given_once_and_then_the_end(store):

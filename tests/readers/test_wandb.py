@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regtui import analysis
 from regtui.core.events import Resumed, Rows, RunEnded
 from regtui.readers import open_log, read_history
 from regtui.readers.wandb import WandbReader
@@ -102,6 +103,12 @@ def test_losses_settings_name_plan_and_end_are_read(tmp_path):
 def test_a_run_that_failed_says_so_with_its_code(tmp_path, code):
     end = read_history(save(tmp_path, [*counted(2), ended(code)])).end
     assert (end.status, end.reason, end.step) == ("failed", f"exit code {code}", 1)
+
+
+def test_a_loss_that_is_no_number_any_more_is_seen(tmp_path):
+    calls = [call(at, loss=1 / (at + 1) if at < 50 else float("nan")) for at in range(60)]
+    history = read_history(save(tmp_path, calls))
+    assert (history.steps.step.last, analysis.verdict(history).state) == (59, "diverged")
 
 
 def test_a_run_without_an_end_is_running(tmp_path):
