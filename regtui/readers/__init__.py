@@ -71,6 +71,11 @@ def _first(path: Path, wanted: Wanted) -> Reader | None:
     return next((reader(path, wanted) for reader in formats() if reader.accepts(path)), None)
 
 
+def names_one_of_several(path: Path) -> bool:
+    """Tell whether a path names a run of a file that holds several, as in `mlflow.db#RUN`."""
+    return _one_of_several(path, NOTHING_WANTED) is not None
+
+
 def _one_of_several(path: Path, wanted: Wanted) -> Reader | None:
     """Give the reader of a run that is named behind the path of a file of several runs, as in `mlflow.db#RUN`."""
     if "#" not in path.name or os.path.lexists(path):

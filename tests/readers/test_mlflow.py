@@ -18,6 +18,7 @@ from regtui.core.events import Resumed, Rows
 from regtui.readers import LogError, open_log, read_history
 from regtui.readers.mlflow import MlflowReader
 from regtui.readers.mlflow_database import MlflowDatabaseReader
+from regtui.runs import find_run
 
 Logged = tuple[str, float, int]
 
@@ -399,3 +400,12 @@ def test_the_real_library_is_followed_and_its_numbers_are_read(tmp_path, kind, m
     assert history.evaluations["valid/loss"].values.tolist() == [2 / 60, 2 / 120]
     assert history.settings == {"learning_rate": 0.1, "epochs": 2, "opt/name": "sgd"}
     assert (history.run.run_id, history.status, history.plan.epochs) == ("real", "finished", 2)
+
+
+def test_a_store_and_one_run_of_a_database_are_found_by_their_paths(tmp_path):
+    Files(tmp_path)
+    Database(tmp_path)
+    assert find_run(tmp_path / "mlruns", tmp_path / "runs") == tmp_path / "mlruns"
+    assert find_run(f"{tmp_path}/mlflow.db#a1", tmp_path / "runs") == tmp_path / "mlflow.db#a1"
+    with pytest.raises(LogError, match="is no run in"):
+        find_run(f"{tmp_path}/other.db#a1", tmp_path / "runs")
