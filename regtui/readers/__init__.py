@@ -57,6 +57,8 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
             if not os.path.lexists(path / LOG_NAME):
                 return Gated(_under(path, wanted))
             path = path / LOG_NAME
+        elif (one := _one_of_several(path, wanted)) is not None:
+            return Gated(one)
         with opened(path) as fd:
             size = os.fstat(fd).st_size
         if growing and not size:
@@ -78,6 +80,19 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
 def _first(path: Path, wanted: Wanted) -> Reader | None:
     """Give the reader of a file or of the folder of one run; None where no format knows it."""
     return next((reader(path, wanted) for reader in formats() if reader.accepts(path)), None)
+
+
+def names_one_of_several(path: Path) -> bool:
+    """Tell whether a path names a run of a file that holds several, as in `mlflow.db#RUN`."""
+    return _one_of_several(path, NOTHING_WANTED) is not None
+
+
+def _one_of_several(path: Path, wanted: Wanted) -> Reader | None:
+    """Give the reader of a run that is named behind the path of a file of several runs, as in `mlflow.db#RUN`."""
+    if "#" not in path.name or os.path.lexists(path):
+        return None
+    several = (reader for reader in formats() if getattr(reader, "holds_several", False))
+    return next((reader(path, wanted) for reader in several if reader.accepts(path)), None)
 
 
 def _under(folder: Path, wanted: Wanted) -> Reader:

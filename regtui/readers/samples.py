@@ -50,7 +50,8 @@ class Samples:
     """Rows of a log in the order in which they were written, under its own names."""
 
     columns: Mapping[str, FloatArray]
-    """Name -> numbers, shape (n,), NaN where the row has none."""
+    """Name -> numbers, shape (n,), NaN where the row has none; infinite where one was logged that is not finite: such a
+    row is kept, though its number is none."""
     step: FloatArray | None = None
     """Updates completed at each row, shape (n,), NaN where a row does not say; None where the log never does."""
     epoch: FloatArray | None = None
@@ -322,7 +323,7 @@ class SampleReader(ABC):
         for table, columns in found.items():
             held = np.zeros(size, dtype=bool)
             for values in columns.values():
-                held |= np.isfinite(values)
+                held |= ~np.isnan(values)
             if not held.any():
                 continue
             places = {"time": some.time} if some.time is not None else {}

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
-from regtui.readers import LOG_NAME, LogError
+from regtui.readers import LOG_NAME, LogError, logs_under, names_one_of_several
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
@@ -127,7 +127,7 @@ def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
                 found = logs(path)
                 # Of another trainer: its reader knows which of its runs is the newest.
                 return found[-1] if found else path
-            if path.exists():
+            if path.exists() or names_one_of_several(path):
                 return path
         raise LogError(f"{name} does not exist and is no run in {runs_dir}: `regtui runs` lists what is there")
     found = logs(runs_dir)
