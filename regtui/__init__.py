@@ -10,7 +10,7 @@ _HOMES = {
     "ConfigError": "regtui.core.config",
     "History": "regtui.core.history",
     "open_log": "regtui.readers",
-    "record": "regtui.record",
+    "record": "regtui.recording",
     "train": "regtui.loop",
 }
 """Public names and the modules that hold them; each is imported when it is first asked for."""

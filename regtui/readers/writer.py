@@ -128,6 +128,13 @@ class LogWriter:
         self._failure = ""
         self._judge()
 
+    def let_go(self) -> None:
+        """Let go of the file and write nothing more, in a process that was forked off: the log is its parent's."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+
     def discard(self) -> None:
         """Take back a log that this writer has made and nothing was written to, and its folders; nothing else."""
         file, self._file = self._file, None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regtui import commands
-from regtui.core.events import COMMANDS, Command, Event, Noted, RunEnded, RunStarted
+from regtui.core.events import COMMANDS, Command, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
 from regtui.readers import LOG_NAME, is_being_written, open_log
 from regtui.sources import Activity
@@ -72,6 +72,8 @@ class LogSource:
                 self._ended, self._stage = isinstance(event, RunEnded), ""
             if isinstance(event, RunStarted):
                 self._run = event
+            elif isinstance(event, Resumed):
+                self._ended, self._stage = False, ""
             elif isinstance(event, Noted) and event.level == "state":
                 self._stage = event.text
         return events
