@@ -194,9 +194,11 @@ class Recorder(Logger, Callback):  # type: ignore[misc] # Lightning may be missi
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """End the run as the fit has ended."""
         self._record_measured()
-        stopped = [each for each in trainer.callbacks if getattr(each, "stopped_epoch", 0)]
-        if stopped and self.run is not None and not self.run.should_stop:
-            reason = f"{type(stopped[0]).__name__}: {getattr(stopped[0], 'monitor', '')}".rstrip(": ")
+        if trainer.should_stop and self.run is not None and not self.run.should_stop:
+            stopped = [
+                each for each in trainer.callbacks if getattr(each, "wait_count", 0) >= getattr(each, "patience", 1)
+            ]
+            reason = f"{type(stopped[0]).__name__}: {stopped[0].monitor}" if stopped else "a callback has stopped it"
             self._end("early_stopped", reason)
         self._end()
 
