@@ -119,7 +119,8 @@ class Recorder(Logger, Callback):  # type: ignore[misc] # Lightning may be missi
         if run is None:
             return
         run.tell(_settings_of(trainer, pl_module), _plan_of(trainer))
-        if not trainer.lr_scheduler_configs and trainer.optimizers:
+        if trainer.world_size == 1 and not trainer.lr_scheduler_configs and trainer.optimizers:
+            # Of several processes only this one would hear of it, and their weights would part.
             run.knob("learning_rate", set=lambda rate: _set_rate(trainer, rate), value=_rate_of(trainer.optimizers[0]))
         if self._step:
             run.resume_from(self._step, trainer.current_epoch)

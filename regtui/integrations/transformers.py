@@ -119,7 +119,9 @@ class Recorder(TrainerCallback):  # type: ignore[misc] # transformers may be mis
     @staticmethod
     def _register_rate(run: Run, args: Any, optimizer: Any, scheduler: Any) -> None:
         """Let the rate be turned where no schedule takes it back at the next update."""
-        if optimizer is None or str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)) != "constant":
+        schedule = str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type))
+        # Of several processes only this one would hear of it, and their weights would part.
+        if optimizer is None or schedule != "constant" or args.world_size > 1:
             return
 
         def turn(rate: float) -> None:
