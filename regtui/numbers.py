@@ -20,12 +20,9 @@ DEEPEST = 4
 LONGEST_TEXT, MOST_ENTRIES = 1000, 500
 """Characters of one setting, and entries of one level, that are kept: all settings stand in the log's first line."""
 
-ODD = (AttributeError, TypeError, ValueError, OverflowError, RuntimeError, NotImplementedError)
-"""What asking for the number of what is none raises: a tensor of several, an array that was given away, a text."""
-
 
 def keep(value: Any) -> Kept:
-    """Take a number out of a loop's hands at once, without waiting for a device; None for what is none.
+    """Take a number out of a loop's hands at once, without waiting for a device; None for what is none. Never raises.
 
     A tensor of torch on a device is copied there, since the loop may change it in place; it is read later (`fetch`).
     What holds a graph for a backward pass is let go of. Tensors that nothing can change are kept as they are.
@@ -34,7 +31,7 @@ def keep(value: Any) -> Kept:
     if kind is float or value is None:
         return value
     try:
-        if isinstance(value, np.generic):
+        if isinstance(value, int | np.generic):
             return number_of(value)
         on_host = getattr(value, "is_cpu", None)  # a tensor of torch
         if on_host is True:
@@ -45,7 +42,7 @@ def keep(value: Any) -> Kept:
         # JAX computes while the loop goes on; and a tensor of TensorFlow on a GPU.
         if hasattr(value, "block_until_ready") or "GPU" in str(getattr(value, "device", "")):
             return value if math.prod(value.shape) == 1 else None
-    except ODD:
+    except Exception:
         return None
     return number_of(value)
 
@@ -81,7 +78,7 @@ def _together(device: Any, tensors: list[Any]) -> list[float | None]:
             # They were copied on whatever stream the loop used; this thread has another one.
             torch.cuda.synchronize(device)
         return [number_of(number) for number in torch.stack([tensor.reshape(()) for tensor in tensors]).tolist()]
-    except (ImportError, *ODD):
+    except Exception:
         return [number_of(tensor) for tensor in tensors]
 
 
@@ -93,19 +90,19 @@ def numbers_of(values: Mapping[str, Any] | None) -> Metrics | None:
 
 
 def number_of(value: Any) -> float | None:
-    """Read one number; None for what is none, such as a tensor of several, or a text."""
+    """Read one number; None for what is none, such as a tensor of several, or a text. Never raises."""
     if isinstance(value, str | bytes):
         return None
-    try:
-        if hasattr(value, "detach"):
-            value = value.item()  # of a tensor with a graph, too, without a word
-        return float(value)
-    except ODD:
-        pass
-    try:
-        return float(value.item())
-    except ODD:
-        return None
+    for read in (_item, float) if hasattr(value, "detach") else (float, _item):
+        try:
+            return float(read(value))
+        except Exception:
+            continue
+    return None
+
+
+def _item(value: Any) -> Any:
+    return value.item()  # of a tensor with a graph, too, without a word
 
 
 def count_of(value: Any) -> int | None:

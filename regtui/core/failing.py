@@ -9,7 +9,10 @@ def failure(error: BaseException, *, needs_less: str = "") -> str:
 
     `needs_less` says what would need less memory.
     """
-    said = " ".join(str(error).split())
+    try:
+        said = " ".join(str(error).split())
+    except Exception:  # a stranger's error may fail at its own words
+        said = ""
     kind = type(error).__name__
     signs = ("out of memory", "OOM", "can't allocate memory", "not enough memory", "failed to allocate memory")
     if (

@@ -229,7 +229,7 @@ class History:
                 case EpochEnded() | Evaluated():
                     evaluations.append(event)
                 case Changed():
-                    self.changes.append(event)
+                    self.changes.append(_placed(event))
                 case Noted():
                     self.notes.append(event)
                 case SystemSampled():
@@ -279,6 +279,12 @@ class History:
         self.changes = [change for change in self.changes if change.step <= step]
         cut = [table.cut(step) for table in (self.steps, self.evaluations)]
         return not any(cut)
+
+
+def _placed(change: Changed) -> Changed:
+    """Give a change its place where nobody counts steps, which is the epoch that was over by then."""
+    counted = change.step > 0 or change.epoch <= 1
+    return change if counted else msgspec.structs.replace(change, step=change.epoch - 1)
 
 
 def _measured(columns: Mapping[str, FloatArray], size: int) -> FloatArray:

@@ -17,10 +17,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from regtui.core.events import RunStarted
 from regtui.core.plan import Plan
-from regtui.numbers import count_of, plain
+from regtui.numbers import count_of, plain, text_of
 from regtui.recording.recorder import Recorder as Recorder
+
+SETTINGS_BYTES = 1 << 20
+"""All settings together; what goes beyond is left out. A line of more than 4 MB is no record to any reader."""
 
 NAME_LETTERS = 60
 """Longest part of a folder's name that a run gives it; its time and tail take 22 more."""
@@ -48,12 +53,30 @@ def record(
     torch.distributed, torchrun, SLURM and MPI do not.
     """
     plan = Plan(epochs=count_of(epochs), total_steps=count_of(total_steps), classes=count_of(classes))
-    known = plain(settings if settings is not None else {})
-    started = RunStarted(
-        run_id=_folder_name(name), trainer=str(trainer), settings=known if isinstance(known, dict) else {}, plan=plan
+    started = RunStarted(run_id=_folder_name(name), trainer=text_of(trainer), settings=_settings(settings), plan=plan)
+    folder = runs_dir or os.environ.get("REGTUI_RUNS_DIR") or "runs"
+    return Recorder(
+        started, log=_whole_path(log) if log else None, runs_dir=_whole_path(folder), share=share, rank=rank
     )
-    folder = Path(runs_dir or os.environ.get("REGTUI_RUNS_DIR") or "runs").absolute()
-    return Recorder(started, log=Path(log).absolute() if log else None, runs_dir=folder, share=share, rank=rank)
+
+
+def _settings(given: object) -> dict[str, Any]:
+    """Keep of the settings what the log's first line has room for."""
+    known = plain(given if given is not None else {})
+    room, kept = SETTINGS_BYTES, {}
+    for name, value in known.items() if isinstance(known, dict) else ():
+        size = len(msgspec.json.encode({name: value}))
+        if size <= room:
+            room, kept[name] = room - size, value
+    return kept
+
+
+def _whole_path(path: str | Path) -> Path:
+    """Make a path hold when the program goes to another folder."""
+    try:
+        return Path(str(path)).absolute()
+    except OSError:  # the folder that it is in is gone
+        return Path(str(path))
 
 
 def _folder_name(name: object) -> str:

@@ -44,7 +44,7 @@ class Lines:
         return 1 << min(self._written // STEPS_TO_A_LEVEL, 40)
 
     def made_of(self, held: list[Held], *, unread: bool, again: bool) -> list[Held]:
-        """Make records; `unread` says that there are numbers to be fetched, `again` that a step comes twice."""
+        """Make records; `unread` says that numbers may have to be fetched, `again` that a step may come twice."""
         if unread:
             _read([each for each in held if type(each) is StepLine])
         if again:

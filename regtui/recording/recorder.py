@@ -1,5 +1,6 @@
 """One run as it is recorded: what a training loop calls."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -46,11 +47,15 @@ class Recorder:
         self._share = share
         self._rank = rank
         self._state = "new"
+        self._made_by = os.getpid()
         # A lock that a handler of signals may take again, whatever the loop was doing.
         self._lock = threading.RLock()
         self._held: list[Held] = []
         self._unread = self._again = False
+        """Whether numbers have been kept that are to be fetched, and whether a step has come twice: ever since."""
         self._lost = 0
+        self._opened = False
+        """The first line is written."""
         self._named = Named()
         self._step = 0
         self._epoch = 0
@@ -72,6 +77,9 @@ class Recorder:
     @harmless
     def _start(self) -> None:
         if (self._rank if self._rank is not None else rank_here()) > 0:
+            return
+        if self._made_by != os.getpid():
+            self.warned.say("start", "this run is not recorded here: its recorder was made before this process was")
             return
         now = time.time()
         self._epoch_from = now
@@ -321,6 +329,8 @@ class Recorder:
         registered before the first number: the log's first line says what is obeyed.
         """
         self.orders.register(name, set, value)
+        if self._opened and self._run.listens != self.orders.listens:
+            self.warned.say("knob", f"nobody is told of the knob {name}: it was not registered before the first number")
 
     @property
     def rate(self) -> Kept:
@@ -342,15 +352,18 @@ class Recorder:
     # For the thread that writes
 
     def take(self) -> tuple[list[Held], bool, bool]:
-        """Give what has come since the last call, whether numbers are to be fetched, and whether a step came twice."""
-        with self._lock:
-            taken = self._held, self._unread, self._again
-            self._held, self._unread, self._again = [], False, False
-        return taken
+        """Give what has come since the last call, whether numbers may have to be fetched, and a step come twice."""
+        # Without the lock, which a loop that was interrupted by a signal may hold until its run has ended.
+        held = self._held
+        taken = held[:]
+        del held[: len(taken)]
+        return taken, self._unread, self._again
 
     def opening(self) -> RunStarted:
         """Give the first line of the log, as it is known once there is something to record."""
-        return msgspec.structs.replace(self._run, listens=self.orders.listens)
+        self._opened = True
+        self._run = msgspec.structs.replace(self._run, listens=self.orders.listens)
+        return self._run
 
     # In which process it goes
 
@@ -380,8 +393,9 @@ class Recorder:
     def _taken(self, name: str, value: Scalar) -> Kept:
         kept = keep(value)
         if kept is None and value is not None:
-            kind = f"{type(value).__name__} of shape {tuple(value.shape)}" if hasattr(value, "shape") else repr(value)
-            self.warned.say("number", f"what is no number is left out, such as {name}: {kind[:80]}")
+            shape = f", shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+            said = f"= {value[:40]!r}" if isinstance(value, str) else f"of type {type(value).__name__}{shape}"
+            self.warned.say("number", f"what is no number is left out, such as {name} {said}")
         elif not is_read(kept):
             self._unread = True
         return kept

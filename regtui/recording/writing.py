@@ -28,7 +28,7 @@ class Holder(Protocol):
     orders: Orders
 
     def take(self) -> tuple[list[Held], bool, bool]:
-        """Give what has come since the last call, whether numbers are to be fetched, and whether a step came twice."""
+        """Give what has come since the last call, whether numbers may have to be fetched, and a step come twice."""
 
     def opening(self) -> RunStarted:
         """Give the first line of the log, as it is known once there is something to record."""

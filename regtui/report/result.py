@@ -56,7 +56,7 @@ def result(
         "learning_rate": history.newest(LEARNING_RATE),
         "penalty": history.newest(PENALTY),
         "verdict": _verdict(found),
-        "changes": [_finite(msgspec.to_builtins(change)) for change in history.changes],
+        "changes": [_step_if_counted(history, change) for change in history.changes],
         "skipped_lines": skipped_lines,
         **_beside(history, found),
         "trainer": history.trainer,
@@ -80,7 +80,7 @@ def _beside(history: History, found: Verdict) -> dict[str, Any]:
             "reason": end.reason if end else "",
             "test": {"loss": None, "accuracy": None, **end.test} if end and end.test else None,
             "cannot_judge": [*found.cannot_judge, *patience.cannot_judge],
-            "drops": [msgspec.to_builtins(effect) for effect in drop_effects(history)],
+            "drops": [_step_if_counted(history, effect) for effect in drop_effects(history)],
             "meters": {
                 "plateau": asdict(patience.plateau) if patience.plateau else None,
                 "early_stopping": msgspec.to_builtins(patience.early_stopping),
@@ -168,6 +168,12 @@ def _verdict(found: Verdict) -> dict[str, Any]:
         "advice": found.advice,
         "since_step": found.since_step,
     }
+
+
+def _step_if_counted(history: History, struct: msgspec.Struct) -> Any:
+    """Give what has a step as JSON has it; where nobody counts steps it has none."""
+    found = _finite(msgspec.to_builtins(struct))
+    return found if history.counts_steps else {**found, "step": None}
 
 
 def _finite(value: Any) -> Any:

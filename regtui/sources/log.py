@@ -81,7 +81,11 @@ class LogSource:
     def send(self, command: Command) -> None:
         """Lay the command into the file that whoever trains looks at; one that cannot be written there is lost."""
         with suppress(OSError):
-            commands.send(self.path, command)
+            self.give(command)
+
+    def give(self, command: Command) -> None:
+        """Send a command; raises OSError where it cannot be written."""
+        commands.send(self.path, command)
 
     def _is_file(self) -> bool:
         try:

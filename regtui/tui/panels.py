@@ -125,7 +125,7 @@ def status_line(
     worth = {
         "epoch": _progress(history),
         "time": [span(f"{time_left:>10} ", "text")],
-        "speed": speed,
+        **({"speed": speed} if history.counts_steps else {}),
         "bar": bar(share, LEAST_BAR),
     }
     room = width - width_of(state) - 1
@@ -374,7 +374,9 @@ def change_text(event: Changed) -> str:
         "LR" if event.what == "learning_rate" else fields()[event.what].label if event.what in fields() else event.what
     )
     old, new = (short(math.nan if value is None else value) for value in (event.old, event.new))
-    return f"{name} {old} → {new}  {who(event.cause)}, epoch {event.epoch}, step {event.step}"
+    # Within a later epoch, zero is what a record has whose trainer counts no steps.
+    step = f", step {event.step}" if event.step or event.epoch <= 1 else ""
+    return f"{name} {old} → {new}  {who(event.cause)}, epoch {event.epoch}{step}"
 
 
 def _rate(value: float) -> str:

@@ -95,16 +95,10 @@ def child(log: Path) -> Iterator[Callable[..., Child]]:
 
     def start(code: str, **environment: str) -> Child:
         root = str(Path(__file__).parents[2])
-        started.append(
-            subprocess.Popen(
-                [sys.executable, "-c", "import sys, regtui\nlog = sys.argv[1]\n" + code, str(log)],
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": root, **environment},
-            )  # fmt: skip
-        )
+        command = [sys.executable, "-c", f"import sys, regtui\nlog = sys.argv[1]\n{code}", str(log)]
+        environment = {**os.environ, "PYTHONPATH": root, **environment}
+        pipe = subprocess.PIPE
+        started.append(subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe, env=environment))
         return started[-1]
 
     yield start

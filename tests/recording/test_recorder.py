@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import regtui
-from regtui.core.events import EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted, StepEnded
+from regtui.core.events import Changed, EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted, StepEnded
 from regtui.core.plan import Plan
 from regtui.runs import logs
+from regtui.sources import Activity
 
 
 def test_numbers_come_back_as_they_were_given(recorder, history) -> None:
@@ -94,9 +95,13 @@ def test_a_loop_needs_neither_start_nor_with(recorder, records) -> None:
     ],
 )
 def test_what_ends_the_loop_ends_the_run_and_goes_its_way(recorder, records, error, status, reason) -> None:
-    with pytest.raises(type(error)), recorder() as run:
-        run.step(loss=1.0)
-        raise error
+    def train() -> None:
+        with recorder() as run:
+            run.step(loss=1.0)
+            raise error
+
+    with pytest.raises(type(error)):
+        train()
     assert (records()[-1].status, records()[-1].reason) == (status, reason)
 
 
@@ -173,6 +178,29 @@ def test_a_run_that_counts_no_updates_has_none(recorder, history) -> None:
     told = history()
     assert not told.counts_steps
     assert (told.step_of(2), told.where(2), told.total_steps) == (None, "epoch 3", 5)
+
+
+def test_nothing_is_said_of_steps_where_nobody_counts_them(recorder, history, records) -> None:
+    from regtui.core.events import SetKnob
+    from regtui.report.result import result
+    from regtui.tui.panels import change_text, status_line
+
+    with recorder(epochs=20) as run:
+        run.knob("learning_rate", set=lambda rate: None, value=0.1)
+        for epoch in range(1, 15):
+            if epoch == 8:
+                run.orders.give([SetKnob(knob="learning_rate", value=0.05)])
+            run.epoch(valid={"loss": 1 / epoch}, train={"loss": 1 / epoch})
+    told = history()
+    (change,) = told.changes
+    assert (change.epoch, change.step) == (9, 8)
+    found = result(told)
+    assert (found["steps"], found["best_step"], found["changes"][0]["step"], found["drops"][0]["step"]) == (None,) * 4
+    assert found["drops"][0]["epoch"] == 9
+    (record,) = (each for each in records() if isinstance(each, Changed))
+    assert "step" not in change_text(record)
+    line = status_line(told, Activity(alive=True, growing=True), None, 140, 0.0)
+    assert "step" not in "".join(part.text for part in line)
 
 
 def test_a_run_that_broke_off_goes_on_in_its_log(log, history, records) -> None:
