@@ -67,7 +67,7 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
 
 
 class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step", tag_field="kind"):
-    """One optimizer update has finished."""
+    """One optimizer update has finished; of a very long run several, by their mean, at the last of them."""
 
     step: Count
     """Updates completed so far; the first record carries 1."""

@@ -95,7 +95,10 @@ class Orders:
                 time.sleep(WAIT_SECONDS)
                 continue
             self._do(command, loop)
-        self.called = bool(self._commands) or self.paused
+        # In this order: what comes in between is not overlooked.
+        self.called = False
+        if self._commands or self.paused:
+            self.called = True
         if waited:
             self.waited_seconds += time.monotonic() - began
 

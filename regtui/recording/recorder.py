@@ -25,8 +25,13 @@ from regtui.recording.warned import Warned, harmless
 from regtui.recording.writing import Writing
 from regtui.runs import log_of, make_run_folder, new_run_id
 
-MOST_HELD = 500_000
-"""Records that wait for a disk that hangs, some 100 MB; what comes after them is lost."""
+MANY_HELD, MOST_HELD = 100_000, 500_000
+"""Records at which the thread that writes is woken; and those that wait for a disk that hangs, some 100 MB: what comes
+after them is lost."""
+
+TURN_SECONDS, PATIENCE_SECONDS = 0.005, 1.0
+"""How a loop that outruns the writer, at a microsecond a step, waits for it as long as it gets on; a disk that hangs
+costs the loop one second, once."""
 
 Scalar = Any
 """A float, an integer, a scalar of numpy, or a tensor of one element of any framework, on any device."""
@@ -53,7 +58,8 @@ class Recorder:
         self._held: list[Held] = []
         self._unread = self._again = False
         """Whether numbers have been kept that are to be fetched, and whether a step has come twice: ever since."""
-        self._lost = 0
+        self._patience = PATIENCE_SECONDS
+        """How long the loop would yet wait for the thread that writes."""
         self._opened = False
         """The first line is written."""
         self._named = Named()
@@ -192,8 +198,8 @@ class Recorder:
                     self._held.append(
                         StepLine(number, self._epoch + 1, loss, penalty, learning_rate, named, time.time())
                     )
-                    if len(self._held) > MOST_HELD:
-                        self._lose()
+                    if len(self._held) > MANY_HELD:
+                        self._crowded()
             if self.orders.called:
                 self.orders.obey(self)
         except Exception as error:
@@ -357,6 +363,7 @@ class Recorder:
         held = self._held
         taken = held[:]
         del held[: len(taken)]
+        self._patience = PATIENCE_SECONDS
         return taken, self._unread, self._again
 
     def opening(self) -> RunStarted:
@@ -429,7 +436,13 @@ class Recorder:
         if metrics:
             self.evaluate(None, None, step=step, **metrics)
 
-    def _lose(self) -> None:
-        del self._held[-1]
-        self._lost += 1
-        self.warned.say("held", f"{self.log_path} takes nothing: {MOST_HELD:,} records wait for it, the rest is lost")
+    def _crowded(self) -> None:
+        """Have much written at once; where it is too much, wait for the writer, and lose the newest if it hangs."""
+        if self._writing is not None:
+            self._writing.wake()
+        while len(self._held) > MOST_HELD and self._patience > 0:
+            self._patience -= TURN_SECONDS
+            time.sleep(TURN_SECONDS)
+        if len(self._held) > MOST_HELD:
+            del self._held[-1]
+            self.warned.say("held", f"{self.log_path} takes nothing: {MOST_HELD:,} records wait, the rest is lost")

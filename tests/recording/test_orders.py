@@ -51,8 +51,9 @@ def test_a_loop_in_another_process_is_paused_turned_and_stopped(child, log, unti
     until(lambda: look().changes, started)
     assert look().step == before
     assert (history.changes[0].old, history.changes[0].new, history.changes[0].cause) == (0.1, 0.05, "user")
+    epochs = len(history.evaluations)
     source.send(RunEpoch())
-    until(lambda: look() and look().step > before and source.activity.stage == "paused", started)
+    until(lambda: len(look().evaluations) > epochs and source.activity.stage == "paused", started)
     assert history.evaluations.step.last == history.step
     source.send(Resume())
     until(lambda: look() and source.activity.stage == "training", started)

@@ -129,17 +129,21 @@ def test_the_log_of_a_run_that_ended_is_not_held_by_the_workers_it_left(recorder
     run = recorder()
     run.step(loss=1.0)
     ours, theirs = os.pipe()
+    forked, told = os.pipe()
     number = os.fork()
     if number == 0:
         os.close(theirs)
+        os.write(told, b"1")
         os.read(ours, 1)  # until the parent has looked
         os._exit(0)
     os.close(ours)
     try:
+        os.read(forked, 1)
         run.finish()
         assert not is_being_written(log)
     finally:
-        os.close(theirs)
+        for end in (theirs, forked, told):
+            os.close(end)
         os.waitpid(number, 0)
 
 

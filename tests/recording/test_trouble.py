@@ -181,6 +181,39 @@ def test_a_full_disk_is_a_warning(log) -> None:
     assert "No space left on device" in said[0]
 
 
+def test_a_disk_that_hangs_fills_no_memory_and_what_is_lost_is_said(recorder, records, monkeypatch) -> None:
+    monkeypatch.setattr("regtui.recording.recorder.MANY_HELD", 5)
+    monkeypatch.setattr("regtui.recording.recorder.MOST_HELD", 10)
+    hangs, goes_on = threading.Event(), threading.Event()
+    write = regtui.readers.LogWriter.write
+
+    def hang(writer: Any, events: Any) -> None:
+        hangs.set()
+        goes_on.wait(60)
+        write(writer, events)
+
+    monkeypatch.setattr(regtui.readers.LogWriter, "write", hang)
+    run = recorder()
+    run.step(loss=1.0)
+    hangs.wait(60)
+    with collected() as said:
+        for _ in range(100):
+            run.step(loss=2.0)
+    goes_on.set()
+    run.finish()
+    assert [each.split("takes")[1] for each in said] == [" nothing: 10 records wait, the rest is lost"]
+    assert [each.loss for each in records() if isinstance(each, StepEnded)] == [1.0, *[2.0] * 10]
+
+
+def test_a_loop_that_never_rests_is_written_as_it_goes(recorder, records, monkeypatch) -> None:
+    monkeypatch.setattr("regtui.recording.recorder.MANY_HELD", 1000)
+    with collected() as said, recorder() as run:
+        for _ in range(60_000):
+            run.step(loss=1.0)
+    assert said == []
+    assert sum(isinstance(each, StepEnded) for each in records()) == 60_000
+
+
 def test_warnings_that_are_errors_end_no_training(recorder, capsys) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
