@@ -175,7 +175,10 @@ class _Sums(NamedTuple):
 
 
 class _Weights:
-    """What is read of a model after each batch, where Keras has waited for its device anyway: some 0.1 ms."""
+    """What is read of a model after each batch, where Keras has waited for its device anyway.
+
+    Measured with TensorFlow on a CPU: 0.35 ms a batch for two kernels, 0.5 ms for twenty.
+    """
 
     def __init__(self, model: Any) -> None:
         optimizer = model.optimizer

@@ -43,3 +43,12 @@ def test_the_loop_is_paused_and_learns_that_it_is_to_stop(log, recorded, ask):
     accelerator.end_training()
     assert {"paused", "training", "stopping"} <= set(recorded().said())
     assert (recorded().end.status, recorded().end.reason) == ("stopped", "enough")
+
+
+def test_the_mean_of_an_epochs_batches_is_a_running_loss(log, recorded):
+    accelerator = accelerate.Accelerator(cpu=True, log_with=Recorder(log=log))
+    accelerator.init_trackers("toy")
+    accelerator.log({"train_loss_epoch": 0.5, "val_loss": 0.75}, step=10)
+    accelerator.end_training()
+    (measured,) = recorded().evaluations
+    assert (measured.valid, measured.train, measured.metrics) == ({"loss": 0.75}, None, {"step/loss": 0.5})
