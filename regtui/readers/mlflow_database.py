@@ -60,7 +60,7 @@ class MlflowDatabaseReader(MetricReader):
         self._seen: tuple[tuple[int, ...], ...] = ()
         self._identity: tuple[int, int] | None = None
         self._row_id = 0
-        self._more: list[str] = []
+        self._others: list[str] = []
         self._unread = ""
 
     @classmethod
@@ -77,8 +77,8 @@ class MlflowDatabaseReader(MetricReader):
         said = super().warnings()
         if self._unread:
             said.append(f"{self._database.name} could not be read: {self._unread}")
-        if self._more:
-            some = ", ".join(self._more[:RUNS_NAMED]) + (", ..." if len(self._more) > RUNS_NAMED else "")
+        if self._others:
+            some = ", ".join(self._others[:RUNS_NAMED]) + (", ..." if len(self._others) > RUNS_NAMED else "")
             said.append(f"{self._database.name} holds other runs; {self._database.name}#RUN names one of {some}")
         return said
 
@@ -140,7 +140,7 @@ class MlflowDatabaseReader(MetricReader):
             known = [(run, name or "") for run, name in found if isinstance(run, str)]
             ours = [run for run, name in known if not self._which or self._which == name or run.startswith(self._which)]
             self._chosen = ours[0] if ours else ""
-            self._more = [f"{run[:8]} ({name})" for run, name in known if run != self._chosen]
+            self._others = [f"{run[:8]} ({name})" for run, name in known if run != self._chosen]
         for name, status in database.execute("SELECT name, status FROM runs WHERE run_uuid = ?", (self._chosen,)):
             self._run_id = name if isinstance(name, str) and name else self._chosen
             self._status = status if isinstance(status, str) else ""

@@ -48,10 +48,8 @@ class Named:
                 told.update["loss" if meaning.name == STEP_LOSS else meaning.name] = value
             elif meaning.table == "evaluations":
                 parts = {"valid": told.valid, "train": told.train}
-                # The mean of an epoch's batches is no measurement of the training split.
-                running = meaning.name == STEP_LOSS
-                name = "running_loss" if running else quantity if split in parts else meaning.name
-                (told.others if running else parts.get(split, told.others))[name] = value
+                # The mean of an epoch's batches is `step/loss`, and no measurement of the training split.
+                parts.get(split, told.others)[quantity if split in parts else meaning.name] = value
         return told
 
     def _from_one(self, epoch: float | None) -> float | None:

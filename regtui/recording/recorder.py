@@ -12,8 +12,9 @@ import msgspec
 
 from regtui.core.events import EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.failing import failure
+from regtui.core.plan import Plan
 from regtui.folders import Made
-from regtui.numbers import Kept, count_of, is_read, keep, number_of, numbers_of, text_of
+from regtui.numbers import Kept, count_of, is_read, keep, number_of, numbers_of, plain, text_of
 from regtui.readers import LOG_NAME, LogError, LogWriter
 from regtui.recording import processes
 from regtui.recording.lines import Held, StepLine
@@ -101,6 +102,18 @@ class Recorder:
         processes.living.add(self)
 
     @harmless
+    def tell(self, settings: Mapping[str, Any] | None = None, plan: Plan | None = None) -> None:
+        """Say more of the run, until its first number; what was said of it before stands."""
+        known = plain(settings or {})
+        with self._lock:
+            said = {name: value for name in Plan.__struct_fields__ if (value := getattr(self._run.plan, name, None))}
+            self._run = msgspec.structs.replace(
+                self._run,
+                settings={**(known if isinstance(known, dict) else {}), **self._run.settings},
+                plan=msgspec.structs.replace(plan or Plan(), **said),
+            )
+
+    @harmless
     def finish(self, status: str = "finished", reason: str = "", test: Mapping[str, Scalar] | None = None) -> None:
         """End the run: `finished`, `stopped`, `early_stopped`, `diverged` or `failed`; once, the first word stands.
 
@@ -172,6 +185,7 @@ class Recorder:
             if metrics:
                 named = {name: self._taken(name, value) for name, value in metrics.items()}
                 penalty = named.pop("penalty", None)
+                named = named or msgspec.UNSET
             if loss is None and self._has_loss and (step is None or step != self._step):
                 self._measured(step, learning_rate, metrics)
             else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
-from regtui.readers import LOG_NAME, LogError, logs_under, names_one_of_several
+from regtui.readers import LOG_NAME, LogError, names_one_of_several
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
