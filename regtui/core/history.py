@@ -150,7 +150,7 @@ class History:
     @property
     def counts_steps(self) -> bool:
         """Whether anybody counts updates, as far as is known; else `step` of the tables is the epoch."""
-        return self._steps_counted or not len(self.evaluations)
+        return self._steps_counted or not (len(self.evaluations) or "epoch" in self.steps)
 
     @property
     def counts_epochs(self) -> bool:

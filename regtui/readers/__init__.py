@@ -25,6 +25,17 @@ SNIFFED_BYTES = 65536
 """How much of a refused file is looked at to say what it is."""
 
 
+KNOWN_STARTS = {
+    b"\x1f\x8b": "compressed with gzip: unpack it to have it read",
+    b"BZh": "compressed with bzip2: unpack it to have it read",
+    b"\xfd7zXZ\0": "compressed with xz: unpack it to have it read",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd: unpack it to have it read",
+    b"PK\3\4": "a zip archive: unpack it and name the log in it",
+    b"version https://git-lfs.github.com/spec/": "the pointer of Git LFS to a log: `git lfs pull` fetches it",
+}
+"""First bytes of a file -> what it is and what to do, for what people take for logs."""
+
+
 def formats() -> list[type[Reader]]:
     """Give the reader of each format, in the order in which they are asked: `open_log` takes the first that accepts."""
     modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
@@ -90,18 +101,27 @@ def logs_under(folder: Path) -> list[Path]:
 
 
 def _what_is_wrong(path: Path) -> str:
+    """Say in one sentence what a file is that no format knows, and what would have been one."""
     with opened(path) as fd:
         head = os.read(fd, SNIFFED_BYTES)
     if not head.strip():
-        return f"{path} is empty: a log has one JSON object a line, the first a record of kind run"
-    try:
-        # The end may lie within a character.
-        head.decode("utf-8") if len(head) < SNIFFED_BYTES else head[:-4].decode("utf-8", errors="strict")
-        text = b"\0" not in head
-    except UnicodeDecodeError as error:
-        text = error.start > 0 and error.start >= len(head) - 8 and b"\0" not in head
-    if not text:
-        return f"{path} is a binary file: a log is text, one JSON object a line"
-    if not head.lstrip().startswith(b"{"):
-        return f"{path} is not JSON: a log has one JSON object a line, each with a kind such as run, step or epoch"
-    return f"{path} holds no event: a log's lines have a kind such as run, step or epoch"
+        return f"{path} is empty: nothing has been logged there yet"
+    for start, sentence in KNOWN_STARTS.items():
+        if head.startswith(start):
+            return f"{path} is {sentence}"
+    looked = ", ".join(reader.name for reader in formats())
+    if b"\0" in head or not _is_text(head):
+        return f"{path} is a binary file of no known format; looked for {looked}"
+    first = head.lstrip().partition(b"\n")[0]
+    if first.startswith((b"{", b"[")):
+        return f"{path} holds no log of a training: its JSON has no step or epoch with numbers; looked for {looked}"
+    return (
+        f"{path} holds no log of a training: no table that counts steps or epochs or has a loss, no JSON lines, "
+        f"no printed losses; looked for {looked}"
+    )
+
+
+def _is_text(head: bytes) -> bool:
+    """Tell text from bytes, in any encoding whose signs below a blank are those of ASCII."""
+    odd = sum(head.count(sign) for sign in range(32) if sign not in b"\t\n\r\f\b\x1b")
+    return odd * 100 <= len(head)

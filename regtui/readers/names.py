@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from regtui.core.metrics import LEARNING_RATE, STEP_LOSS, VALID_LOSS, metric
+from regtui.core.metrics import LEARNING_RATE, STEP_LOSS, TRAIN_LOSS, VALID_LOSS, metric
 from regtui.readers.protocol import NOTHING_WANTED, LogError, Wanted
 
 Place = Literal["step", "epoch", "time"]
@@ -37,6 +37,9 @@ PLACES: dict[str, Place] = {
 # fmt: on
 """Name -> what it says of where its row is."""
 
+RESERVED = frozenset({"time", "seconds", "evaluate_seconds", "measured"})
+"""Columns of a History; detectron2's `time` is that of an update and no date."""
+
 NO_SAMPLES = re.compile(
     r"(train/)?(train_(runtime|samples_per_second|steps_per_second)|total_flos)$"  # transformers' summary of a run
     r"|hp_metric$"  # Lightning writes it as -1 so that hyperparameters are shown
@@ -53,6 +56,9 @@ RATES = re.compile(
     re.IGNORECASE,
 )
 """The learning rate, of the first group or of any."""
+
+MEASURED_TRAIN_LOSS = "measured train loss"
+"""What a reader calls a training loss of which it knows that it was measured as validation is: dropout off."""
 
 VALID_WORDS = frozenset({"val", "valid", "validation", "eval", "evaluation", "dev", "validate"})
 TRAIN_WORDS = frozenset({"train", "training", "tr"})
@@ -129,6 +135,11 @@ def parts(name: str) -> Parts:
     return Parts(split, "_".join(rest), "", 0, level)
 
 
+def known(name: str) -> bool:
+    """Tell whether a name says where a row is, or is that of a quantity: what the heading of a log of training has."""
+    return name.strip().lower() in PLACES or bool(RATES.match(name)) or bool(parts(name).quantity)
+
+
 class Names:
     """The names of one log, as far as they have been seen, and what each means beside the others."""
 
@@ -188,6 +199,10 @@ class Names:
         said = {wanted.valid: VALID_LOSS, wanted.train: STEP_LOSS, wanted.rate: LEARNING_RATE}
         if name and name in said:
             return Meaning("evaluations" if said[name] == VALID_LOSS else self._table(name), said[name]), -1
+        if name == MEASURED_TRAIN_LOSS:
+            return Meaning("evaluations", TRAIN_LOSS), -1
+        if name in RESERVED:
+            return Meaning(self._table(name), f"log/{name}"), 0
         if name.strip().lower() in PLACES:
             return Meaning("place", PLACES[name.strip().lower()]), 0
         summary = SUMMARY_LOSS.match(name) and {"train_runtime", "train/train_runtime"} & set(names)

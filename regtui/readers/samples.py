@@ -24,6 +24,16 @@ ROWS_AT_ONCE = 50_000
 """Rows handed on as one event: some milliseconds of folding."""
 
 
+MOST_CHANGES_OF_MIND = 4
+"""Times a log is begun anew in one look: for another file, and for what is learned of how it counts."""
+
+SHARES = frozenset({"train/accuracy", "valid/accuracy"})
+"""What is shown in percent, and is between 0 and 1."""
+
+MOST_OF_A_SHARE = 1.01
+"""A share is 1 at most, and a little more where it is a mean that was rounded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Samples:
     """Rows of a log in the order in which they were written, under its own names."""
@@ -36,6 +46,8 @@ class Samples:
     """Epochs completed at each row, from 1, perhaps with a fraction."""
     time: FloatArray | None = None
     """Seconds since the epoch of Unix."""
+    fits: tuple[int, ...] = ()
+    """Rows with which another fit begins that the same log was gone on with."""
 
     def part(self, start: int, stop: int) -> "Samples":
         """Give some of the rows."""
@@ -83,7 +95,11 @@ class SampleReader(ABC):
         self.wanted = wanted
         self.skipped = SkippedLines()
         self._waiting: list[Event] = []
+        self._percents: set[str] = set()
+        """Names of the log whose numbers are shares in percent."""
         self.behind = False
+        self._more = False
+        """Whether the last look ended before the end of what has been written; `_look` says so."""
         self._begin()
         self._start_over()
 
@@ -136,17 +152,22 @@ class SampleReader(ABC):
             self._waiting = list(self._news())
         taken = self._waiting if limit is None else self._waiting[:limit]
         self._waiting = [] if limit is None else self._waiting[limit:]
-        self.behind = bool(self._waiting)
+        self.behind = bool(self._waiting) or self._more
         return taken
 
     def _news(self) -> Iterator[Event]:
         samples = self._look()
-        if samples is None:
+        for _ in range(MOST_CHANGES_OF_MIND):
+            if samples is not None:
+                break
             self._begin()
             self._start_over()
-            samples = self._look() or ()
+            samples = self._look()
+        if samples is None:  # a file that becomes another one while it is read: at the next look
+            self._start_over()
+            return
         for some in samples:
-            if not self._names.see(some.columns):
+            if not self._names.see(some.columns) or self._are_percents(some):
                 # What was given out under one name belongs under another: the run is told anew, from its start.
                 names = self._names
                 self._begin()
@@ -156,6 +177,17 @@ class SampleReader(ABC):
                 return
             yield from self._events(some)
         yield from self._first_and_last()
+
+    def _are_percents(self, some: Samples) -> bool:
+        """Tell whether shares turn out to be written as percents: timm's `eval_top1` of 76.1."""
+        news = [
+            name
+            for name, values in some.columns.items()
+            if name not in self._percents and self._names[name].name in SHARES and (values > MOST_OF_A_SHARE).any()
+        ]
+        self._percents.update(news)
+        # All rows at once before the first was given out: nothing has to be told anew.
+        return bool(news) and self._started is not None
 
     def _first_and_last(self) -> Iterator[Event]:
         """Tell what the log says of the run, when that has changed, and its end."""
@@ -177,7 +209,7 @@ class SampleReader(ABC):
             )
             yield self._started
         start = 0
-        for row, place in self._falls(some):
+        for row, place in self._breaks(some):
             yield from self._rows(some.part(start, row))
             yield self._resumed(some, place)
             start = row
@@ -186,6 +218,15 @@ class SampleReader(ABC):
     def _run_name(self) -> str:
         """Give what a run is called whose log does not say: its file's name, or its folder's."""
         return self.path.resolve().name if self.path.is_dir() else self.path.stem
+
+    def _breaks(self, some: Samples) -> Iterator[tuple[int, float]]:
+        """Find the rows before which the log was broken off, and their places."""
+        found = dict(self._falls(some))
+        place = some.step if some.step is not None else some.epoch
+        for row in some.fits:
+            if place is not None and np.isfinite(place[row]):
+                found.setdefault(row, float(place[row]))
+        yield from sorted(found.items())
 
     def _falls(self, some: Samples) -> Iterator[tuple[int, float]]:
         """Find the rows at which the run was taken up from an earlier point, and that place.
@@ -225,7 +266,7 @@ class SampleReader(ABC):
         for name, values in some.columns.items():
             meaning = self._names[name]
             if meaning.table in found:
-                found[meaning.table][meaning.name] = values
+                found[meaning.table][meaning.name] = values / 100 if name in self._percents else values
         for table, columns in found.items():
             held = np.zeros(size, dtype=bool)
             for values in columns.values():
@@ -233,7 +274,7 @@ class SampleReader(ABC):
             if not held.any():
                 continue
             places = {"time": some.time} if some.time is not None else {}
-            if table == "evaluations" and some.epoch is not None:
+            if some.epoch is not None and (table == "evaluations" or some.step is None):
                 places["epoch"] = some.epoch
             rows = {name: values[held] for name, values in {**columns, **places}.items()}
             yield Rows(table=table, step=step[held], columns=rows)  # type: ignore[arg-type] # one of the two above

@@ -29,7 +29,9 @@ class LogSource:
 
     def __init__(self, path: Path) -> None:
         """Open the log; raises LogError with one sentence when there is nothing to read."""
-        self.path = path / LOG_NAME if path.is_dir() else path
+        self.path = path / LOG_NAME if (path / LOG_NAME).is_file() else path
+        self._is_folder = self.path.is_dir()
+        """Whether the log is a whole folder, as some trainers write it: its reader looks for files."""
         self._reader = open_log(path, growing=True)
         self._ended = False
         self._caught_up = False
@@ -83,6 +85,8 @@ class LogSource:
             commands.send(self.path, command)
 
     def _is_file(self) -> bool:
+        if self._is_folder:
+            return True
         try:
             return stat.S_ISREG(os.stat(self.path).st_mode)  # noqa: PTH116 # asked at each poll
         except OSError:
@@ -102,6 +106,8 @@ class LogSource:
         return words, problem and f"the log {self.path} {problem}: what is shown is what it held until then"
 
     def _of_file(self, found: os.stat_result) -> tuple[str, str]:
+        if self._is_folder and stat.S_ISDIR(found.st_mode):
+            return "", ""
         if not stat.S_ISREG(found.st_mode):
             kind = KINDS.get(stat.S_IFMT(found.st_mode), "thing that is no file")
             return "log replaced", f"was replaced by a {kind}"
