@@ -6,6 +6,7 @@ from pathlib import Path
 from regtui.core.events import EpochEnded, Evaluated, Event, Rows, RunStarted
 from regtui.core.history import History
 from regtui.readers.gated import Gated
+from regtui.readers.protocol import NOTHING_WANTED, NamesItself, Wanted
 
 EVENTS_AT_ONCE = 4_000
 """Events held in memory at once, whatever the length of the log: few enough to stay in a processor's cache while they
@@ -59,8 +60,12 @@ def fold(batches: Iterable[list[Event]]) -> History:
     return history
 
 
-def read_history(path: Path | str) -> History:
-    """Read a whole log, or that in a run's folder; raises LogError."""
+def read_history(path: Path | str, wanted: Wanted = NOTHING_WANTED) -> History:
+    """Read a whole log, or that in a run's folder, by these names where it is another trainer's; raises LogError."""
     from regtui.readers import open_log
 
-    return fold(blocks(open_log(path)))
+    try:
+        reader = open_log(path, wanted=wanted)
+    except NamesItself:
+        reader = open_log(path)
+    return fold(blocks(reader))

@@ -11,6 +11,22 @@ DEEPEST = 8
 """Levels below the folder that was named: `runs/sweep/run/lightning_logs/version_0/checkpoints` is six."""
 
 
+def written_at(path: Path) -> float:
+    """Give when a log was written to, in seconds since the epoch of Unix: the newest file of it, where it is a folder.
+
+    Zero for what is not there.
+    """
+    paths = [path] if not path.is_dir() else [parent / name for parent, names in walk(path) for name in names]
+    return max((status.st_mtime for each in paths if (status := _status(each)) is not None), default=0.0)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Give each folder under one, itself first, and the names of its files, in order; links are not followed.
 
