@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
-from regtui.readers import LOG_NAME, LogError, logs_under
+from regtui.readers import LOG_NAME, LogError, find_log, is_log, logs_under
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
@@ -131,8 +131,9 @@ def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
         else:
             raise LogError(f"{name} does not exist and is no run in {runs_dir}: `regtui runs` lists what is there")
     found = logs(runs_dir)
-    if not found and name is not None and logs_under(runs_dir):
-        return runs_dir  # another trainer's
-    if not found:
+    if found:
+        return found[-1]
+    # Another trainer's: a folder that somebody named says what was looked for where it holds none.
+    if name is None and not any(map(is_log, logs_under(runs_dir))):
         raise LogError(none_yet(runs_dir))
-    return found[-1]
+    return find_log(runs_dir)
