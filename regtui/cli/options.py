@@ -12,6 +12,7 @@ from regtui.core.policies import policies
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
 
 if TYPE_CHECKING:
+    from regtui.core.history import History
     from regtui.readers import Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -144,6 +145,15 @@ def find_ghost(options: Mapping[str, Any]) -> Path | None:
     from regtui.runs import find_run
 
     return find_run(options["ghost"], options["runs_dir"]) if options["ghost"] is not None else None
+
+
+def read_ghost(options: Mapping[str, Any]) -> "History | None":
+    """Read the run that is to be shown behind another; raises LogError."""
+    from regtui.readers import NOTHING_WANTED, read_history
+
+    ghost = find_ghost(options)
+    wanted = make_wanted(options) if "valid_name" in options else NOTHING_WANTED
+    return read_history(ghost, wanted) if ghost is not None else None
 
 
 def given_options(context: click.Context) -> Iterator[str]:

@@ -43,12 +43,12 @@ def _rows_until(batches: list[list[Event]], until_epoch: int) -> Iterator[list[E
     """
     rows = [event for events in batches for event in events if isinstance(event, Rows)]
     last = math.inf
-    for event in rows:
-        if event.table == "evaluations" and "epoch" in event.columns:
-            reached = event.columns["epoch"] >= until_epoch
-            last = min(last, _places(event)[reached].min(initial=math.inf))
+    for found in rows:
+        if found.table == "evaluations" and "epoch" in found.columns:
+            reached = found.columns["epoch"] >= until_epoch
+            last = min(last, _places(found)[reached].min(initial=math.inf))
     for events in batches:
-        kept = []
+        kept: list[Event] = []
         for event in events:
             if isinstance(event, Rows):
                 # What does not say where it is stays: it is placed by what stands around it.

@@ -84,15 +84,12 @@ def problem_text(activity: Activity) -> str:
 
 
 def status_line(
-    history: History,
-    activity: Activity,
-    config: RunConfig | None,
-    width: int,
-    now: float,
-    *,
-    only_watched: bool = False,
+    history: History, activity: Activity, config: RunConfig | None, width: int, now: float, *, watching: str = ""
 ) -> StyledLine:
-    """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it."""
+    """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it.
+
+    `watching` says that it is only looked at, and which of several it is.
+    """
     # The form's only before there is a run: what a log does not say is not said.
     config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
@@ -103,9 +100,9 @@ def status_line(
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
     elif history.run is not None:
         names = [name for name in (history.trainer, history.run.run_id) if name]
-    if only_watched:
+    if watching:
         # In front, so that it stays where the rest does not fit.
-        names.insert(0, "watching")
+        names.insert(0, watching)
     told = history.end is not None or (activity.growing and words[0] in "‖■")
     state = [span(f" {words:<11} ", f"chip-{role}" if told else role)]
     if activity.log_problem:
