@@ -112,7 +112,8 @@ def is_log(path: Path) -> bool:
 
 def logs_under(folder: Path) -> list[Path]:
     """Give what may be logs under a folder, of any format, each once: a folder of one run in the place of its files."""
-    found = {path: None for reader in formats() for path in reader.finds(folder)}
+    # A hidden file is somebody's own, such as the summaries that `regtui runs` keeps.
+    found = {path: None for reader in formats() for path in reader.finds(folder) if not path.name.startswith(".")}
     return [path for path in found if not any(parent in found for parent in path.parents)]
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError, find_log, is_log, logs_under
+from regtui.runs.status import Status
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
@@ -62,9 +63,11 @@ class Found(NamedTuple):
     """Something that bears a log's name, as it stood when the folder was looked through."""
 
     name: str
-    """The name of its run's folder."""
+    """The name of its run's folder; of what lies deeper, or is another trainer's, its place in the folder of runs."""
     path: Path
-    status: os.stat_result
+    status: Status
+    sure: bool = True
+    """It bears a name that only our logs have; else it may be no log at all, which is no problem."""
 
 
 def found_in(runs_dir: Path) -> list[Found]:
