@@ -34,7 +34,18 @@ def compared(history: History, other: History) -> list[Compared]:
 
 def asked_differently(history: History, other: History) -> str:
     """Say which settings differ: 'Dropout 0.4 (was 0)'."""
-    return difference(history.config, other.config) or "what was asked for is not known"
+    unknown = "what was asked for is not known"
+    if history.config is not None or other.config is not None:
+        return difference(history.config, other.config) or unknown
+    ours, theirs = history.settings, other.settings
+    if not ours or not theirs:
+        return unknown
+    changed = [
+        f"{name} {ours.get(name, MISSING)} (was {theirs.get(name, MISSING)})"
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name) and not isinstance(ours.get(name, theirs.get(name)), dict | list)
+    ]
+    return ", ".join(changed) or "the same settings"
 
 
 def last_evaluated(history: History) -> int | None:

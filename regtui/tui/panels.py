@@ -12,7 +12,10 @@ import numpy as np
 
 from regtui import analysis
 from regtui.analysis.comparison import asked_differently, compared, run_seconds
+from regtui.analysis.facts import asked_for, completed_epochs, learning_rates
 from regtui.charts import Span, StyledLine
+from regtui.charts.sampling import logged
+from regtui.charts.strips.metrics import further, short_name
 from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, fields
 from regtui.core.events import Changed, Noted, RunEnded, RunStarted
@@ -113,17 +116,23 @@ def status_line(
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
     ]
+    if not history.counts_steps or (history.config is None and analysis.steps_per_second(history) is None):
+        speed = []
     eta = analysis.eta_seconds(history, now) if activity.growing else None
     time_left = f"{clock(eta)} left" if eta is not None else f"{clock(run_seconds(history))} taken"
     total = history.total_steps
     share = history.step / total if total and total == total else 0.0
+    if eta is None and history.config is None and not math.isfinite(run_seconds(history)):
+        time_left = ""
     # The state first, then by worth; drawn in another order.
     worth = {
         "epoch": _progress(history),
-        "time": [span(f"{time_left:>10} ", "text")],
+        "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
         "speed": speed,
         "bar": bar(share, LEAST_BAR),
     }
+    if total != total and history.config is None:
+        del worth["bar"]
     room = width - width_of(state) - 1
     kept: dict[str, list[Span]] = {}
     for name, part in worth.items():
@@ -150,7 +159,8 @@ def _progress(history: History) -> list[Span]:
         # The epoch that the newest evaluation reached: there may be several in an epoch, or one in several.
         epochs = history.evaluations["epoch"].values
         known = epochs[np.isfinite(epochs)]
-        planned, done, unit = history.plan.epochs, int(known[-1]) if len(known) else 0, "epoch"
+        reached = int(known[-1]) if len(known) else completed_epochs(history)
+        planned, done, unit = history.plan.epochs, reached, "epoch"
     else:
         planned, done, unit = history.plan.total_steps, history.step, "step"
     of = f"/{planned}" if planned else ""
@@ -224,7 +234,7 @@ def number_lines(history: History, width: int, height: int, *, row: int | None =
         ("valid", _loss(table["valid/loss"].values[at]), "valid"),
         ("train", _loss(analysis.training_loss(history)[at]), "train"),
         ("gap", cells(gap, NUMBER_WIDTH + 1, sign=True), "gap"),
-        ("LR", _rate(table["learning_rate"].values[at]), "rate"),
+        ("LR", _rate(learning_rates(history)[at]), "rate"),
         ("acc", percent(table["valid/accuracy"].values[at]), "valid"),
     ]
     second = [
@@ -233,9 +243,30 @@ def number_lines(history: History, width: int, height: int, *, row: int | None =
         ("penalty", _loss(table["penalty"].values[at]), "penalty"),
         ("train acc", percent(table["train/accuracy"].values[at]), "train"),
     ]
+    if history.config is None:
+        # What another trainer's log never says has no place on the line; what else it says has one.
+        first, second = (_said(history, part) for part in (first, second))
+        second += [(short_name(name), _loss(table[name].values[at]), "text") for name in further(history)]
     if height < 2:
         return [_pairs(first + second, width)]
     return [_pairs(first, width), _pairs(second, width)]
+
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "valid": ("valid/loss",), "train": ("train/loss", "step/loss"), "gap": ("valid/loss",), "LR": ("learning_rate",),
+    "acc": ("valid/accuracy",), "best": ("valid/loss",), "running": ("step/loss",), "penalty": ("penalty",),
+    "train acc": ("train/accuracy",),
+}  # fmt: skip
+"""Name of a number that is read out -> columns of which one must be there to know it."""
+
+
+def _said(history: History, parts: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    tables = (history.steps, history.evaluations)
+    return [
+        part
+        for part in parts
+        if part[0] not in COLUMNS or any(logged(table, name) for table in tables for name in COLUMNS[part[0]])
+    ]
 
 
 def _loss(value: float) -> str:
@@ -347,6 +378,7 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     if isinstance(event, RunStarted):
         weights = event.environment.get("parameters")
         text = f"run {event.run_id}" + (f", {weights:,} weights" if isinstance(weights, int) else "")
+        text += f": {asked}" if event.config is None and (asked := asked_for(event.settings)) else ""
         return (start, span(text, "text"))
     if isinstance(event, Changed):
         return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))
