@@ -14,6 +14,7 @@ from regtui.analysis.judge import Judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
 from regtui.core.history import History
+from regtui.core.metrics import VALID_LOSS
 from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
@@ -111,6 +112,8 @@ def from_one_to_the_next(history: History) -> str:
 
 def when_judged(history: History, *, over: bool) -> str:
     """Say when a run that is too young is judged."""
+    if history.status == "unknown" and len(history.evaluations) and VALID_LOSS not in history.evaluations:
+        return ASK_FOR_VALIDATION
     if not by_epochs(history):
         return f"a verdict needs {FEWEST} evaluations"
     return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"

@@ -8,6 +8,7 @@ from regtui.analysis import drop_effects, forecast, meters, verdict
 from regtui.analysis.facts import asked_for, completed_epochs, device, environment, framework
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
+from regtui.charts.strips import suited
 from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
@@ -61,6 +62,7 @@ def page(
     """Lay out the report as lines of at most `width` cells."""
     width = max(width, 1)
     view = with_overfitting(history, view or View())
+    view = replace(view, strips=suited(history, view.strips))
     head = [_header(history, width), _settings(history, width)]
     foot = _result(history, width, view, warnings)
     spare = int(height * (1 - CHART_SHARE)) - len(head) - len(foot) - 1

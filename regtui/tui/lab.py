@@ -16,7 +16,8 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from regtui import analysis
-from regtui.charts import warm_up
+from regtui.charts import View, warm_up
+from regtui.charts.strips import suited
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Knob, SetKnob, Stop
 from regtui.core.history import History
@@ -240,7 +241,8 @@ class LabScreen(Several):
         self.refresh_bindings()
 
     def come_to_front(self) -> None:
-        """Show the form of the run that has come to the front, if it has one."""
+        """Show the form of the run that has come to the front, if it has one, and strips that it has data for."""
+        self.view = replace(self.view, strips=View().strips)
         if self.history.run is not None:
             self._say_asked()
             self.query_one(Form).follow(self.history.changes)
@@ -293,6 +295,8 @@ class LabScreen(Several):
         if paused != self._was_paused:
             self._was_paused = paused
             self.refresh_bindings()
+        if self.view.strips == View().strips:
+            self.view = replace(self.view, strips=suited(self.history, self.view.strips))
         verdict = analysis.verdict(self.history)
         since = verdict.since_step if verdict.state == "overfitting" else None
         view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))

@@ -89,7 +89,7 @@ def test_a_name_chooses_the_validation_loss_and_one_that_is_not_there_says_which
     log = state(tmp_path / "lm", eval_other_loss=7.0)
     page, _ = replayed(log, wanted=Wanted(valid="eval_other_loss"), as_json=True)
     assert json.loads(page)["valid_loss"] == 7.0
-    with pytest.raises(LogError, match="nothing for --valid eval_lost; it has loss, learning_rate, .*eval_loss"):
+    with pytest.raises(LogError, match=r"nothing for --valid eval_lost; it has loss, learning_rate, .*eval_loss"):
         replayed(log, wanted=Wanted(valid="eval_lost"))
 
 
