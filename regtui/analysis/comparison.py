@@ -29,7 +29,10 @@ def compared(history: History, other: History) -> list[Compared]:
         "final gap": _final_gap,
         "time": lambda run: clock(run_seconds(run)),
     }
-    return [Compared(name, read(history), read(other)) for name, read in rows.items()]
+    found = [Compared(name, read(history), read(other)) for name, read in rows.items()]
+    if history.config is not None:
+        return found
+    return [row for row in found if (row.ours, row.theirs) != (MISSING, MISSING)]
 
 
 def asked_differently(history: History, other: History) -> str:

@@ -72,6 +72,8 @@ class TrainerStateReader(SampleReader):
         return Told(trainer="transformers", plan=plan)
 
     def _run_name(self) -> str:
+        if not self.path.is_dir() and self.path.name != FILE_NAME:
+            return self.path.stem
         folder = self.path if self.path.is_dir() else self.path.parent
         folder = folder.resolve()
         return folder.parent.name if CHECKPOINT.match(folder.name) else folder.name

@@ -246,7 +246,8 @@ def number_lines(history: History, width: int, height: int, *, row: int | None =
     if history.config is None:
         # What another trainer's log never says has no place on the line; what else it says has one.
         first, second = (_said(history, part) for part in (first, second))
-        second += [(short_name(name), _loss(table[name].values[at]), "text") for name in further(history)]
+        named = sorted(further(history), key=lambda name: name.startswith("train/"))
+        second += [(short_name(name), _loss(table[name].values[at]), "text") for name in named]
     if height < 2:
         return [_pairs(first + second, width)]
     return [_pairs(first, width), _pairs(second, width)]
@@ -298,10 +299,15 @@ def comparison_lines(history: History, ghost: History, width: int) -> list[Style
     columns = [span(f"{'this run':>10}", "valid"), span(f"{'previous':>10}", "ghost")]
     lines: list[StyledLine] = [(span(f" {'':<12}"), *columns)]
     lines += [
-        (span(f" {SHORTER.get(name, name):<12}", "muted"), span(f"{ours:>10}", "strong"), span(f"{theirs:>10}"))
+        (span(f" {SHORTER.get(name, name):<12}", "muted"), span(_cell(ours), "strong"), span(_cell(theirs)))
         for name, ours, theirs in compared(history, ghost)
     ]
     return lines + _wrapped(asked_differently(history, ghost), width)
+
+
+def _cell(text: str) -> str:
+    """Set a compared number to the right of its column; a place that fills it is written without its unit."""
+    return f"{text if len(text) < 10 else text.removeprefix('epoch ').removeprefix('step '):>10}"
 
 
 def comparison_rows(history: History, ghost: History, width: int) -> list[StyledLine]:
