@@ -80,6 +80,11 @@ def steps_per_second(history: History) -> float | None:
     if useful.sum() > 1:
         useful[np.argmax(useful)] = False
     if not useful.any():
+        times = history.evaluations["time"].values[-SPEED_RECORDS:]
+        made, seconds = np.diff(ended[-SPEED_RECORDS:]), np.diff(times)
+        # With the evaluations between them, as another trainer's log has it.
+        useful = np.isfinite(seconds) & (seconds > 0) & (made > 0)
+    if not useful.any():
         return None
     return _weighted_median((made[useful] / seconds[useful])[-RECENT:], made[useful][-RECENT:])
 
@@ -99,7 +104,7 @@ def eta_seconds(history: History, now: float) -> float | None:
     record (`now`, in seconds since the epoch of Unix, on the clock of the machine that trains); but no more than a
     second or an evaluation of it, since a run that says nothing for longer is paused or stuck.
     """
-    if history.status != "running":
+    if history.status not in ("running", "unknown"):
         return None
     speed, total = steps_per_second(history), history.total_steps
     if speed is None or not math.isfinite(total):

@@ -15,6 +15,7 @@ from regtui.analysis.judge import Judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
 from regtui.core.history import History
+from regtui.core.metrics import VALID_LOSS
 from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
@@ -122,6 +123,8 @@ def from_one_to_the_next(history: History) -> str:
 
 def when_judged(history: History, *, over: bool) -> str:
     """Say when a run that is too young is judged."""
+    if history.status == "unknown" and len(history.evaluations) and VALID_LOSS not in history.evaluations:
+        return ASK_FOR_VALIDATION
     if not by_epochs(history):
         if not len(history.evaluations) and len(history.steps):
             return f"{ASK_FOR_VALIDATION}: a verdict needs {FEWEST} evaluations"

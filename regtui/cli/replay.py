@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from regtui.cli.leaving import Left, leaving
-from regtui.cli.options import NamedPath, find_ghost, given_options, option_name
+from regtui.cli.options import NamedPath, find_ghost, given_options, make_wanted, name_options, option_name
 from regtui.core.config import fields
 from regtui.core.size import MOST_CELLS
 
@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 LEAST_SIZE = 40, 10
 """Columns and lines under which neither the curves nor the sentences of a page can be read."""
 
-NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "to", "destination", "check")
+SHOWN_BY = ("speed", "size", "until_epoch", "as_json", "svg", "to", "destination", "check")
+"""Options that say how a log is shown."""
+
+NEEDS_REPLAY = (*SHOWN_BY, "valid_name", "train_name", "rate_name", "metric_name")
 """Options that mean nothing without a log to replay."""
 
 NEW_RUN = (*fields(), "preset", "share", "start", "theme")
@@ -62,6 +65,7 @@ _OPTIONS = (
 
 
 def replay_options(command: F) -> F:
+    command = name_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -87,7 +91,7 @@ def replay(context: click.Context, options: Mapping[str, Any]) -> int:
     with leaving(_leave):
         return report.replay(
             find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"],
-            ghost=find_ghost(options), **{name: options[name] for name in NEEDS_REPLAY},
+            ghost=find_ghost(options), wanted=make_wanted(options), **{name: options[name] for name in SHOWN_BY},
         )  # fmt: skip
 
 

@@ -158,8 +158,12 @@ class History:
 
     @property
     def counts_epochs(self) -> bool:
-        """Whether the rows of `evaluations` say their epoch, as far as there are any."""
-        return "epoch" in self.evaluations or not len(self.evaluations)
+        """Whether the rows of `evaluations` say their epoch, as far as there are any; before them, whether it is so
+        planned."""
+        if len(self.evaluations):
+            return "epoch" in self.evaluations
+        planned = self.plan.epochs or self.plan.steps_per_epoch
+        return bool(planned) or "epoch" in self.steps or not len(self.steps)
 
     def newest(self, name: str) -> float | None:
         """Give the last known number of a quantity that steps and evaluations carry; None where there is none.

@@ -6,6 +6,7 @@ know it. `open_log` asks each of them whether a file is theirs.
 
 import os
 import pkgutil
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from regtui.readers.logfile import is_being_written as is_being_written
 from regtui.readers.opening import NotAFile, opened
 from regtui.readers.protocol import NOTHING_WANTED as NOTHING_WANTED
 from regtui.readers.protocol import LogError as LogError
+from regtui.readers.protocol import NamesItself as NamesItself
 from regtui.readers.protocol import Reader as Reader
 from regtui.readers.protocol import SkippedLines as SkippedLines
 from regtui.readers.protocol import Wanted as Wanted
+from regtui.readers.search import written_at as written_at
 from regtui.readers.writer import LogWriter as LogWriter
 
 SNIFFED_BYTES = 65536
@@ -55,7 +58,7 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
     try:
         if path.is_dir():
             if not os.path.lexists(path / LOG_NAME):
-                return Gated(_under(path, wanted))
+                return Gated(_known(find_log(path), wanted))
             path = path / LOG_NAME
         elif (one := _one_of_several(path, wanted)) is not None:
             return Gated(one)
@@ -65,10 +68,7 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
             from regtui.readers.jsonl import JsonlReader
 
             return Gated(JsonlReader(path))
-        found = _first(path, wanted)
-        if found is None:
-            raise LogError(_what_is_wrong(path))
-        return Gated(found)
+        return Gated(_known(path, wanted))
     except (FileNotFoundError, NotADirectoryError):
         raise LogError(f"{path} does not exist: name a log such as runs/RUN/{LOG_NAME}") from None
     except NotAFile as error:
@@ -77,9 +77,9 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
         raise LogError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _first(path: Path, wanted: Wanted) -> Reader | None:
-    """Give the reader of a file or of the folder of one run; None where no format knows it."""
-    return next((reader(path, wanted) for reader in formats() if reader.accepts(path)), None)
+def _format_of(path: Path) -> type[Reader] | None:
+    """Give the reader of a file's format, or of that of a folder of one run; None where no format knows it."""
+    return next((reader for reader in formats() if reader.accepts(path)), None)
 
 
 def names_one_of_several(path: Path) -> bool:
@@ -95,23 +95,40 @@ def _one_of_several(path: Path, wanted: Wanted) -> Reader | None:
     return next((reader(path, wanted) for reader in several if reader.accepts(path)), None)
 
 
-def _under(folder: Path, wanted: Wanted) -> Reader:
-    """Give the reader of a folder that is a log itself, else of the newest log under it."""
-    found = _first(folder, wanted)
-    if found is not None:
-        return found
-    for path in sorted(logs_under(folder), key=lambda path: path.stat().st_mtime, reverse=True):
-        found = _first(path, wanted)
-        if found is not None:
-            return found
+def _known(path: Path, wanted: Wanted) -> Reader:
+    reader = _format_of(path)
+    if reader is None:
+        raise LogError(_what_is_wrong(path))
+    if getattr(reader, "names_itself", False) and wanted != NOTHING_WANTED:
+        raise NamesItself(
+            f"{path} says itself what its numbers are: --valid, --train, --rate and --metric are for logs of others"
+        )
+    return reader(path, wanted)
+
+
+def find_log(folder: Path) -> Path:
+    """Give the folder itself where all of it is the log of one run, else the newest log under it; raises LogError."""
+    if _format_of(folder) is not None:
+        return folder
+    for path in sorted(logs_under(folder), key=written_at, reverse=True):
+        if is_log(path):
+            return path
     looked = ", ".join(reader.name for reader in formats())
     held = ", ".join(sorted(entry.name for entry in folder.iterdir())[:6]) or "nothing"
     raise LogError(f"{folder} is a folder without a log; looked for {looked}; it holds {held}")
 
 
+def is_log(path: Path) -> bool:
+    """Tell whether a file or a folder is a log of any format; not of what cannot be read."""
+    with suppress(OSError, ValueError):
+        return _format_of(path) is not None
+    return False
+
+
 def logs_under(folder: Path) -> list[Path]:
     """Give what may be logs under a folder, of any format, each once: a folder of one run in the place of its files."""
-    found = {path: None for reader in formats() for path in reader.finds(folder)}
+    # A hidden file is somebody's own, such as the summaries that `regtui runs` keeps.
+    found = {path: None for reader in formats() for path in reader.finds(folder) if not path.name.startswith(".")}
     return [path for path in found if not any(parent in found for parent in path.parents)]
 
 

@@ -73,6 +73,7 @@ class JsonlReader:
 
     name = "regtui"
     rank = 0
+    names_itself = True
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:  # noqa: ARG002 # its names say all
         """Name the log; nothing is read before the first poll."""

@@ -178,6 +178,19 @@ class Names:
             return ""
         return f"no name is known as a loss: --valid NAME and --train NAME choose among {_some(measured)}"
 
+    @property
+    def missing(self) -> str:
+        """Say which names were asked for that the log has not, and which it has; else nothing."""
+        has = [name for name, meaning in self._meanings.items() if meaning.table in ("steps", "evaluations")]
+        if not has:
+            return ""
+        wanted = self._wanted
+        asked = {"--valid": wanted.valid, "--train": wanted.train, "--rate": wanted.rate}
+        lacking = [f"{option} {name}" for option, name in asked.items() if name and name not in self._meanings]
+        if wanted.metric and not any(parts(name).quantity == wanted.metric for name in has):
+            lacking.append(f"--metric {wanted.metric}")
+        return f"the log has nothing for {' and '.join(lacking)}; it has {_some(has)}" if lacking else ""
+
     def _read(self, names: list[str]) -> dict[str, Meaning]:
         """Give each name its meaning; of several that mean the same the first of the lowest rank stands."""
         self.remarks = []
@@ -212,14 +225,15 @@ class Names:
         if RATES.match(name):
             return Meaning(self._table(name), LEARNING_RATE), 0
         known = parts(name)
-        judged = wanted.metric or "loss"
-        quantity = "loss" if known.quantity == judged else known.quantity if known.quantity != "loss" else "loss_"
+        if wanted.metric not in ("", "loss") and known.quantity == "loss":
+            # Something else stands where the loss does: nothing of another unit is drawn beside it.
+            return Meaning(self._table(name), name), 0
+        quantity = "loss" if known.quantity == (wanted.metric or "loss") else known.quantity
         split = known.split or ("train" if quantity == "loss" or self._has_valid(known, names) else "")
         if split == "test" and not any(parts(other).split == "valid" for other in names):
             split = "valid"
         if not quantity or not split or split == "test" or (split == "valid" and known.level == "step"):
             return Meaning(self._table(name), name), 0
-        quantity = known.quantity if quantity == "loss_" else quantity
         if known.subset and not self._stands_for_the_whole(known, names):
             return Meaning(self._table(name), f"{split}/{known.subset}_{known.quantity}"), known.rank
         if split == "train" and quantity == "loss":
@@ -271,6 +285,8 @@ class Names:
             return
         if chosen == self._wanted.valid:
             return
+        if self._wanted.metric not in ("", "loss"):
+            self.remarks.append(f"{self._wanted.metric} is shown and judged in the place of the loss")
         known = parts(chosen)
         others = [
             name

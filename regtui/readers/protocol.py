@@ -37,6 +37,10 @@ class Wanted:
 NOTHING_WANTED = Wanted()
 
 
+class NamesItself(LogError):
+    """A log that says itself what its numbers are was given other names for them."""
+
+
 class SkippedLines:
     """The lines of a log that could not be read: how many, and the numbers of the first ones, from 1."""
 
@@ -76,7 +80,8 @@ class Reader(Protocol):
     """One log, read as far as it has been written.
 
     Its texts may hold anything: `open_log` puts the gate before it, which looks at every event. A format of which that
-    would take long has `gave_plain`, true where it can tell that the last events need no look.
+    would take long has `gave_plain`, true where it can tell that the last events need no look. One whose numbers have
+    our names already has `names_itself`, true: there is nothing to choose by `Wanted`.
     """
 
     name: str

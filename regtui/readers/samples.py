@@ -152,12 +152,18 @@ class SampleReader(ABC):
         """Say what the log tells of its run; asked at each look."""
         return Told()
 
+    @property
+    def missing(self) -> str:
+        """Say which names a person asked for that the log has not, as far as it has been read."""
+        return self._names.missing
+
     def warnings(self) -> list[str]:
         """Say what was left out, and what was chosen where the names left a choice."""
         skipped = self.skipped.sentence(self.path.name)
         return [
             *([skipped] if skipped else []),
             *self._names.remarks,
+            *([self._names.missing] if self._names.missing else []),
             *([self._names.unpaired] if self._names.unpaired else []),
         ]
 

@@ -22,6 +22,22 @@ def listed(folder: Path) -> list[os.DirEntry[str]]:
         return list(islice(entries, MOST_ENTRIES))
 
 
+def written_at(path: Path) -> float:
+    """Give when a log was written to, in seconds since the epoch of Unix: the newest file of it, where it is a folder.
+
+    Zero for what is not there.
+    """
+    paths = [path] if not path.is_dir() else [parent / name for parent, names in walk(path) for name in names]
+    return max((status.st_mtime for each in paths if (status := _status(each)) is not None), default=0.0)
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
 def walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Give each folder under one, itself first, and the names of its files, in order; links are not followed.
 

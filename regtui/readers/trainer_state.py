@@ -26,7 +26,7 @@ class TrainerStateReader(SampleReader):
 
     name = "Hugging Face"
     rank = 10
-    file_names = (FILE_NAME,)
+    file_names = (f"*{FILE_NAME}",)
 
     def _start_over(self) -> None:
         self._seen: tuple[Path, int, int] | None = None
@@ -35,9 +35,12 @@ class TrainerStateReader(SampleReader):
 
     @classmethod
     def finds(cls, folder: Path) -> Iterable[Path]:
-        """Give the folders of runs: that of the checkpoints in the place of each of them."""
-        found = {path.parent: None for path in super().finds(folder)}
-        return list({parent.parent if CHECKPOINT.match(parent.name) else parent: None for parent in found})
+        """Give the folders of runs, that of the checkpoints in the place of each; and states that were renamed."""
+        found: dict[Path, None] = {}
+        for path in super().finds(folder):
+            parent = path.parent.parent if CHECKPOINT.match(path.parent.name) else path.parent
+            found[parent if path.name == FILE_NAME else path] = None
+        return list(found)
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
@@ -73,6 +76,8 @@ class TrainerStateReader(SampleReader):
         return folder.parent if CHECKPOINT.match(folder.name) else folder
 
     def _run_name(self) -> str:
+        if not self.path.is_dir() and self.path.name != FILE_NAME:
+            return self.path.stem
         return self._folder().name
 
 

@@ -12,7 +12,7 @@ from regtui.charts import View
 from regtui.core.events import Event
 from regtui.core.history import History
 from regtui.core.size import sound_size
-from regtui.readers import LogError, is_being_written, open_log, read_history
+from regtui.readers import NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, read_history
 from regtui.readers.folding import blocks, fold, is_evaluation, singly
 from regtui.report.animation import Animation
 from regtui.report.export import export
@@ -51,6 +51,7 @@ def replay(
     check: bool = False,
     ascii_only: bool = False,
     ghost: Path | None = None,
+    wanted: Wanted = NOTHING_WANTED,
     out: TextIO | None = None,
     err: TextIO | None = None,
     clock: Clock | None = None,
@@ -58,13 +59,15 @@ def replay(
     """Show a recorded run and give the exit status.
 
     With `speed` on a terminal it is shown as it went, so many times as fast; in a pipe a line an epoch comes
-    first. With `to` it is written in another's form as well. Raises LogError when the log cannot be read, or the
-    picture or that form not be written.
+    first. With `to` it is written in another's form as well; `wanted` says what the names in a log of another trainer
+    mean. Raises LogError when the log cannot be read or has none of those names, or the picture or that form cannot be
+    written.
     """
     out, err = out or sys.stdout, err or sys.stderr
-    reader = open_log(path)
+    reader = open_log(path, wanted=wanted)
     events = blocks(reader, until_epoch)
-    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=read_history(ghost) if ghost is not None else None)
+    behind = read_history(ghost, wanted) if ghost is not None else None
+    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=behind)
     if speed is None or as_json:
         history = fold(events)
     elif is_terminal(out):
@@ -73,9 +76,13 @@ def replay(
         )
     else:
         history = line_an_epoch(events, out)
+    if reader.missing:
+        raise LogError(f"{path}: {reader.missing}")
     warnings = [*reader.warnings(), *(f"{Path(path).name}: {sentence}" for sentence in history.left_out)]
     if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
         warnings.append("the log has no end: its run was killed, or is written on another machine")
+    if until_epoch is not None and len(history.evaluations) and not history.counts_epochs:
+        warnings.append("the log counts no epochs, so --until-epoch could not end it: all of it is shown")
     columns, lines = size or screen_size(out)
     if to is not None:
         print(f"regtui: written: {', '.join(map(str, export(history, to, destination)))}", file=err)

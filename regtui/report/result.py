@@ -11,7 +11,7 @@ import numpy as np
 from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, training_loss, verdict
 from regtui.analysis.checkpoints import nearest
 from regtui.analysis.comparison import last_evaluated
-from regtui.analysis.facts import completed_epochs, device, framework
+from regtui.analysis.facts import completed_epochs, device, framework, learning_rates
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE, PENALTY
 
@@ -131,7 +131,7 @@ def epoch_line(history: History) -> str:
         parts += [f"accuracy {table['valid/accuracy'].last:6.2%}"]
     else:
         parts += [f"running {table['step/loss'].last:7.4f}"]
-    parts += [f"LR {table['learning_rate'].last:<8.3g}"]
+    parts += [f"LR {learning_rates(history)[-1]:<8.3g}"]
     if math.isfinite(table["seconds"].last):
         parts += [f"{table['seconds'].last:6.2f} s"]
     return "  ".join(parts).replace("nan", "  -").rstrip()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from regtui.analysis import best_row, gap, training_loss
+from regtui.analysis.facts import learning_rates
 from regtui.charts import glyphs
 from regtui.charts.rules import RESUMED, change_label
 from regtui.core.history import History
@@ -93,7 +94,7 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
     def share(value: float) -> str:
         return f"{value:.1%}" if math.isfinite(value) else missing
 
-    gaps, train = gap(history), training_loss(history)
+    gaps, train, rates = gap(history), training_loss(history), learning_rates(history)
     first = "epoch" if history.counts_epochs else "step"
     columns: list[tuple[str, int, Callable[[int], str]]] = [
         # heading, what is given up first (highest), cell
@@ -103,8 +104,11 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
         ("gap", 3, lambda row: loss(gaps[row])),
         ("val. acc", 5, lambda row: share(table["valid/accuracy"].values[row])),
         ("train acc", 6, lambda row: share(table["train/accuracy"].values[row])),
-        ("LR", 4, lambda row: loss(table["learning_rate"].values[row])),
+        ("LR", 4, lambda row: loss(rates[row])),
     ]
+    if history.config is None:
+        # What another trainer's log never says is no column of the table.
+        columns = [column for column in columns if any(column[2](note.row) != missing for note in notes)]
     written = [
         (given_up, _column([heading, *(cell(note.row) for note in notes)])) for heading, given_up, cell in columns
     ]

@@ -11,11 +11,18 @@ from pathlib import Path
 from regtui import commands
 from regtui.core.events import COMMANDS, Command, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
-from regtui.readers import LOG_NAME, is_being_written, open_log
+from regtui.readers import LOG_NAME, NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, written_at
 from regtui.sources import Activity
 
 QUIET_SECONDS = 10.0
 """A log of another machine, whose lock cannot be seen, that brought nothing for so long may have no writer."""
+
+FRESH_SECONDS = 60.0
+"""A log whose format has no word for the end was written to so lately: most trainers write an epoch or some steps in
+that time, and a person does not look at a run that has ended for longer without wondering."""
+
+LOOK_SECONDS = 2.0
+"""How often a log is asked when it was written to: a folder may hold thousands of files."""
 
 KINDS: Mapping[int, str] = {
     stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device",
@@ -24,15 +31,35 @@ KINDS: Mapping[int, str] = {
 """What may take the place of a file -> what people call it."""
 
 
+class Touch:
+    """When a log, a file or a folder, was last written to, looked at now and then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._at = 0.0
+        self._looked_at = -math.inf
+
+    def age(self) -> float:
+        """Give the seconds since then; a time to come counts as one that has gone: clocks differ."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._at, self._looked_at = written_at(self._path), now
+        return abs(time.time() - self._at)
+
+
 class LogSource:
     """A log of any format; whoever writes it may take commands through a file beside it, as its first line says."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the log; raises LogError with one sentence when there is nothing to read."""
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
+        """Open the log, by these names where it is another trainer's; raises LogError when there is nothing to read."""
         self.path = path / LOG_NAME if (path / LOG_NAME).is_file() else path
         self._is_folder = self.path.is_dir()
         """Whether the log is a whole folder, as some trainers write it: its reader looks for files."""
-        self._reader = open_log(path, growing=True)
+        self._reader = open_log(path, growing=True, wanted=wanted)
+        self._wanted = wanted
+        self._undecided = self._is_empty()
+        """It was empty when it was opened: it may become a log of any format."""
+        self._touch = Touch(self.path)
         self._ended = False
         self._caught_up = False
         self._news_at = -math.inf
@@ -58,6 +85,7 @@ class LogSource:
         """
         words, problem = self._look()
         written = is_being_written(self.path)
+        written = written or (self._has_open_end and self._touch.age() < FRESH_SECONDS)
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
             stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
@@ -65,7 +93,14 @@ class LogSource:
             warnings=tuple(self._reader.warnings()), log_problem=problem, log_words=words,
         )  # fmt: skip
 
+    @property
+    def _has_open_end(self) -> bool:
+        """Whether the log never says that its run is over: then only its age tells whether somebody writes it."""
+        return self._run is not None and self._run.open_end is True and not self._ended
+
     def poll(self, limit: int | None = None) -> list[Event]:
+        if self._run is None and self._is_file():
+            self._find_format()
         events = self._reader.poll(limit) if self._is_file() else []
         if events and self._caught_up:
             self._news_at = time.monotonic()
@@ -89,6 +124,18 @@ class LogSource:
     def give(self, command: Command) -> None:
         """Send a command; raises OSError where it cannot be written."""
         commands.send(self.path, command)
+
+    def _find_format(self) -> None:
+        """Look again whose log it is: an empty one said nothing of that."""
+        if self._undecided:
+            with suppress(LogError):
+                self._reader = open_log(self.path, growing=True, wanted=self._wanted)
+                self._undecided = self._is_empty()
+
+    def _is_empty(self) -> bool:
+        with suppress(OSError):
+            return not self._is_folder and not self.path.stat().st_size
+        return False
 
     def _is_file(self) -> bool:
         if self._is_folder:

@@ -51,6 +51,10 @@ class EventLog(VerticalScroll, can_focus=False):
         if len(self._told) != before or before == KEPT_LINES:
             self.rewrap()
 
+    def clear(self) -> None:
+        """Forget all lines."""
+        self._told.clear()
+
     def on_resize(self) -> None:
         self.rewrap()
 
@@ -128,6 +132,16 @@ class RunView(Vertical):
         if discrete:
             # No more than can be scrolled back to: a log may hold nothing else.
             self.query_one(EventLog).tell(map(event_line, discrete[-KEPT_LINES:]))
+
+    def retell(self, history: History) -> None:
+        """Tell another run's events from its start; what had been said of the one before goes."""
+        log = self.query_one(EventLog)
+        log.clear()
+        told: list[Changed | Noted] = [*history.changes, *history.notes]
+        told.sort(key=lambda event: (event.step, event.time or 0.0))
+        whole: list[Event | None] = [history.run, *told[-KEPT_LINES:], history.end]
+        self.tell([event for event in whole if event is not None])
+        log.rewrap()
 
     def say(self, line: StyledLine) -> None:
         """Put a line into the log that is no event of a run."""

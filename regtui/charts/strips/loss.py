@@ -30,7 +30,7 @@ def draw(sight: Sight) -> Content:
     valid = evaluated(evaluations, evaluations[VALID_LOSS], axis)
     column = history.now(_running_loss) if running_only else evaluations[TRAIN_LOSS]
     train = evaluated(evaluations, column, axis)
-    ghost, ghost_start = _ghost(view, axis)
+    ghost, ghost_start = _ghost(history, view, axis)
     penalty = EMPTY
     if view.show_penalty:
         penalty = sample(*finest(history, PENALTY), axis, joined=True)
@@ -80,12 +80,18 @@ def _end_text(shown: Sampled) -> str | None:
     return number(shown.end[1]) if shown.end else None
 
 
-def _ghost(view: View, axis: XAxis) -> tuple[Sampled, Start]:
-    """Sample the earlier run's validation loss at the same epochs, and give its own start."""
+def _ghost(history: History, view: View, axis: XAxis) -> tuple[Sampled, Start]:
+    """Sample the earlier run's validation loss at the same epochs, and give its own start.
+
+    Where one of them counts nothing but steps and the other nothing but epochs, no place of one is one of the other.
+    """
     if view.ghost is None:
         return EMPTY, Start.of(axis, 0)
     theirs, ours = view.ghost.steps_per_epoch, axis.per_epoch
-    stretch = ours / theirs if theirs > 0 and ours > 0 else 1.0
+    known = theirs > 0 and ours > 0
+    if not known and history.counts_steps != view.ghost.counts_steps:
+        return EMPTY, Start.of(axis, 0)
+    stretch = ours / theirs if known else 1.0
     shown = evaluated(view.ghost.evaluations, view.ghost.evaluations[VALID_LOSS], axis, stretch=stretch)
     return shown, Start.of(axis, view.ghost.step, stretch)
 
