@@ -1,13 +1,13 @@
 """A loss from epoch to epoch: its level and its noise at each, worked out once."""
 
 import math
-from array import array
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from regtui.core.series import Column, FloatArray
+from regtui.analysis.growing import BoolArray, Growing
+from regtui.core.series import Column, FloatArray, IntArray
 
 RECENT = 20
 """Changes from epoch to epoch that the noise is taken from. Taken from ten it is off by a third one time in three, and
@@ -62,31 +62,27 @@ class Curve:
     """
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
-        self.row = array("q")
+        self.row: Growing[int] = Growing(np.int64)
         """Rows of the table of epochs at which the loss is a number; all else is in the order of these."""
-        self.latest = array("q")
+        self.latest: Growing[int] = Growing(np.int64)
         """For each row of the table, the position of the newest number up to it; -1 before the first."""
         self.value = Column()
-        self.levels: dict[int, array[float]] = {width: array("d") for width in widths}
+        self.levels: dict[int, Growing[float]] = {width: Growing(np.float64) for width in widths}
         """Median of the last so many values, fewer at the start; as far as `work_out` has come."""
-        self.noise = array("d")
+        self.noise: Growing[float] = Growing(np.float64)
         """`spreads` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
 
     @property
-    def level(self) -> "array[float]":
+    def level(self) -> Growing[float]:
         """The loss as it stands: median of the last three values."""
         return self.levels[LEVEL]
 
-    def extend(self, values: list[float]) -> None:
+    def extend(self, values: FloatArray) -> None:
         """Add rows of the table at the end, NaN where nothing was measured."""
-        before, first = len(self.value), len(self.latest)
-        position = before - 1
-        for row, value in enumerate(values, first):
-            if value == value:
-                position += 1
-                self.row.append(row)
-            self.latest.append(position)
-        self.value.extend([value for value in values if value == value])
+        known = values == values
+        self.row.extend(np.flatnonzero(known) + len(self.latest))
+        self.latest.extend(np.cumsum(known) + (len(self.value) - 1))
+        self.value.extend(values[known])
 
     def work_out(self) -> None:
         """Work out levels and noise of what has been added; a curve that nobody asks for them needs none."""
@@ -94,42 +90,52 @@ class Curve:
         if start == len(every):
             return
         for width, levels in self.levels.items():
-            levels.extend(middles(_windows(every, start, width)).tolist())
+            levels.extend(middles(_windows(every, start, width)))
         self.noise.extend(_noise(every, start))
 
     def __len__(self) -> int:
         return len(self.value)
 
-    def at(self, row: int) -> float | None:
-        """Give the value at a row of the table, None where there is none."""
-        position = self.latest[row]
-        return float(self.value.values[position]) if position >= 0 and self.row[position] == row else None
+    def at(self, rows: IntArray) -> tuple[FloatArray, BoolArray]:
+        """Give the values at some rows of the table, and where there is one; NaN where there is none."""
+        values, places = np.full(len(rows), math.nan), self.latest.values[rows]
+        found = places >= 0
+        found[found] = self.row.values[places[found]] == rows[found]
+        values[found] = self.value.values[places[found]]
+        return values, found
 
 
-def pace(curve: Curve, position: int, over: int, numbers: FloatArray) -> float:
-    """Give the change of a loss per epoch over the last few evaluations, in nats.
+def pace(curve: Curve, positions: IntArray, over: int, numbers: FloatArray) -> FloatArray:
+    """Give the change of a loss per epoch over the last few evaluations, at each of some positions, in nats.
 
     `numbers` are the epochs of the table's rows, or the rows themselves in a run that does not count epochs.
     """
-    if position < 1:
-        return math.nan
-    back = max(0, position - over)
-    passed = float(numbers[curve.row[position]] - numbers[curve.row[back]])
-    return (curve.level[position] - curve.level[back]) / (passed if passed > 0 else position - back)
+    back = np.maximum(positions - over, 0)
+    rows, levels = curve.row.values, curve.level.values
+    passed = numbers[rows[positions]] - numbers[rows[back]]
+    changes = (levels[positions] - levels[back]) / np.where(passed > 0, passed, positions - back)
+    return np.where(positions < 1, math.nan, changes)
 
 
-def around(curve: Curve, at: int, position: int) -> float:
-    """Give the level at a position, median of five centred on it, as known when `position` was the last one."""
+def around(curve: Curve, at: IntArray, positions: IntArray) -> FloatArray:
+    """Give the level at some positions, median of five centred on each, as known when `positions` were the last ones.
+
+    NaN for the position -1.
+    """
+    levels = curve.levels[AROUND].values
+    if not len(levels):
+        return np.full(len(at), math.nan)
     centred = at + AROUND // 2
-    return curve.levels[AROUND][centred] if centred <= position else float(curve.value.values[at])
+    found = np.where(centred <= positions, levels[np.minimum(centred, positions)], curve.value.values[at])
+    return np.where(at >= 0, found, math.nan)
 
 
-def _noise(values: FloatArray, start: int) -> list[float]:
+def _noise(values: FloatArray, start: int) -> FloatArray:
     """Give the noise at each value from `start` on."""
     changes = np.diff(values, prepend=math.nan)
     changes[~np.isfinite(changes)] = math.nan  # the first has none before it, and some overflow
     recent = _windows(changes, start, RECENT)
-    noise: list[float] = np.fmin(spreads(recent), CALMER_BY * _calmer(recent, start)).tolist()
+    noise: FloatArray = np.fmin(spreads(recent), CALMER_BY * _calmer(recent, start))
     return noise
 
 

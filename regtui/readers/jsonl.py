@@ -4,7 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from regtui.core.events import Event, RunStarted, decode, decode_lines
 from regtui.core.gate import passed
@@ -21,8 +21,8 @@ BLOCK_BYTES = 1 << 20
 """Read at once: decoding gains nothing from more, and memory stays small whatever the log's size."""
 
 FIRST_LOOK = 4 << 10
-"""Read at first to see whose log it is: nearly every log has a record or more in it, and what is decoded to be asked
-is decoded again to be read."""
+"""Read at first to see whose log it is: nearly every log has its first record in it, and what is decoded to be asked is
+decoded again to be read."""
 
 JUNK_BYTES = 1 << 17
 """Read at once of a file with lines that cannot be read: each of those costs as much as ten that can."""
@@ -91,12 +91,14 @@ class JsonlReader:
     @classmethod
     def accepts(cls, path: Path) -> bool:
         """Tell whether a file holds at least one record, without reading much of it."""
+        with opened(path) as fd:
+            head, found, _ = os.pread(fd, FIRST_LOOK, 0).partition(b"\n")
+        if found and _all_events(head):
+            return True
         reader = cls(path)
-        size = FIRST_LOOK
         while not reader._ready and reader._position < SNIFFED_BYTES and len(reader.skipped) < SNIFFED_LINES:
-            if not reader._read_block(size):
+            if not reader._read_block():
                 break
-            size = BLOCK_BYTES
         return bool(reader._ready)
 
     def poll(self, limit: int | None = None) -> list[Event]:
@@ -201,18 +203,21 @@ class JsonlReader:
         if events is None:
             self._decode_singly(lines)
         else:
-            has_run = RunStarted in map(type, events)  # nearly no block has one, and looking takes no turn of Python's
-            if has_run:
+            if RunStarted in map(type, events):  # nearly no block has one, and looking takes no turn of Python's
                 self._check_runs(events, lines)
-            # A run's name may be that of its folder, and how deep its settings are nested no look at bytes can tell.
-            self._give(events, plain=not has_run and is_plain(lines))
+            # A run has been through the gate: how deep its settings are nested no look at bytes can tell.
+            self._give(events, plain=is_plain(lines))
         self._line += lines.count(b"\n") + 1
 
     def _check_runs(self, events: list[Event], lines: bytes) -> None:
-        written = [line for line in lines.split(b"\n") if line.strip()]
-        for index, event in enumerate(events):
-            if isinstance(event, RunStarted):
-                events[index] = self._checked(event, self._line + 1 + index, written[index])
+        places = [index for index, kind in enumerate(map(type, events)) if kind is RunStarted]
+        if places == [0]:  # as in nearly every log: the rest need not be taken apart
+            written = lines.lstrip().split(b"\n", 1)
+        else:
+            written = [line for line in lines.split(b"\n") if line.strip()]
+        for index in places:
+            run = cast(RunStarted, events[index])
+            events[index] = self._checked(run, self._line + 1 + index, written[index])
 
     def _decode_singly(self, lines: bytes) -> None:
         if b'"kind"' not in lines:
