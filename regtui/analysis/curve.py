@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from regtui.analysis.growing import BoolArray, Growing
 from regtui.core.series import Column, FloatArray, IntArray
@@ -36,8 +36,12 @@ def middles(windows: FloatArray) -> FloatArray:
     To the bit that of `np.median`, which takes many times as long for a few rows: over a folder of runs that would
     cost more than all that is read.
     """
-    known = np.isfinite(windows).sum(axis=1)
-    ordered, rows = np.sort(windows, axis=1), np.arange(len(windows))  # what is no number is sorted to the end
+    known, width = np.isfinite(windows).sum(axis=1), windows.shape[1]
+    ordered = windows.copy()
+    ordered.sort(axis=1)  # what is no number is sorted to the end
+    if width % 2 and known.all() and int(known.min()) == width:
+        return ordered[:, width // 2]
+    rows = np.arange(len(windows))
     low, high = ordered[rows, np.maximum(known - 1, 0) // 2], ordered[rows, known // 2]
     medians: FloatArray = np.where(known % 2 == 1, low, (low + high) / 2)
     return medians
@@ -84,15 +88,6 @@ class Curve:
         self.latest.extend(np.cumsum(known) + (len(self.value) - 1))
         self.value.extend(values[known])
 
-    def work_out(self) -> None:
-        """Work out levels and noise of what has been added; a curve that nobody asks for them needs none."""
-        every, start = self.value.values, len(self.noise)
-        if start == len(every):
-            return
-        for width, levels in self.levels.items():
-            levels.extend(middles(_windows(every, start, width)))
-        self.noise.extend(_noise(every, start))
-
     def __len__(self) -> int:
         return len(self.value)
 
@@ -130,25 +125,43 @@ def around(curve: Curve, at: IntArray, positions: IntArray) -> FloatArray:
     return np.where(at >= 0, found, math.nan)
 
 
-def _noise(values: FloatArray, start: int) -> FloatArray:
-    """Give the noise at each value from `start` on."""
-    changes = np.diff(values, prepend=math.nan)
+def work_out(curves: Sequence[Curve]) -> None:
+    """Work out levels and noise of what has been added; a curve that nobody asks for them needs none.
+
+    Of several curves at once, those with most widths first: what a short run costs is the number of calls of numpy.
+    """
+    curves = [curve for curve in curves if len(curve.noise) < len(curve)]
+    if not curves:
+        return
+    positions = [np.arange(len(curve.noise), len(curve)) for curve in curves]
+    numbers = np.concatenate([_with_those_before(curve) for curve in curves])
+    changes = np.diff(numbers, prepend=math.nan)
     changes[~np.isfinite(changes)] = math.nan  # the first has none before it, and some overflow
-    recent = _windows(changes, start, RECENT)
-    noise: FloatArray = np.fmin(spreads(recent), CALMER_BY * _calmer(recent, start))
-    return noise
+    ends = list(accumulate(map(len, positions)))
+    places = np.arange(1, ends[-1] + 1)
+    for end in ends[:-1]:
+        places[end:] += RECENT
+    windows = places[:, None] + np.arange(RECENT)
+    recent, calmer = changes[windows], changes[windows[:, -CALMER:]]
+    noise = np.fmin(spreads(recent), CALMER_BY * _calmer(calmer, np.concatenate(positions)))
+    values = numbers[windows]
+    for width in curves[0].levels:
+        asking = [curve for curve in curves if width in curve.levels]
+        levels = middles(values[: ends[len(asking) - 1], -width:])
+        for curve, start, end in zip(asking, [0, *ends], ends, strict=False):
+            curve.levels[width].extend(levels[start:end])
+    for curve, start, end in zip(curves, [0, *ends], ends, strict=False):
+        curve.noise.extend(noise[start:end])
 
 
-def _calmer(recent: FloatArray, start: int) -> FloatArray:
-    """Give the spread of the last few changes; NaN where there are no more than those."""
-    found = spreads(recent[:, -CALMER:])
-    found[: max(0, CALMER + 1 - start)] = math.nan
+def _with_those_before(curve: Curve) -> FloatArray:
+    """Give the values that have been added and as many before them as the noise is taken from, NaN for those missing."""
+    first, values = len(curve.noise) - RECENT, curve.value.values
+    return values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
+
+
+def _calmer(changes: FloatArray, positions: IntArray) -> FloatArray:
+    """Give the spread of the last few changes at some positions; NaN where there are no more than those."""
+    found = spreads(changes)
+    found[positions <= CALMER] = math.nan
     return found
-
-
-def _windows(values: FloatArray, start: int, width: int) -> FloatArray:
-    """Give the last `width` numbers at each place from `start` on, a row a place; NaN before the first number."""
-    first = start - width + 1
-    padded = values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
-    windows: FloatArray = sliding_window_view(padded, width)
-    return windows

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from regtui.analysis.curve import AROUND, LEVEL, Curve, around, pace
+from regtui.analysis.curve import AROUND, LEVEL, Curve, around, pace, work_out
 from regtui.analysis.divergence import Divergence
 from regtui.analysis.growing import BoolArray, Growing, lowest_so_far
 from regtui.analysis.guessing import guessing_loss, lowest_loss
@@ -21,7 +21,7 @@ from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
 from regtui.core.series import FloatArray, IntArray
 
-ROWS_AT_ONCE = 1 << 14
+ROWS_AT_ONCE = 1 << 13
 """Evaluations whose curves are brought up to date at once."""
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
@@ -178,12 +178,12 @@ class _Judge:
             curve.extend(table[name].values[start:stop])
         logged = "step/loss" in table
         self._running.extend(table["step/loss"].values[start:stop] if logged else _batches(history, start, stop))
-        for curve in (self._valid, self._measured, self._accuracy):
-            curve.work_out()
-        self._follow_accuracy()
         measured = int(np.searchsorted(self._measured.latest.values[start:stop], 0)) + start
-        if measured > start:  # else nobody looks at the level of the running loss
-            self._running.work_out()
+        # Where a loss was measured, nobody looks at the level of the running one.
+        running = [self._running] if measured > start else []
+        work_out([self._valid, self._measured, *running, self._accuracy])
+        self._follow_accuracy()
+        if measured > start:
             self._judge(history, np.arange(start, measured), self._running)
         if measured < stop:
             self._judge(history, np.arange(measured, stop), self._measured)

@@ -52,6 +52,13 @@ escaped."""
 MOST_PROBLEMS = 50
 """Values of configurations that are told of; a log of many runs may have the same ones in each."""
 
+PATIENCE = 2_000
+"""Lines in a row that not even leniency could read, after which it is asked of few: each costs it ten times the time in
+which it is plain that a line is no record of ours."""
+
+ONE_IN = 64
+"""Then of one in so many, so that a log that goes on after so much junk is read from there on."""
+
 UNREAD = object()
 """In the place of an event: the line could not be read."""
 
@@ -77,6 +84,8 @@ class JsonlReader:
         """The start of a line whose end has not been read."""
         self._passing_over = False
         """In the middle of a line that is too long."""
+        self._refused = 0
+        """Lines in a row that could not be read."""
         self._junk = False
         """There was a line that could not be read."""
         self.behind = False
@@ -203,6 +212,7 @@ class JsonlReader:
         if events is None:
             self._decode_singly(lines)
         else:
+            self._refused = 0
             if RunStarted in map(type, events):  # nearly no block has one, and looking takes no turn of Python's
                 self._check_runs(events, lines)
             # A run has been through the gate: how deep its settings are nested no look at bytes can tell.
@@ -232,7 +242,10 @@ class JsonlReader:
             if event is UNREAD:
                 self.skipped.add(number)
                 self._junk = True
-            elif event is not None:
+                self._refused += 1
+                continue
+            self._refused = 0
+            if event is not None:
                 self._give([event], plain=False)
 
     def _give(self, events: list[Event], *, plain: bool) -> None:
@@ -246,6 +259,8 @@ class JsonlReader:
         try:
             event = decode(line)
         except UNREADABLE:
+            if self._refused > PATIENCE and self._refused % ONE_IN:
+                return UNREAD
             return self._event_of_others(line, number)
         return self._checked(event, number, line) if isinstance(event, RunStarted) else event
 
