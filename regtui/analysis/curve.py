@@ -155,7 +155,7 @@ def work_out(curves: Sequence[Curve]) -> None:
 
 
 def _with_those_before(curve: Curve) -> FloatArray:
-    """Give the values that have been added and as many before them as the noise is taken from, NaN for those missing."""
+    """Give the values that have been added and as many before them as the noise needs; NaN where there are none."""
     first, values = len(curve.noise) - RECENT, curve.value.values
     return values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
 
