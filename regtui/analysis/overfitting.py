@@ -259,16 +259,16 @@ class Overfitting:
         before, noise = now - width, valid.noise.values
         levels, noises = valid.levels[width].values[before], noise[np.minimum(before + CALMER, now)]
         level, then = self._known.get(width, (float(levels[0]), float(noises[0])))
-        lowest, its_noise = np.empty(len(now)), np.empty(len(now))
-        since = 0
-        # One by one, since what counts grows with the epochs; what is found is filled in as far as it stands.
+        every, all_noise = np.append(levels, level), np.append(noises, then)
+        newest = -1
+        places = []
+        # One by one, since what counts grows with the epochs.
         for place, (other, its, err) in enumerate(zip(levels.tolist(), noises.tolist(), error.tolist(), strict=True)):
             if other + err * its < level + err * then:
-                lowest[since:place], its_noise[since:place] = level, then
-                level, then, since = other, its, place
-        lowest[since:], its_noise[since:] = level, then
+                level, then, newest = other, its, place
+            places.append(newest)
         self._known[width] = level, then
-        return lowest, its_noise
+        return every[places], all_noise[places]
 
     def _lowest(self, width: int, now: IntArray, valid: Curve) -> IntArray:
         """Give the position of the lowest median of one width before each position, of those that hold a best."""
