@@ -6,6 +6,7 @@ know it. `open_log` asks each of them whether a file is theirs.
 
 import os
 import pkgutil
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -23,10 +24,15 @@ SNIFFED_BYTES = 65536
 """How much of a refused file is looked at to say what it is."""
 
 
-def formats() -> list[type[Reader]]:
+def formats() -> tuple[type[Reader], ...]:
     """Give the reader of each format, by the names of their files: `open_log` takes the first that accepts."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
-    return [module.READER for module in modules if hasattr(module, "READER")]
+    return _formats_in(tuple(__path__))
+
+
+@cache
+def _formats_in(folders: tuple[str, ...]) -> tuple[type[Reader], ...]:
+    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(folders))
+    return tuple(module.READER for module in modules if hasattr(module, "READER"))
 
 
 def open_log(path: Path | str, *, growing: bool = False) -> Gated:
