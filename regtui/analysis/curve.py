@@ -1,13 +1,13 @@
 """A loss from epoch to epoch: its level and its noise at each, worked out once."""
 
 import math
-from array import array
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
-from regtui.core.series import Column, FloatArray
+from regtui.analysis.growing import BoolArray, Growing
+from regtui.core.series import Column, FloatArray, IntArray
 
 RECENT = 20
 """Changes from epoch to epoch that the noise is taken from. Taken from ten it is off by a third one time in three, and
@@ -36,8 +36,12 @@ def middles(windows: FloatArray) -> FloatArray:
     To the bit that of `np.median`, which takes many times as long for a few rows: over a folder of runs that would
     cost more than all that is read.
     """
-    known = np.isfinite(windows).sum(axis=1)
-    ordered, rows = np.sort(windows, axis=1), np.arange(len(windows))  # what is no number is sorted to the end
+    known, width = np.isfinite(windows).sum(axis=1), windows.shape[1]
+    ordered = windows.copy()
+    ordered.sort(axis=1)  # what is no number is sorted to the end
+    if width % 2 and known.all() and int(known.min()) == width:
+        return ordered[:, width // 2]
+    rows = np.arange(len(windows))
     low, high = ordered[rows, np.maximum(known - 1, 0) // 2], ordered[rows, known // 2]
     medians: FloatArray = np.where(known % 2 == 1, low, (low + high) / 2)
     return medians
@@ -62,87 +66,102 @@ class Curve:
     """
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
-        self.row = array("q")
+        self.row: Growing[int] = Growing(np.int64)
         """Rows of the table of epochs at which the loss is a number; all else is in the order of these."""
-        self.latest = array("q")
+        self.latest: Growing[int] = Growing(np.int64)
         """For each row of the table, the position of the newest number up to it; -1 before the first."""
         self.value = Column()
-        self.levels: dict[int, array[float]] = {width: array("d") for width in widths}
+        self.levels: dict[int, Growing[float]] = {width: Growing(np.float64) for width in widths}
         """Median of the last so many values, fewer at the start; as far as `work_out` has come."""
-        self.noise = array("d")
+        self.noise: Growing[float] = Growing(np.float64)
         """`spreads` of the last `RECENT` changes, fewer at the start; of the last `CALMER` where they are much less."""
 
     @property
-    def level(self) -> "array[float]":
+    def level(self) -> Growing[float]:
         """The loss as it stands: median of the last three values."""
         return self.levels[LEVEL]
 
-    def extend(self, values: list[float]) -> None:
+    def extend(self, values: FloatArray) -> None:
         """Add rows of the table at the end, NaN where nothing was measured."""
-        before, first = len(self.value), len(self.latest)
-        position = before - 1
-        for row, value in enumerate(values, first):
-            if value == value:
-                position += 1
-                self.row.append(row)
-            self.latest.append(position)
-        self.value.extend([value for value in values if value == value])
-
-    def work_out(self) -> None:
-        """Work out levels and noise of what has been added; a curve that nobody asks for them needs none."""
-        every, start = self.value.values, len(self.noise)
-        if start == len(every):
-            return
-        for width, levels in self.levels.items():
-            levels.extend(middles(_windows(every, start, width)).tolist())
-        self.noise.extend(_noise(every, start))
+        known = values == values
+        self.row.extend(np.flatnonzero(known) + len(self.latest))
+        self.latest.extend(np.cumsum(known) + (len(self.value) - 1))
+        self.value.extend(values[known])
 
     def __len__(self) -> int:
         return len(self.value)
 
-    def at(self, row: int) -> float | None:
-        """Give the value at a row of the table, None where there is none."""
-        position = self.latest[row]
-        return float(self.value.values[position]) if position >= 0 and self.row[position] == row else None
+    def at(self, rows: IntArray) -> tuple[FloatArray, BoolArray]:
+        """Give the values at some rows of the table, and where there is one; NaN where there is none."""
+        values, places = np.full(len(rows), math.nan), self.latest.values[rows]
+        found = places >= 0
+        found[found] = self.row.values[places[found]] == rows[found]
+        values[found] = self.value.values[places[found]]
+        return values, found
 
 
-def pace(curve: Curve, position: int, over: int, numbers: FloatArray) -> float:
-    """Give the change of a loss per epoch over the last few evaluations, in nats.
+def pace(curve: Curve, positions: IntArray, over: int, numbers: FloatArray) -> FloatArray:
+    """Give the change of a loss per epoch over the last few evaluations, at each of some positions, in nats.
 
     `numbers` are the epochs of the table's rows, or the rows themselves in a run that does not count epochs.
     """
-    if position < 1:
-        return math.nan
-    back = max(0, position - over)
-    passed = float(numbers[curve.row[position]] - numbers[curve.row[back]])
-    return (curve.level[position] - curve.level[back]) / (passed if passed > 0 else position - back)
+    back = np.maximum(positions - over, 0)
+    rows, levels = curve.row.values, curve.level.values
+    passed = numbers[rows[positions]] - numbers[rows[back]]
+    changes = (levels[positions] - levels[back]) / np.where(passed > 0, passed, positions - back)
+    return np.where(positions < 1, math.nan, changes)
 
 
-def around(curve: Curve, at: int, position: int) -> float:
-    """Give the level at a position, median of five centred on it, as known when `position` was the last one."""
+def around(curve: Curve, at: IntArray, positions: IntArray) -> FloatArray:
+    """Give the level at some positions, median of five centred on each, as known when `positions` were the last ones.
+
+    NaN for the position -1.
+    """
+    levels = curve.levels[AROUND].values
+    if not len(levels):
+        return np.full(len(at), math.nan)
     centred = at + AROUND // 2
-    return curve.levels[AROUND][centred] if centred <= position else float(curve.value.values[at])
+    found = np.where(centred <= positions, levels[np.minimum(centred, positions)], curve.value.values[at])
+    return np.where(at >= 0, found, math.nan)
 
 
-def _noise(values: FloatArray, start: int) -> list[float]:
-    """Give the noise at each value from `start` on."""
-    changes = np.diff(values, prepend=math.nan)
+def work_out(curves: Sequence[Curve]) -> None:
+    """Work out levels and noise of what has been added; a curve that nobody asks for them needs none.
+
+    Of several curves at once, those with most widths first: what a short run costs is the number of calls of numpy.
+    """
+    curves = [curve for curve in curves if len(curve.noise) < len(curve)]
+    if not curves:
+        return
+    positions = [np.arange(len(curve.noise), len(curve)) for curve in curves]
+    numbers = np.concatenate([_with_those_before(curve) for curve in curves])
+    changes = np.diff(numbers, prepend=math.nan)
     changes[~np.isfinite(changes)] = math.nan  # the first has none before it, and some overflow
-    recent = _windows(changes, start, RECENT)
-    noise: list[float] = np.fmin(spreads(recent), CALMER_BY * _calmer(recent, start)).tolist()
-    return noise
+    ends = list(accumulate(map(len, positions)))
+    places = np.arange(1, ends[-1] + 1)
+    for end in ends[:-1]:
+        places[end:] += RECENT
+    windows = places[:, None] + np.arange(RECENT)
+    recent, calmer = changes[windows], changes[windows[:, -CALMER:]]
+    noise = np.fmin(spreads(recent), CALMER_BY * _calmer(calmer, np.concatenate(positions)))
+    values = numbers[windows]
+    for width in curves[0].levels:
+        asking = [curve for curve in curves if width in curve.levels]
+        levels = middles(values[: ends[len(asking) - 1], -width:])
+        for curve, start, end in zip(asking, [0, *ends], ends, strict=False):
+            curve.levels[width].extend(levels[start:end])
+    for curve, start, end in zip(curves, [0, *ends], ends, strict=False):
+        curve.noise.extend(noise[start:end])
 
 
-def _calmer(recent: FloatArray, start: int) -> FloatArray:
-    """Give the spread of the last few changes; NaN where there are no more than those."""
-    found = spreads(recent[:, -CALMER:])
-    found[: max(0, CALMER + 1 - start)] = math.nan
+def _with_those_before(curve: Curve) -> FloatArray:
+    """Give the values that have been added and as many before them as the noise needs; NaN where there are none."""
+    first, values = len(curve.noise) - RECENT, curve.value.values
+    return values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
+
+
+def _calmer(changes: FloatArray, positions: IntArray) -> FloatArray:
+    """Give the spread of the last few changes at some positions; NaN where there are no more than those."""
+    found = spreads(changes)
+    found[positions <= CALMER] = math.nan
     return found
-
-
-def _windows(values: FloatArray, start: int, width: int) -> FloatArray:
-    """Give the last `width` numbers at each place from `start` on, a row a place; NaN before the first number."""
-    first = start - width + 1
-    padded = values[first:] if first >= 0 else np.concatenate((np.full(-first, math.nan), values))
-    windows: FloatArray = sliding_window_view(padded, width)
-    return windows

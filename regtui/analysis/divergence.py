@@ -1,16 +1,15 @@
 """Whether the training loss is lost, or climbs far above where it started; no validation loss is asked for."""
 
 import math
-from array import array
 
 import numpy as np
-import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from regtui.analysis.growing import BoolArray, Growing, lowest_so_far
 from regtui.analysis.guessing import first_finite, guessing_loss
 from regtui.analysis.latch import Latch
 from regtui.core.history import History
-from regtui.core.series import FloatArray
+from regtui.core.series import FloatArray, IntArray
 
 FAR_ABOVE = 3.0
 """A training loss of three times that of guessing: worse than any net that merely failed to learn. Where the loss of
@@ -22,8 +21,6 @@ fails to, goes that way. Asked for twice in a row, since one bad epoch may do th
 
 BACK_FROM_AFAR = 1.5
 """A diverged run is believed to be back when its training loss has stayed under 1.5 times that of guessing."""
-
-BoolArray = npt.NDArray[np.bool_]
 
 STEPS = 9
 """Recorded updates whose median is the batch loss as it stands: batches differ by half of it or more."""
@@ -41,29 +38,44 @@ class Divergence:
 
     def __init__(self, guessing: float) -> None:
         self.latch = Latch(enter_after=2)
-        self.lowest = array("q")
+        self.lowest: Growing[int] = Growing(np.int64)
         """Row of the lowest training loss up to each row; -1 before the first."""
         self._guessing = guessing
         self._start = math.nan
         self._value = math.inf
 
-    def weigh(self, history: History, row: int, loss: float | None, *, lost: bool) -> None:
-        """Take the training loss at a row: None where it was not measured, `lost` where it should have been."""
-        if loss is not None and not math.isfinite(self._start):
-            self._start = start_loss(history, history.evaluations.step.values[row], loss)
-        known = self._guessing > 0
-        scale = self._guessing if known else self._start
-        climbs = loss is not None and loss > CLIMBED * self._value and loss > self._bound(known) * scale > 0
-        if loss is not None and loss < self._value:
-            self._value = loss
-            self.lowest.append(row)
-        else:
-            self.lowest.append(self.lowest[-1] if self.lowest else -1)
-        if lost or (loss is not None and known and loss > FAR_ABOVE * scale):
-            self.latch.force(row)
-        else:
-            back = loss is None or not scale > 0 or loss < BACK_FROM_AFAR * scale
-            self.latch.feed(row, enter=climbs, leave=back)
+    def follow(
+        self, history: History, rows: IntArray, losses: FloatArray, *, known: BoolArray, lost: BoolArray
+    ) -> tuple[BoolArray, IntArray]:
+        """Take the training loss at some rows, `known` where it was measured, `lost` where it should have been.
+
+        Give for each whether the run has diverged, and since which row.
+        """
+        scale = self._scale(history, rows, losses, known)
+        place = self.lowest[-1] if len(self.lowest) else -1
+        lowest, before = lowest_so_far(np.where(known, losses, math.nan), rows, self._value, place)
+        self.lowest.extend(lowest)
+        guessing = self._guessing > 0
+        bound = self._bound(guessing) * scale
+        climbs = known & (losses > CLIMBED * before) & (losses > bound) & (bound > 0)
+        back = ~known | ~(scale > 0) | (losses < BACK_FROM_AFAR * scale)
+        if guessing:
+            lost = lost | (known & (losses > FAR_ABOVE * scale))
+        self._value = float(np.fmin(before[-1], losses[-1] if known[-1] else math.nan))
+        return self.latch.follow(rows, enter=climbs, leave=back, force=lost)
+
+    def _scale(self, history: History, rows: IntArray, losses: FloatArray, known: BoolArray) -> FloatArray:
+        """Give the loss that others are measured by: that of guessing, or the one that the run began with."""
+        if self._guessing > 0:
+            self._start = self._guessing
+        scale = np.full(len(rows), self._start)
+        if not math.isfinite(self._start):
+            for at in np.flatnonzero(known).tolist():
+                self._start = start_loss(history, history.evaluations.step.values[rows[at]], float(losses[at]))
+                if math.isfinite(self._start):
+                    scale[at:] = self._start
+                    break
+        return scale
 
     @staticmethod
     def _bound(known: bool) -> float:

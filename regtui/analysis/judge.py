@@ -6,27 +6,31 @@ stands in `overfitting.py`, `underfitting.py` and `divergence.py`.
 """
 
 import math
-from array import array
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from regtui.analysis.curve import AROUND, LEVEL, Curve, around, pace
+from regtui.analysis.curve import AROUND, LEVEL, Curve, around, pace, work_out
 from regtui.analysis.divergence import Divergence
+from regtui.analysis.growing import BoolArray, Growing, lowest_so_far
 from regtui.analysis.guessing import guessing_loss, lowest_loss
+from regtui.analysis.latch import held
 from regtui.analysis.overfitting import FEWEST, Overfitting
 from regtui.analysis.training import batch_means
 from regtui.analysis.underfitting import PACE, STILL_WIDTH, Underfitting
 from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
-from regtui.core.series import FloatArray
+from regtui.core.series import FloatArray, IntArray
 
-ROWS_AT_ONCE = 1 << 14
+ROWS_AT_ONCE = 1 << 13
 """Evaluations whose curves are brought up to date at once."""
 
 State = Literal["warming_up", "underfitting", "fitting", "overfitting", "recovered", "diverged"]
 """What can be said of a run; each is explained in `verdict.py`."""
+
+STATES: tuple[State, ...] = get_args(State)
+WARMING_UP, UNDERFITTING, FITTING, OVERFITTING, RECOVERED, DIVERGED = range(len(STATES))
+"""By their numbers: a word a row would take eight times the memory."""
 
 
 OF_TRAINING = (LEVEL, AROUND, STILL_WIDTH)
@@ -104,15 +108,16 @@ class _Judge:
     """Follows one table of evaluations as it grows."""
 
     def __init__(self, history: History) -> None:
-        self.states: list[State] = []
-        self._since = array("q")
-        self._stuck = array("q")
+        self._states: Growing[int] = Growing(np.int8)
+        """By their place in `STATES`."""
+        self._since: Growing[int] = Growing(np.int64)
+        self._stuck: Growing[int] = Growing(np.int64)
         self._guessing = guessing_loss(history)
         self._valid = Curve()
         self._measured = Curve(OF_TRAINING)
         self._running = Curve(OF_TRAINING)
         self._accuracy = Curve(OF_ACCURACY)
-        self._most_accurate = array("q")
+        self._most_accurate: Growing[int] = Growing(np.int64)
         self._overfit = Overfitting(self._guessing, history.plan.valid_rows)
         self._underfit = Underfitting(self._guessing, lowest_loss(history))
         self._diverged = Divergence(self._guessing)
@@ -121,25 +126,24 @@ class _Judge:
         valid, overfit = self._valid, self._overfit
         position = valid.latest[row]
         train, now = self._train(row)
-        best_level, threshold = overfit.level_at(position)
         right = self._accuracy.latest[row]
         return Judgement(
-            state=self.states[row],
+            state=STATES[self._states[row]],
             since=self._since[row],
             guessing=self._guessing,
             evaluated=position + 1,
             best=valid.row[overfit.best[position]] if position >= 0 else -1,
             improved=valid.row[overfit.improved[position]] if position >= 0 else -1,
             valid=_value(valid.level, position),
-            best_level=best_level,
+            best_level=_value(overfit.level, position),
             noise=_value(valid.noise, position),
-            threshold=threshold,
+            threshold=_value(overfit.threshold, position),
             train=_value(train.level, now),
-            slope=pace(train, now, PACE, self._number),
+            slope=float(pace(train, np.array([now]), PACE, self._number)[0]) if now >= 0 else math.nan,
             train_noise=_value(train.noise, now),
             valid_row=valid.row[position] if position >= 0 else -1,
             train_row=train.row[now] if now >= 0 else -1,
-            train_at_best=overfit.train_at_best(position, valid, train, now),
+            train_at_best=self._train_at_best(position, train, now),
             train_lowest=self._diverged.lowest[row],
             stuck_since=self._stuck[row],
             accuracy=_value(self._accuracy.level, right),
@@ -156,7 +160,7 @@ class _Judge:
     def follow(self, history: History) -> None:
         """Judge the evaluations that came since the last call."""
         table = history.evaluations
-        start, stop = len(self.states), len(table)
+        start, stop = len(self._states), len(table)
         if start == stop:
             return
         self._number, self._end = _numbers(history)
@@ -172,68 +176,90 @@ class _Judge:
             (self._measured, "train/loss"),
             (self._accuracy, "valid/accuracy"),
         ):
-            curve.extend(table[name].values[start:stop].tolist())
+            curve.extend(table[name].values[start:stop])
         logged = "step/loss" in table
-        running = table["step/loss"].values[start:stop] if logged else batch_means(history, start, stop)
-        self._running.extend(running.tolist())
-        for curve in (self._valid, self._measured, self._accuracy):
-            curve.work_out()
-        if self._measured.latest[start] < 0:  # else nobody looks at the level of the running loss
-            self._running.work_out()
+        self._running.extend(table["step/loss"].values[start:stop] if logged else batch_means(history, start, stop))
+        measured = int(np.searchsorted(self._measured.latest.values[start:stop], 0)) + start
+        # Where a loss was measured, nobody looks at the level of the running one.
+        running = [self._running] if measured > start else []
+        work_out([self._valid, self._measured, *running, self._accuracy])
+        self._follow_accuracy()
+        if measured > start:
+            self._judge(history, np.arange(start, measured), self._running)
+        if measured < stop:
+            self._judge(history, np.arange(measured, stop), self._measured)
+
+    def _follow_accuracy(self) -> None:
+        first = len(self._most_accurate)
         values = self._accuracy.value.values
-        for position in range(len(self._most_accurate), len(values)):
-            best = self._most_accurate[-1] if self._most_accurate else position
-            self._most_accurate.append(position if values[position] > values[best] else best)
-        for row in range(start, stop):
-            self._judge_row(history, row)
+        if first < len(values):
+            best = self._most_accurate[-1] if first else 0
+            highest = float(values[best]) if first else -math.inf
+            places = np.arange(first, len(values))
+            self._most_accurate.extend(lowest_so_far(-values[first:], places, -highest, best)[0])
 
-    def _judge_row(self, history: History, row: int) -> None:
-        position = self._valid.latest[row]
-        train, now = self._train(row)
-        if position >= 0 and self._valid.row[position] == row:
-            self._overfit.weigh(row, position, self._valid, train, now)
-        if now >= 0 and train.row[now] == row:
-            valid = _value(self._valid.level, position)
-            measured = train is self._measured
-            self._underfit.weigh(row, valid, train, now, self._number, self._end, measured=measured)
-        self._weigh_divergence(history, row)
-        evaluated = position + 1 or now + 1
-        stuck = self._underfit.stuck
-        self._stuck.append(stuck.since if stuck.on else -1)
-        if self._diverged.latch.on:
-            state: State = "diverged"
-            since = self._since[-1] if self.states and self.states[-1] == state else self._diverged.latch.since
-        elif self._overfit.latch.on:
-            state, since = "overfitting", self._valid.row[self._overfit.best[position]]
-        elif self._underfit.on and evaluated >= FEWEST:
-            state, since = "underfitting", self._underfit.since
-        elif self._overfit.recovered >= 0:
-            state, since = "recovered", self._overfit.recovered
-        else:
-            state = "warming_up" if evaluated < FEWEST else "fitting"
-            since = self._since[-1] if self.states and self.states[-1] == state else row
-        self.states.append(state)
-        self._since.append(since)
+    def _judge(self, history: History, rows: IntArray, train: Curve) -> None:
+        """Judge some rows, one after the other, whose training loss is one curve's."""
+        position, now = self._valid.latest.values[rows], train.latest.values[rows]
+        has_valid, has_train = self._valid.at(rows)[1], train.at(rows)[1]
+        over, recovered = self._overfit.latch.on, self._overfit.recovered
+        found = self._overfit.follow(self._valid, train, now[has_valid])
+        overfits, came_back = (
+            held(before, values, np.cumsum(has_valid) - 1)
+            for before, values in zip((over, recovered), found, strict=True)
+        )
+        before = self._underfit.now
+        level = _values(self._valid.level, position[has_train])
+        judged = self._underfit.follow(
+            level, train, now[has_train], self._number, self._end, measured=train is self._measured
+        )
+        underfits, underfit_since, stuck = (
+            held(one, values, np.cumsum(has_train) - 1) for one, values in zip(before, judged, strict=True)
+        )
+        diverged, since = self._follow_divergence(history, rows)
+        evaluated = np.where(position >= 0, position, now) + 1
+        states = np.select(
+            [diverged, overfits, underfits & (evaluated >= FEWEST), came_back >= 0, evaluated < FEWEST],
+            [DIVERGED, OVERFITTING, UNDERFITTING, RECOVERED, WARMING_UP],
+            FITTING,
+        )
+        since = np.where(states == DIVERGED, since, rows)
+        # Of a state that has no date of its own the row at which it began.
+        last = self._states[-1] if len(self._states) else -1
+        begins = np.where(np.diff(states, prepend=last) != 0, np.arange(len(rows)), -1)
+        since = held(self._since[-1] if len(self._since) else -1, since, np.maximum.accumulate(begins))
+        for state, dates in ((UNDERFITTING, underfit_since), (RECOVERED, came_back)):
+            since = np.where(states == state, dates, since)
+        rises = states == OVERFITTING
+        since[rises] = self._valid.row.values[self._overfit.best.values[position[rises]]]
+        self._stuck.extend(stuck)
+        self._states.extend(states)
+        self._since.extend(since)
 
-    def _weigh_divergence(self, history: History, row: int) -> None:
-        """Find the training loss of a row, and whether it is missing.
+    def _follow_divergence(self, history: History, rows: IntArray) -> tuple[BoolArray, IntArray]:
+        """Find the training loss of some rows, and whether it is missing.
 
         Not measured and not finite look alike in a column; so a loss is missed only where it should be: the running
         loss in a log that has had one, the others at an evaluation.
         """
-        running, measured = self._running.at(row), self._measured.at(row)
-        if self._running.latest[row] >= 0:
-            lost = running is None
-        else:
-            # A loss that was named and never was a number was lost from the start.
-            known = any(name in history.evaluations for name in (TRAIN_LOSS, VALID_LOSS))
-            lost = bool(self._evaluated[row]) and known and measured is None and self._valid.at(row) is None
-        self._diverged.weigh(history, row, running if measured is None else measured, lost=lost)
+        losses, runs = self._running.at(rows)
+        measured, is_measured = self._measured.at(rows)
+        # A loss that was named and never was a number was lost from the start.
+        named = any(name in history.evaluations for name in (TRAIN_LOSS, VALID_LOSS))
+        nothing = (self._evaluated[rows] != 0) & named & ~is_measured & ~self._valid.at(rows)[1]
+        lost = np.where(self._running.latest.values[rows] >= 0, ~runs, nothing)
+        losses[is_measured] = measured[is_measured]
+        return self._diverged.follow(history, rows, losses, known=runs | is_measured, lost=lost)
+
+    def _train_at_best(self, position: int, train: Curve, now: int) -> float:
+        if position < 0:
+            return math.nan
+        return float(self._overfit.train_at_best(np.array([position]), self._valid, train, np.array([now]))[0])
 
     def _accuracy_at_best(self, position: int, right: int) -> float:
         """Give the level of the validation accuracy where the loss was best, as known at its position `right`."""
         at_best = self._accuracy.latest[self._valid.row[self._overfit.best[position]]] if position >= 0 else -1
-        return around(self._accuracy, at_best, right) if at_best >= 0 else math.nan
+        return float(around(self._accuracy, np.array([at_best]), np.array([right]))[0])
 
 
 def _numbers(history: History) -> tuple[FloatArray, float]:
@@ -250,5 +276,11 @@ def _numbers(history: History) -> tuple[FloatArray, float]:
     return rows, len(table) * total / step if step > 0 else math.nan
 
 
-def _value(values: Sequence[float], position: int) -> float:
+def _value(values: Growing[float], position: int) -> float:
     return values[position] if position >= 0 else math.nan
+
+
+def _values(values: Growing[float], positions: IntArray) -> FloatArray:
+    if not len(values):
+        return np.full(len(positions), math.nan)
+    return np.where(positions >= 0, values.values[positions], math.nan)

@@ -1,11 +1,13 @@
 """Whether the validation loss has risen from its best for good: its noise, chance and size weighed."""
 
 import math
-from array import array
-from collections.abc import Sequence
+
+import numpy as np
 
 from regtui.analysis.curve import AROUND, CALMER, RECENT, Curve, around
-from regtui.analysis.latch import SEVERAL, Latch
+from regtui.analysis.growing import BoolArray, Growing, higher, lower, lowest_so_far
+from regtui.analysis.latch import SEVERAL, Latch, held
+from regtui.core.series import FloatArray, IntArray
 
 FEWEST = 5
 """Evaluated epochs before anything is said: four changes from epoch to epoch are the fewest that have a spread."""
@@ -72,12 +74,14 @@ class Overfitting:
     """Follows the validation loss: its best, its last improvement, and whether it has risen from there."""
 
     def __init__(self, guessing: float, rows: int | None) -> None:
-        self.best = array("q")
+        self.best: Growing[int] = Growing(np.int64)
         """Position of the lowest loss up to each, the first on ties."""
-        self.improved = array("q")
+        self.improved: Growing[int] = Growing(np.int64)
         """Position of the last best up to each that was one by more than the noise."""
-        self._level, self._threshold = array("d"), array("d")
-        """Lowest level up to each position, and the rise above it that would count, both in nats."""
+        self.level: Growing[float] = Growing(np.float64)
+        """Lowest level up to each position, in nats."""
+        self.threshold: Growing[float] = Growing(np.float64)
+        """The rise above it that would count, in nats."""
         self.latch = Latch()
         self.recovered = -1
         """Row at which the loss came back from a rise; -1 while there was none, or it rises again."""
@@ -91,74 +95,98 @@ class Overfitting:
         self._known: dict[int, tuple[float, float]] = {}
         """By width, the level that is known best to be low, and its noise."""
 
-    def level_at(self, position: int) -> tuple[float, float]:
-        """Give the lowest level up to a position, and the rise above it that would count, both in nats."""
-        return (self._level[position], self._threshold[position]) if position >= 0 else (math.nan, math.nan)
+    def follow(self, valid: Curve, train: Curve, now: IntArray) -> tuple[BoolArray, IntArray]:
+        """Take the validation losses that are new, as many as `now`: the newest position of the training loss at each.
 
-    def weigh(self, row: int, position: int, valid: Curve, train: Curve, now: int) -> None:
-        """Take the validation loss at a position, and the training loss at `now`, the newest."""
-        self._follow_best(position, valid)
-        self._level.append(self._level[-1] if self._level else math.nan)
-        self._threshold.append(self._threshold[-1] if self._threshold else math.nan)
-        if position < FEWEST - 1:
-            return
-        rise, back = self._rise(position, valid, self._by_heart(train, now))
+        Give for each whether the run overfits, and `recovered`.
+        """
+        positions = np.arange(len(self.best), len(self.best) + len(now))
+        if not len(now):
+            return np.zeros(0, np.bool_), np.zeros(0, np.int64)
+        self._follow_best(positions, valid)
+        first = min(max(0, FEWEST - 1 - int(positions[0])), len(now))
+        enough, now = positions[first:], now[first:]
+        rises = self._rises(enough, valid, self._by_heart(train, now))
+        for column, values in ((self.level, rises.level), (self.threshold, rises.threshold)):
+            column.extend(np.full(first, math.nan))
+            column.extend(values)
+        at_best = self.train_at_best(enough, valid, train, now)
+        some = now >= 0
+        level = np.where(some, train.level.values[now], math.nan) if len(train) else np.full(len(now), math.nan)
         # Where nobody logged a training loss, the validation loss has to speak for itself.
-        fell = now < 0 or train.level[now] < self.train_at_best(position, valid, train, now)
-        enter = rise > 1 and position >= self.best[position] + SEVERAL and fell
-        self._forgotten = self._forgotten + 1 if self._forgot(position, valid, train, now) else 0
-        forgot = self._forgotten >= FOR_GOOD
-        if self.latch.feed(row, enter=enter, leave=rise < 0.5 or back or forgot):
-            self.recovered = -1 if self.latch.on or forgot else self.latch.since
+        fell = ~some | (level < at_best)
+        enter = (rises.rise > 1) & (enough >= self.best.values[enough] + SEVERAL) & fell
+        forgot = self._forgot(level, at_best, train, now)
+        before, recovered = self.latch.on, self.recovered
+        rows = valid.row.values[enough]
+        on, since = self.latch.follow(rows, enter=enter, leave=(rises.rise < 0.5) | rises.back | forgot)
+        turned = on != np.concatenate(((before,), on))[:-1]
+        last = np.maximum.accumulate(np.where(turned, np.arange(len(on)), -1))
+        came_back = held(recovered, np.where(on | forgot, -1, since), last)
+        self.recovered = int(came_back[-1]) if len(came_back) else recovered
+        return np.concatenate((np.full(first, before), on)), np.concatenate((np.full(first, recovered), came_back))
 
-    def _forgot(self, position: int, valid: Curve, train: Curve, now: int) -> bool:
-        """Tell whether the training loss lies above where it was at the best: then no rows are known by heart.
+    def _forgot(self, level: FloatArray, at_best: FloatArray, train: Curve, now: IntArray) -> BoolArray:
+        """Tell where the training loss has long lain above where it was at the best: then no rows are known by heart.
 
         So it is when a penalty is turned up in a run that overfits: both losses are high, and neither is the other's
         fault.
         """
-        if now < 0:
-            return False
-        noise = train.noise[now] if math.isfinite(train.noise[now]) else 0.0
-        return train.level[now] > self.train_at_best(position, valid, train, now) + FORGOTTEN * noise
+        if not len(train) or not len(now):
+            self._forgotten = 0 if len(now) else self._forgotten
+            return np.zeros(len(now), np.bool_)
+        noise = train.noise.values[now]
+        above = (now >= 0) & (level > at_best + FORGOTTEN * np.where(np.isfinite(noise), noise, 0.0))
+        order = np.arange(len(above))
+        # As many as there are since the last one that was not, those of earlier calls among them.
+        last = np.maximum.accumulate(np.where(above, -1 - self._forgotten, order))
+        count: IntArray = order - last
+        self._forgotten = int(count[-1])
+        return count >= FOR_GOOD
 
-    def train_at_best(self, position: int, valid: Curve, train: Curve, now: int) -> float:
+    def train_at_best(self, positions: IntArray, valid: Curve, train: Curve, now: IntArray) -> FloatArray:
         """Give the level of the training loss at the best epoch, as known when `now` was its last position."""
-        at_best = train.latest[valid.row[self.best[position]]] if position >= 0 else -1
-        return around(train, at_best, now) if at_best >= 0 else math.nan
+        at_best = train.latest.values[valid.row.values[self.best.values[positions]]]
+        return around(train, at_best, now)
 
-    def _follow_best(self, position: int, valid: Curve) -> None:
-        values, noise = valid.value.values, valid.noise[position]
-        if not self.best:
-            self.best.append(position)
-            self.improved.append(position)
-            return
-        best, improved = self.best[-1], self.improved[-1]
-        self.best.append(position if values[position] < values[best] else best)
-        margin = noise if math.isfinite(noise) else 0.0
-        level = valid.levels[STEADY][position]
-        if values[position] < min(values[best], values[improved] - margin):
-            improved = position
-        elif level < self._steady - STEADY_ERRORS * margin / math.sqrt(STEADY):
-            self._steady, improved = level, self.best[-1]
-        self.improved.append(improved)
+    def _follow_best(self, positions: IntArray, valid: Curve) -> None:
+        values, noise = valid.value.values[positions], valid.noise.values[positions]
+        best = self.best[-1] if len(self.best) else -1
+        found, lowest = lowest_so_far(values, positions, valid.value.values[best] if best >= 0 else math.inf, best)
+        self.best.extend(found)
+        margins = np.where(np.isfinite(noise), noise, 0.0)
+        slack = STEADY_ERRORS * margins / math.sqrt(STEADY)
+        improved = self.improved[-1] if len(self.improved) else int(positions[0])
+        value, steady = float(valid.value.values[improved]), self._steady
+        improvements = []
+        columns = (positions, values, lowest, margins, valid.levels[STEADY].values[positions], slack, found)
+        # One by one: which of them counts as an improvement depends on the last that did.
+        for position, loss, low, margin, level, less, newest in zip(*(each.tolist() for each in columns), strict=True):
+            if loss < low and loss < value - margin:
+                improved, value = position, loss
+            elif position and level < steady - less:
+                steady, improved = level, newest
+                value = float(valid.value.values[improved])
+            improvements.append(improved)
+        self._steady = steady
+        self.improved.extend(np.array(improvements))
 
-    def _by_heart(self, train: Curve, now: int) -> bool:
-        if now < 0:
-            return False
+    def _by_heart(self, train: Curve, now: IntArray) -> BoolArray:
+        if not len(train):
+            return np.zeros(len(now), np.bool_)
         start = float(train.value.values[0])
-        return train.level[now] <= BY_HEART * (max(start, self._guessing) if self._guessing > 0 else start)
+        line = BY_HEART * (max(start, self._guessing) if self._guessing > 0 else start)
+        return (now >= 0) & (train.level.values[now] <= line)
 
-    def _floor(self, level: float, noise: float, *, by_heart: bool) -> float:
+    def _floors(self, level: FloatArray, noise: FloatArray, by_heart: BoolArray) -> FloatArray:
         """Give the rise above a level that is worth the name, in nats."""
-        floor = max(SHARE_OF_BEST * level, SHARE_OF_GUESSING * self._guessing if self._guessing > 0 else 0.0)
-        if not by_heart:
-            return floor
+        floor = higher(SHARE_OF_BEST * level, SHARE_OF_GUESSING * self._guessing if self._guessing > 0 else 0.0)
         rows = MILD_NATS / self._rows if self._rows else 0.0
-        return min(floor, max(MILD_SHARE * level, MILD_NOISE * noise, rows))
+        mild = higher(higher(MILD_SHARE * level, MILD_NOISE * noise), rows)
+        return np.where(by_heart, lower(floor, mild), floor)
 
-    def _rise(self, position: int, valid: Curve, by_heart: bool) -> tuple[float, bool]:
-        """Compare the validation loss now with the lowest level it had: give the rise, 1 where it counts.
+    def _rises(self, positions: IntArray, valid: Curve, by_heart: BoolArray) -> "_Rises":
+        """Compare the validation loss at some positions with the lowest level it had: a rise of 1 counts.
 
         Compared are medians of 5, 9 and 13 epochs: the last of each width with the lowest before it that holds an
         epoch which was the best when it came. (The best alone is low by luck, about two standard deviations below
@@ -168,61 +196,109 @@ class Overfitting:
         Where the training rows are known by heart, medians of 3 are compared, too; the size of a rise may be told by
         one width and its certainty by another; and a rise is certain also if it is so from the level that is known
         best to be low: the one about the best may lie where the curve still jumped, and be in doubt for ever.
-
-        Also tells whether the level is back at its lowest.
         """
-        noise, now = valid.noise, valid.noise[position]
-        luck = MEDIAN_ERROR * math.sqrt(CHANCE + 2 * math.log(position + 1))
-        largest, high, certain, back = 0.0, 0.0, 0.0, False
+        found = _Rises(len(positions))
+        luck = MEDIAN_ERROR * np.sqrt(CHANCE + 2 * np.array([math.log(count) for count in (positions + 1).tolist()]))
         for width in COMPARED:
-            levels = valid.levels[width]
-            before = position - width
-            if before < width - 1:
-                break
-            lowest = self._lowest(width, self.best[position], before, levels)
-            error = luck / math.sqrt(width)
-            level = levels[lowest]
-            rise = levels[position] - level
-            known, sure = self._from_known(width, before, position, valid, error)
-            if rise <= 0 and known <= 0 and width != AROUND:
-                continue  # no rise is no share of anything; this is what most epochs of most runs are
-            # The noise about that level: of changes of which a third, or by heart all of the last few, came after it.
-            doubt = error * math.hypot(now, noise[min(lowest + (CALMER if by_heart else RECENT // 3), position)])
-            floor = self._floor(level, now, by_heart=by_heart)
-            threshold = doubt if doubt > floor else floor  # also where an overflow has made the error no number
-            high = max(high, _share(max(rise, known), floor))
-            certain = max(certain, _share(rise, doubt), sure)
-            if width > SHORTEST:
-                largest = max(largest, _share(rise, threshold))
-            if width == AROUND:
-                self._level[-1], self._threshold[-1] = level, threshold
-                back = valid.level[position] <= level
-        return max(largest, min(high, certain)) if by_heart else largest, back
+            first = int(np.searchsorted(positions, 2 * width - 1))
+            if first < len(positions):
+                self._compare(found, first, width, positions[first:], valid, by_heart[first:], luck[first:])
+        sure = lower(found.high, found.certain)
+        found.rise = np.where(by_heart, higher(found.rise, sure), found.rise)
+        return found
 
-    def _from_known(self, width: int, before: int, position: int, valid: Curve, error: float) -> tuple[float, float]:
-        """Give the rise from the level that is known best to be low, and that as a share of what it must exceed.
+    def _compare(
+        self,
+        found: "_Rises",
+        first: int,
+        width: int,
+        now: IntArray,
+        valid: Curve,
+        by_heart: BoolArray,
+        luck: FloatArray,
+    ) -> None:
+        """Compare the medians of one width."""
+        error = luck / math.sqrt(width)
+        lowest, (known, then) = self._lowest(width, now, valid), self._known_best(width, now, valid, error)
+        levels, noise = valid.levels[width].values, valid.noise.values
+        level = levels[lowest]
+        rise, from_known = levels[now] - level, levels[now] - known
+        # No rise is no share of anything; this is what most epochs of most runs are.
+        some = (by_heart | (width > SHORTEST)) & ~((rise <= 0) & (from_known <= 0)) | (width == AROUND)
+        if not some.any():
+            return
+        chosen = np.flatnonzero(some)
+        now, lowest, level, error, by_heart = (
+            now[chosen],
+            lowest[chosen],
+            level[chosen],
+            error[chosen],
+            by_heart[chosen],
+        )
+        rise, from_known, places = rise[chosen], from_known[chosen], chosen + first
+        # The noise about that level: of changes of which a third, or by heart all of the last few, came after it.
+        after = np.minimum(lowest + np.where(by_heart, CALMER, RECENT // 3), now)
+        doubt = error * _hypot(noise[now], noise[after])
+        floor = self._floors(level, noise[now], by_heart)
+        threshold = np.where(doubt > floor, doubt, floor)  # also where an overflow has made the error no number
+        if width > SHORTEST:
+            found.rise[places] = higher(found.rise[places], _shares(rise, threshold))
+        if width == AROUND:
+            found.level[places], found.threshold[places] = level, threshold
+            found.back[places] = valid.level.values[now] <= level
+        if by_heart.any():
+            sure = _shares(from_known, DOUBLED * error * _hypot(noise[now], then[chosen]))
+            found.high[places] = higher(found.high[places], _shares(higher(rise, from_known), floor))
+            found.certain[places] = higher(higher(found.certain[places], _shares(rise, doubt)), sure)
 
-        That level is the one whose value and doubt together are the lowest.
+    def _known_best(self, width: int, now: IntArray, valid: Curve, error: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Give the level that is known best to be low, before each of some positions, and its noise.
+
+        It is the one whose value and doubt together are the lowest.
         """
-        level, then = valid.levels[width][before], valid.noise[min(before + CALMER, position)]
-        known = self._known.get(width)
-        if known is None or level + error * then < known[0] + error * known[1]:
-            known = self._known[width] = (level, then)
-        rise = valid.levels[width][position] - known[0]
-        return rise, _share(rise, DOUBLED * error * math.hypot(valid.noise[position], known[1]))
+        before, noise = now - width, valid.noise.values
+        levels, noises = valid.levels[width].values[before], noise[np.minimum(before + CALMER, now)]
+        level, then = self._known.get(width, (float(levels[0]), float(noises[0])))
+        every, all_noise = np.append(levels, level), np.append(noises, then)
+        newest = -1
+        places = []
+        # One by one, since what counts grows with the epochs.
+        for place, (other, its, err) in enumerate(zip(levels.tolist(), noises.tolist(), error.tolist(), strict=True)):
+            if other + err * its < level + err * then:
+                level, then, newest = other, its, place
+            places.append(newest)
+        self._known[width] = level, then
+        return every[places], all_noise[places]
 
-    def _lowest(self, width: int, best: int, before: int, levels: Sequence[float]) -> int:
-        """Give the position of the lowest median of one width so far."""
+    def _lowest(self, width: int, now: IntArray, valid: Curve) -> IntArray:
+        """Give the position of the lowest median of one width before each position, of those that hold a best."""
+        before, levels = now - width, valid.levels[width].values
         lowest = self._lowest_at.get(width, width - 1)
-        if before <= best + width:  # later on, the windows around the best have all been looked at
-            last = min(best + width - 1, before)
-            for at in range(max(min(best, before), width - 1), last + 1):
-                if levels[at] < levels[lowest]:
-                    lowest = at
-            self._lowest_at[width] = lowest
-        return lowest
+        holds_best = before < self.best.values[now] + width
+        found, _ = lowest_so_far(np.where(holds_best, levels[before], math.nan), before, float(levels[lowest]), lowest)
+        self._lowest_at[width] = int(found[-1])
+        return found
 
 
-def _share(part: float, whole: float) -> float:
-    """Give a part as a share of what it must exceed; a whole that is no number or 0 is exceeded by any part above 0."""
-    return part / whole if whole > 0 else math.inf * (part > 0) if whole == 0 else 0.0
+class _Rises:
+    """What the comparison has found at some positions."""
+
+    def __init__(self, count: int) -> None:
+        self.rise = np.zeros(count)
+        """As a share of what counts."""
+        self.high, self.certain = np.zeros(count), np.zeros(count)
+        """The same, its size and its certainty apart."""
+        self.level, self.threshold = np.full(count, math.nan), np.full(count, math.nan)
+        """The lowest level, and the rise above it that would count, in nats."""
+        self.back = np.zeros(count, np.bool_)
+        """The loss is back at its lowest level."""
+
+
+def _hypot(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Give the root of the sum of squares; Python's own, which is a bit nearer than numpy's and the same everywhere."""
+    return np.array(list(map(math.hypot, first.tolist(), second.tolist())))
+
+
+def _shares(part: FloatArray, whole: FloatArray) -> FloatArray:
+    """Give parts as shares of what they must exceed; a whole of 0 is exceeded by any part above 0, NaN by none."""
+    return np.where(whole > 0, part / whole, np.where((whole == 0) & (part > 0), math.inf, 0.0))

@@ -48,11 +48,13 @@ def batch_means(history: History, start: int = 0, stop: int | None = None) -> Fl
     losses = history.steps[STEP_LOSS].values[first[0] : last[-1]]
     first, last = first - first[0], last - begins[own[0]]
     known = np.isfinite(losses)
-    counts = np.concatenate(([0], np.cumsum(known)))
-    # Summed around their middle, so that the sum of many large losses loses no digits of a small one.
-    middle = float(np.median(losses[known])) if known.any() else 0.0
-    sums = np.concatenate(([0.0], np.cumsum(np.where(known, losses - middle, 0.0))))
-    number = counts[last] - counts[first]
-    means = np.where(number > 0, (sums[last] - sums[first]) / np.maximum(number, 1) + middle, np.nan)
-    lost = ~known[last - 1] if len(known) else np.ones(len(last), dtype=bool)
-    return np.where(lost | (last == first), np.nan, means)
+    means = np.full(len(first), np.nan)
+    # Each row's batches are summed by themselves, so that it does not matter which rows are asked for.
+    some = last > first
+    some[some] = known[last[some] - 1]
+    if some.any():
+        begins, places = np.unique(first[last > first], return_inverse=True)
+        sums, counts = (np.add.reduceat(each, begins) for each in (np.where(known, losses, 0.0), known.astype(float)))
+        means[last > first] = (sums / counts)[places]
+        means[~some] = np.nan
+    return means

@@ -2,10 +2,13 @@
 
 import math
 
+import numpy as np
+
 from regtui.analysis.curve import LEVEL, Curve, pace
+from regtui.analysis.growing import BoolArray, higher, lower
 from regtui.analysis.latch import Latch
 from regtui.analysis.overfitting import MEDIAN_ERROR
-from regtui.core.series import FloatArray
+from regtui.core.series import FloatArray, IntArray
 
 PACE = 5
 """Evaluated epochs over which the pace of the training loss is taken."""
@@ -46,59 +49,95 @@ class Underfitting:
         self._lowest = lowest
 
     @property
-    def on(self) -> bool:
-        """Whether the run underfits, one way or the other."""
-        return self.slow.on or self.stuck.on
+    def now(self) -> tuple[bool, int, int]:
+        """What `follow` gave for the last position."""
+        on, since, stands = self._since(
+            np.array([self.slow.on]), self.slow.since, np.array([self.stuck.on]), self.stuck.since
+        )
+        return bool(on[0]), int(since[0]), int(stands[0])
 
-    @property
-    def since(self) -> int:
-        """Row since which it does."""
-        return min(latch.since for latch in (self.slow, self.stuck) if latch.on)
-
-    def weigh(
-        self, row: int, valid: float, train: Curve, now: int, numbers: FloatArray, end: float, *, measured: bool
-    ) -> None:
-        """Take the training loss at the position `now` of a row, with the level of the validation loss beside it.
+    def follow(
+        self, valid: FloatArray, train: Curve, positions: IntArray, numbers: FloatArray, end: float, *, measured: bool
+    ) -> tuple[BoolArray, IntArray, IntArray]:
+        """Take the training loss at some positions, with the level of the validation loss beside each.
 
         `end` is the number that the last row of the run will have, NaN where nobody knows; a running loss
         (`measured` is False) holds dropout and moving weights, and may stand still where the net does not.
+
+        Give for each whether the run underfits, one way or the other, since which row, and since which row it stands
+        still, -1 where it does not.
         """
         # The first epochs are looked at, too, so that a run in which nothing is learned is never called fitting.
-        if now < LEVEL - 1 or not self._guessing > 0:
-            return
-        learned = self._learned(valid, train.level[now])
-        if learned < LEARNED:
-            number = float(numbers[row])
-            # Where nobody said how long the run will be, it is given as long again as it has had.
-            left = max(0.0, end - number) if end == end else number
-            # The slower pace of the last few epochs and the last two: what fell from the skies soon stands still.
-            slope = min(0.0, max(pace(train, now, PACE, numbers), pace(train, now, 2, numbers)))
-            learned = self._learned(valid, train.level[now] + slope * left)
-        self.slow.feed(row, enter=learned < LEARNED, leave=learned >= LEARNED)
+        first = int(np.searchsorted(positions, LEVEL - 1)) if self._guessing > 0 else len(positions)
+        now, beside = positions[first:], valid[first:]
+        rows = train.row.values[now]
+        before = tuple(np.full(first, each) for each in self.now)
+        learned = self._will_have_learned(beside, train, now, numbers, end)
+        slow, slow_since = self.slow.follow(rows, enter=learned < LEARNED, leave=learned >= LEARNED)
         if measured:
-            still, moving = self._moves(train, now)
-            high = min(train.level[now] - self._lowest, valid if math.isfinite(valid) else math.inf)
-            line = STUCK_ABOVE * self._guessing
-            if self.stuck.feed(row, enter=still and high > WELL * line, leave=moving or high < line) and self.stuck.on:
-                self.stuck.since = train.row[_still_from(train, now)]
+            stuck, stuck_since = self._follow_stuck(beside, train, now, rows)
+        else:
+            stuck, stuck_since = np.full(len(now), self.stuck.on), np.full(len(now), self.stuck.since)
+        after = self._since(slow, slow_since, stuck, stuck_since)
+        on, since, stands = (np.concatenate(both) for both in zip(before, after, strict=True))
+        return on, since, stands
 
-    def _moves(self, train: Curve, now: int) -> tuple[bool, bool]:
-        """Tell whether the training loss stands still, and whether it clearly falls; neither where none can tell."""
-        if now < STILL_FOR + LEVEL - 1:
-            return False, False
-        levels = train.levels[STILL_WIDTH]
-        fall = levels[now - STILL_FOR] - levels[now]
-        error = SURE * MEDIAN_ERROR * math.sqrt(2 / STILL_WIDTH) * train.noise[now]
-        least = max(STILL_SHARE * levels[now], error)
-        return fall < least and error < TOO_ROUGH * levels[now], fall > 2 * least
+    @staticmethod
+    def _since(
+        slow: BoolArray, slow_since: IntArray | int, stuck: BoolArray, stuck_since: IntArray | int
+    ) -> tuple[BoolArray, IntArray, IntArray]:
+        never = np.iinfo(np.int64).max
+        since = np.minimum(np.where(slow, slow_since, never), np.where(stuck, stuck_since, never))
+        return slow | stuck, since, np.where(stuck, stuck_since, -1)
 
-    def _learned(self, valid: float, train: float) -> float:
+    def _will_have_learned(
+        self, valid: FloatArray, train: Curve, now: IntArray, numbers: FloatArray, end: float
+    ) -> FloatArray:
+        """Give the share that the run has learned, or where that is little, that it will have at its present pace."""
+        levels = train.level.values[now]
+        learned = self._learned(valid, levels)
+        little = learned < LEARNED
+        if little.any():
+            now, levels = now[little], levels[little]
+            number = numbers[train.row.values[now]]
+            # Where nobody said how long the run will be, it is given as long again as it has had.
+            left = higher(np.zeros(len(now)), end - number) if end == end else number
+            # The slower pace of the last few epochs and the last two: what fell from the skies soon stands still.
+            slope = higher(pace(train, now, PACE, numbers), pace(train, now, 2, numbers))
+            learned[little] = self._learned(valid[little], levels + lower(np.zeros(len(now)), slope) * left)
+        return learned
+
+    def _follow_stuck(
+        self, valid: FloatArray, train: Curve, now: IntArray, rows: IntArray
+    ) -> tuple[BoolArray, IntArray]:
+        still, moving = _moves(train, now)
+        high = lower(train.level.values[now] - self._lowest, np.where(np.isfinite(valid), valid, math.inf))
+        line = STUCK_ABOVE * self._guessing
+        return self.stuck.follow(
+            rows,
+            enter=still & (high > WELL * line),
+            leave=moving | (high < line),
+            begun=lambda at: train.row[_still_from(train, int(now[at]))],
+        )
+
+    def _learned(self, valid: FloatArray, train: FloatArray) -> FloatArray:
         """Give the share of the way from guessing to the best possible loss that a run has gone, or will have.
 
         The better of the two losses counts: with noisy labels the training loss stays high while all is well.
         """
         share = (self._guessing - train) / max(self._guessing - self._lowest, 1e-9)
-        return max(share, 1 - valid / self._guessing) if math.isfinite(valid) else share
+        return np.where(np.isfinite(valid), higher(share, 1 - valid / self._guessing), share)
+
+
+def _moves(train: Curve, now: IntArray) -> tuple[BoolArray, BoolArray]:
+    """Tell whether the training loss stands still, and whether it clearly falls; neither where none can tell."""
+    known = now >= STILL_FOR + LEVEL - 1
+    levels = train.levels[STILL_WIDTH].values
+    level = levels[now]
+    fall = levels[np.maximum(now - STILL_FOR, 0)] - level
+    error = SURE * MEDIAN_ERROR * math.sqrt(2 / STILL_WIDTH) * train.noise.values[now]
+    least = higher(STILL_SHARE * level, error)
+    return known & (fall < least) & (error < TOO_ROUGH * level), known & (fall > 2 * least)
 
 
 def _still_from(train: Curve, now: int) -> int:

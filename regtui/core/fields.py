@@ -122,26 +122,34 @@ def check(field: Field, value: Any, *, typed: str = "") -> None:
     """Raise ConfigError when a value lies outside of what its field allows; `typed` is how a person wrote it."""
     if value is None and field.optional:
         return
-    wrong = ConfigError(field.name, f"must be {field.range_text()}, not {_shown(value, typed)}")
-    if field.kind == "choice":
-        if value not in field.choices:
-            raise wrong
-    elif field.kind == "widths":
-        if not isinstance(value, tuple | list):
-            raise wrong
-        for width in value:
-            if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= (field.at_most or width):
-                raise wrong
-    elif field.kind in {"integer", "number"}:
-        if isinstance(value, bool) or not isinstance(value, int if field.kind == "integer" else int | float):
-            raise wrong
-        if (isinstance(value, float) and not math.isfinite(value)) or _outside(field, value):
-            raise wrong
-    elif field.kind == "flag":
-        if not isinstance(value, bool):
-            raise wrong
-    elif field.kind == "text" and (not isinstance(value, str) or not value):
-        raise ConfigError(field.name, f"must be named: {field.hint}")
+    if field.kind == "text":
+        if not isinstance(value, str) or not value:
+            raise ConfigError(field.name, f"must be named: {field.hint}")
+    elif not _is_allowed(field, value):
+        raise ConfigError(field.name, f"must be {field.range_text()}, not {_shown(value, typed)}")
+
+
+def _is_allowed(field: Field, value: Any) -> bool:
+    """Tell whether a value lies within what its field allows; nothing is put into words, since nearly all do."""
+    match field.kind:
+        case "choice":
+            return value in field.choices
+        case "flag":
+            return isinstance(value, bool)
+        case "widths":
+            return isinstance(value, tuple | list) and all(
+                isinstance(width, int) and not isinstance(width, bool) and 1 <= width <= (field.at_most or width)
+                for width in value
+            )
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool) and not _outside(field, value)
+        case "number":
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return (
+                is_number and not (isinstance(value, float) and not math.isfinite(value)) and not _outside(field, value)
+            )
+        case "text":
+            return isinstance(value, str)
 
 
 def _outside(field: Field, value: float) -> bool:

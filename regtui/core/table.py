@@ -71,8 +71,7 @@ class Table:
         np.fmax.accumulate(added, out=added)
         for name in columns:
             if name not in self._columns:
-                self._columns[name] = Column()
-                self._columns[name].extend(np.full(before, np.nan))
+                self._columns[name] = Column(np.full(before, np.nan) if before else ())
         for name, column in self._columns.items():
             given = columns.get(name)
             column.extend(given if given is not None else np.full(len(steps), np.nan))

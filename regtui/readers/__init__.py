@@ -7,6 +7,7 @@ know it. `open_log` asks each of them whether a file is theirs.
 import os
 import pkgutil
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -39,11 +40,16 @@ KNOWN_STARTS = {
 """First bytes of a file -> what it is and what to do, for what people take for logs."""
 
 
-def formats() -> list[type[Reader]]:
+def formats() -> tuple[type[Reader], ...]:
     """Give the reader of each format, in the order in which they are asked: `open_log` takes the first that accepts."""
-    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__))
+    return _formats_in(tuple(__path__))
+
+
+@cache
+def _formats_in(folders: tuple[str, ...]) -> tuple[type[Reader], ...]:
+    modules = (import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(folders))
     readers: list[type[Reader]] = [module.READER for module in modules if hasattr(module, "READER")]
-    return sorted(readers, key=lambda reader: (reader.rank, reader.name))
+    return tuple(sorted(readers, key=lambda reader: (reader.rank, reader.name)))
 
 
 def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHING_WANTED) -> Gated:

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from regtui.core.events import Event, Record, RunStarted, decode, decode_lines
 from regtui.core.gate import passed
@@ -23,8 +23,8 @@ BLOCK_BYTES = 1 << 20
 """Read at once: decoding gains nothing from more, and memory stays small whatever the log's size."""
 
 FIRST_LOOK = 4 << 10
-"""Read at first to see whose log it is: nearly every log has a record or more in it, and what is decoded to be asked
-is decoded again to be read."""
+"""Read at first to see whose log it is: nearly every log has its first record in it, and what is decoded to be asked is
+decoded again to be read."""
 
 JUNK_BYTES = 1 << 17
 """Read at once of a file with lines that cannot be read: each of those costs as much as ten that can."""
@@ -53,6 +53,13 @@ escaped."""
 
 MOST_PROBLEMS = 50
 """Values of configurations that are told of; a log of many runs may have the same ones in each."""
+
+PATIENCE = 2_000
+"""Lines in a row that not even leniency could read, after which it is asked of few: each costs it ten times the time in
+which it is plain that a line is no record of ours."""
+
+ONE_IN = 64
+"""Then of one in so many, so that a log that goes on after so much junk is read from there on."""
 
 UNREAD = object()
 """In the place of an event: the line could not be read."""
@@ -91,6 +98,8 @@ class JsonlReader:
         """The start of a line whose end has not been read."""
         self._passing_over = False
         """In the middle of a line that is too long."""
+        self._refused = 0
+        """Lines in a row that could not be read."""
         self._junk = False
         """There was a line that could not be read."""
         self.behind = False
@@ -109,15 +118,17 @@ class JsonlReader:
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Tell whether a file, or the log in a run's folder, holds at least one record, without reading much of it."""
-        if _is_binary(path):
+        """Tell whether a file holds at least one record, without reading much of it."""
+        if path.is_dir() or _is_binary(path):
             return False
+        with opened(path) as fd:
+            head, found, _ = os.pread(fd, FIRST_LOOK, 0).partition(b"\n")
+        if found and _all_events(head):
+            return True
         reader = cls(path)
-        size = FIRST_LOOK
         while not reader._ready and reader._position < SNIFFED_BYTES and len(reader.skipped) < SNIFFED_LINES:
-            if not reader._read_block(size):
+            if not reader._read_block():
                 break
-            size = BLOCK_BYTES
         return bool(reader._ready)
 
     def poll(self, limit: int | None = None) -> list[Event]:
@@ -222,18 +233,22 @@ class JsonlReader:
         if events is None:
             self._decode_singly(lines)
         else:
-            has_run = RunStarted in map(type, events)  # nearly no block has one, and looking takes no turn of Python's
-            if has_run:
+            self._refused = 0
+            if RunStarted in map(type, events):  # nearly no block has one, and looking takes no turn of Python's
                 self._check_runs(events, lines)
-            # A run's name may be that of its folder, and how deep its settings are nested no look at bytes can tell.
-            self._give(events, plain=not has_run and is_plain(lines))
+            # A run has been through the gate: how deep its settings are nested no look at bytes can tell.
+            self._give(events, plain=is_plain(lines))
         self._line += lines.count(b"\n") + 1
 
     def _check_runs(self, events: list[Record], lines: bytes) -> None:
-        written = [line for line in lines.split(b"\n") if line.strip()]
-        for index, event in enumerate(events):
-            if isinstance(event, RunStarted):
-                events[index] = self._checked(event, self._line + 1 + index, written[index])
+        places = [index for index, kind in enumerate(map(type, events)) if kind is RunStarted]
+        if places == [0]:  # as in nearly every log: the rest need not be taken apart
+            written = lines.lstrip().split(b"\n", 1)
+        else:
+            written = [line for line in lines.split(b"\n") if line.strip()]
+        for index in places:
+            run = cast(RunStarted, events[index])
+            events[index] = self._checked(run, self._line + 1 + index, written[index])
 
     def _decode_singly(self, lines: bytes) -> None:
         if b'"kind"' not in lines:
@@ -248,7 +263,10 @@ class JsonlReader:
             if event is UNREAD:
                 self.skipped.add(number)
                 self._junk = True
-            elif event is not None:
+                self._refused += 1
+                continue
+            self._refused = 0
+            if event is not None:
                 self._give([event], plain=False)
 
     def _give(self, events: Sequence[Event], *, plain: bool) -> None:
@@ -262,6 +280,8 @@ class JsonlReader:
         try:
             event = decode(line)
         except UNREADABLE:
+            if self._refused > PATIENCE and self._refused % ONE_IN:
+                return UNREAD
             return self._event_of_others(line, number)
         return self._checked(event, number, line) if isinstance(event, RunStarted) else event
 

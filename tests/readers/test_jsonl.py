@@ -15,10 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, EpochEnded, Event, Metrics, Noted, RunEnded, RunStarted, StepEnded, encode_lines
+from regtui.core.events import (
+    Changed,
+    EpochEnded,
+    Event,
+    Metrics,
+    Noted,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    encode,
+    encode_lines,
+)
 from regtui.core.history import History
 from regtui.readers import LogWriter, is_being_written
-from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, JsonlReader
+from regtui.readers.jsonl import BLOCK_BYTES, LONGEST_LINE, ONE_IN, PATIENCE, JsonlReader
 
 
 def a_run(epochs: int = 3, steps: int = 4, run_id: str = "a") -> list[Event]:
@@ -383,3 +394,29 @@ def test_any_bytes_are_read_without_an_error(tmp_path_factory):
         assert reader.skipped.count <= len(parts) + sum(part.count(b"\n") for part in parts)
 
     read()
+
+
+def test_a_log_that_goes_on_leniently_after_very_much_junk_is_read_from_there_on(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    lenient = b'{"kind":"step","step":"%d","loss":"1.5"}\n'
+    junk = b'{"kind":"step"}\n' * (2 * PATIENCE)
+    log.write_bytes(junk + b"".join(lenient % step for step in range(1, 201)))
+    found = JsonlReader(log).poll()
+    assert [event.step for event in found] == list(range(found[0].step, 201))
+    assert found[0].step <= ONE_IN
+
+
+def test_after_much_junk_a_strict_record_is_read_at_once(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    log.write_bytes(b'{"kind":"step"}\n' * (2 * PATIENCE) + encode(StepEnded(step=7, loss=1.0)))
+    reader = JsonlReader(log)
+    assert [event.step for event in reader.poll()] == [7]
+    assert reader.skipped.count == 2 * PATIENCE
+
+
+def test_the_rest_of_a_block_with_a_run_is_given_without_the_gate(tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    log.write_bytes(encode(RunStarted(run_id="plain")) + encode(StepEnded(step=1, loss=1.0)))
+    reader = JsonlReader(log)
+    reader.poll()
+    assert reader.gave_plain
