@@ -179,7 +179,9 @@ def _column(rows: list[Row], name: str) -> FloatArray | None:
     try:
         kinds = set(map(type, values))
         if kinds <= {float, int}:
-            return np.array(values, dtype=np.float64)
+            found = np.array(values, dtype=np.float64)
+            found[np.isnan(found)] = np.inf  # logged, and no number
+            return found
     except OverflowError:
         pass
     if not any(_is_number(value) for value in values):
@@ -193,9 +195,10 @@ def _is_number(value: Any) -> bool:
 
 def _number(value: Any) -> float:
     try:
-        return float(value) if _is_number(value) else math.nan
+        number = float(value) if _is_number(value) else math.nan
     except OverflowError:
-        return math.nan
+        return math.inf
+    return math.inf if _is_number(value) and math.isnan(number) else number
 
 
 def _of_a_training(rows: list[Row]) -> bool:

@@ -32,7 +32,7 @@ ENDS = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "stopped"}
 class MetricReader(SampleReader):
     """What the readers of MLflow's files and of its databases share."""
 
-    rank = -10  # told by first bytes and by names of folders, before those that look for lines in whatever there is
+    rank = 10
     says_end = True
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:

@@ -1,6 +1,7 @@
 """Hugging Face's `trainer_state.json`: written anew, whole, with each checkpoint of `transformers.Trainer`."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable
@@ -119,7 +120,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    return float(value) if _is_number(value) else float("nan")
+    if not _is_number(value):
+        return math.nan
+    return math.inf if math.isnan(value) else float(value)  # NaN was logged: the loss is no number any more
 
 
 def _count(value: Any) -> int | None:

@@ -50,7 +50,7 @@ class WandbReader(SampleReader):
     """Reads a run's file, in its folder or in the newest of a folder of runs."""
 
     name = "W&B"
-    rank = -10  # told by its first bytes: asked before those that look for lines in whatever there is
+    rank = 10
     file_names = (PATTERN,)
     says_end = True
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from regtui.core.history import History
@@ -65,12 +66,13 @@ def test_a_fraction_of_an_epoch_is_how_much_is_completed(tmp_path):
     assert history.evaluations["epoch"].values.tolist() == [0, 0.5, 1]
 
 
-def test_what_is_not_finite_is_a_gap_and_lines_that_are_none_are_counted(tmp_path):
+def test_a_loss_that_is_not_finite_is_a_step_without_a_number_and_lines_that_are_none_are_counted(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "loss": NaN}\n{"step": 2, "loss": 0.5}\noops\n{"step": 3, "loss": Infinity}\n')
     reader, history = open_log(path), History()
     history.apply(reader.poll())
-    assert history.steps.step.values.tolist() == [2]
+    assert history.steps.step.values.tolist() == [1, 2, 3]
+    assert np.isfinite(history.steps["step/loss"].values).tolist() == [False, True, False]
     assert reader.warnings()[0] == "1 line of metrics.jsonl could not be read and left out: line 3"
 
 

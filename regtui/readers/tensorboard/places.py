@@ -224,7 +224,8 @@ class Places:
             else:
                 chosen = order[np.searchsorted(ordered, tag) : np.searchsorted(ordered, tag, side="right")]
             column = np.full(size, np.nan)
-            column[row[chosen]] = some.value[chosen]
+            values = some.value[chosen]
+            column[row[chosen]] = np.where(np.isnan(values), np.inf, values)  # NaN was logged: it is no gap
             yield self._names[int(tag)], column
 
 
