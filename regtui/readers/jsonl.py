@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from regtui.core.events import Event, RunStarted, decode, decode_lines
 from regtui.core.gate import passed
 from regtui.readers.bounds import bounded
@@ -278,14 +280,23 @@ class JsonlReader:
         return self._checked(event, number, line) if isinstance(event, RunStarted) else event
 
     def _checked(self, run: RunStarted, number: int, line: bytes) -> RunStarted:
-        if run.config is not None and not own_config(record := json.loads(line)):
-            # Decoded into our fields, its gaps would look like our defaults.
-            run = run_from(record, self._run_name())
+        if run.config is not None:
+            run = self._with_own_config(run, line)
         # Through the gate first: a name that is only odd to look at is shown, not replaced.
         checked, problems = with_sound_config(passed(bounded(run)))
         room = MOST_PROBLEMS - len(self._config_problems)
         self._config_problems += [f"line {number} of {self.path.name}: {problem}" for problem in problems[:room]]
         return checked
+
+    def _with_own_config(self, run: RunStarted, line: bytes) -> RunStarted:
+        try:
+            # Fields unknown to us were passed over unread: they may be no UTF-8.
+            record = json.loads(line.decode(errors="replace"))
+        except UNREADABLE:
+            # They may be nested too deep, too, or numbers of too many digits; whose configuration it is stays unknown.
+            return msgspec.structs.replace(run, config=None)
+        # Decoded into our fields, another's gaps would look like our defaults.
+        return run if own_config(record) else run_from(record, self._run_name())
 
     def _run_name(self) -> str:
         """What a run is called whose record does not say."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from regtui.core.events import Command, Event, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
 from regtui.readers import LOG_NAME, is_being_written, open_log
+from regtui.readers.opening import NotAFile, check_regular
 from regtui.sources import Activity
 
 QUIET_SECONDS = 10.0
@@ -92,12 +93,20 @@ class LogSource:
         if not os.access(self.path, os.R_OK):
             return "log unreadable", "cannot be read (Permission denied)"
         if not found.st_size:
-            return ("log emptied", "was emptied") if self._seen else ("", "")
+            return self._of_empty(found) if self._seen else ("", "")
         now = identity_of(found), found.st_size
         if self._seen is not None and self._is_another(now, self._seen):
             self._ended = False
         self._seen = now
         return "", ""
+
+    def _of_empty(self, found: os.stat_result) -> tuple[str, str]:
+        try:
+            check_regular(found)
+        except NotAFile:
+            # Such as /proc/kmsg, which says that it is empty, and is not.
+            return "log replaced", "was replaced by a file that the system makes up as it is read"
+        return "log emptied", "was emptied"
 
     def _is_another(self, now: tuple[Identity, int], before: tuple[Identity, int]) -> bool:
         return now[0] != before[0] or now[1] < before[1] or (self._was_gone and now != before)

@@ -1,6 +1,6 @@
 """Ten thousand hostile data files: none may raise anything but ConfigError, hang over 5 s, or take over 1 GB.
 
-    python tests/benchmarks/hostile_data.py [files]
+    python tests/benchmarks/hostile_data.py [files] [the number of the first]
 
 Files are mutations of good ones (bits turned, cut off, spliced, headers that lie, types and shapes at random), made
 from their number alone, beside a zoo made by hand. Children read them, the zoo's a child each, and are watched for
@@ -278,19 +278,19 @@ def serve() -> None:
         print(json.dumps([said, time.process_time() - began, peak_kilobytes()]), flush=True)
 
 
-def files(count: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def files(count: int, first: int) -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield from zoo()
-    for number in range(count):
+    for number in range(first, first + count):
         yield mutated(number)[0], lambda number=number: mutated(number)[1]
 
 
-def main(count: int) -> int:
+def main(count: int = 10_000, first: int = 0) -> int:
     counts: Counter[str] = Counter()
     slowest, heaviest, broken = (0.0, ""), (0, ""), []
     names = itertools.count()
     child: subprocess.Popen[str] | None = None
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in files(count):
+        for name, make in files(count, first):
             path = Path(folder) / f"{next(names)}-{name.replace('/', '_')}"
             path.write_bytes(make())
             own = not name[0].isdigit()  # the zoo's are read by a child each, so that peaks are theirs
@@ -350,4 +350,4 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["--serve"]:
         serve()
     else:
-        sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000))
+        sys.exit(main(*map(int, sys.argv[1:])))

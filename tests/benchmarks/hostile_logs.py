@@ -1,11 +1,13 @@
 """Read hostile logs in every way there is: no error but LogError, no hang over 5 s, no more than 1 GB.
 
-    python tests/benchmarks/hostile_logs.py [--logs 100000] [--from 0] [--apps 200] [--jobs 2]
+    python tests/benchmarks/hostile_logs.py [--logs 100000] [--from 0] [--apps 1000] [--jobs 2] [--kept FILE]
 
-A log is made from its number alone, so `--from N --logs 1` brings one back: valid logs of `tests/logs`, spliced, torn,
-with bits flipped and with absurd values in each field of each record, as the records themselves name them. Each goes
-through the reader in pieces, the fold, verdict, result, page, picture and charts, and each so-many-th through the
-app. Processes of their own do it, under a limit of memory; the one in charge ends what hangs.
+A log is made from its number alone, so `--from N --logs 1` brings one back: valid logs of `tests/logs`, spliced,
+torn, with bits flipped and with absurd values in each field of each record, as the records themselves name them. Each
+goes through the reader in pieces, the fold, verdicts, result and the lines around the curves; the charts, page and
+picture that most of the time would go to are made of a share of them, and each so-many-th is watched in the app.
+Processes of their own do it, under a limit of memory; the one in charge ends what hangs. With `--kept`, what came of
+each log is written to a file, and a later run reads only those that it does not hold or that went wrong.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -53,11 +55,17 @@ LONGEST_SECONDS, MOST_MEGABYTES = 5, 1000
 LIMIT_BYTES = 4 << 30
 """Where the system itself stops a process, so that a mistake does not take the machine with it."""
 
-BASE_LINES = 70
+SHORT_LINES, LONG_LINES = 20, 70
 """Lines of a valid log that a hostile one begins with: more of the same show nothing new."""
 
-A_SHARD = 500
+LONG, DRAWN, REPLAYED = 0.1, 0.2, 0.03
+"""The share of logs that begin with many lines, that charts are drawn of, and that `--replay` shows."""
+
+A_SHARD = 1000
 """Logs a process reads before its memory is looked at and another takes over."""
+
+MOST_TOLD = 50
+"""Faults that are told one by one; all of them are counted."""
 
 SILENCE_SECONDS = 60
 """A process that has not finished one log for so long hangs where no alarm reaches it."""
@@ -96,6 +104,7 @@ def value(dice: random.Random) -> str:
     return dice.choice(SHAPES)
 
 
+@cache
 def fields_of(kind: type[msgspec.Struct]) -> list[str]:
     return [item.name for item in msgspec.structs.fields(kind)]
 
@@ -137,7 +146,7 @@ def with_absurd_field(dice: random.Random, line: bytes) -> bytes:
 @cache
 def valid() -> list[list[bytes]]:
     """Read the logs that hostile ones are made from, without their line breaks."""
-    return [path.read_bytes().split(b"\n")[:BASE_LINES] for path in sorted(LOGS.glob("*.jsonl"))]
+    return [path.read_bytes().split(b"\n")[:LONG_LINES] for path in sorted(LOGS.glob("*.jsonl"))]
 
 
 def _flip(dice: random.Random, lines: list[bytes]) -> None:
@@ -216,21 +225,22 @@ MUTATIONS: tuple[Callable[[random.Random, list[bytes]], None], ...] = (
 def hostile(number: int) -> bytes:
     """Make the log of a number: always the same one."""
     dice = random.Random(number)
-    lines = list(dice.choice(valid())) if dice.random() < 0.8 else [b""]
+    length = LONG_LINES if dice.random() < LONG else SHORT_LINES
+    lines = dice.choice(valid())[:length] if dice.random() < 0.8 else [b""]
     for _ in range(dice.choice((1, 2, 4))):
         dice.choice(MUTATIONS)(dice, lines)
         lines = lines or [b""]
     return dice.choice((b"\n", b"\n", b"\n", b"\r\n")).join(lines) + dice.choice((b"", b"\n"))
 
 
-def read_through(path: Path, dice: random.Random) -> bool:
-    """Read a log in every way without a screen; False for one that was refused with LogError."""
+def read_through(path: Path, dice: random.Random) -> Counter[str]:
+    """Read a log in every way without a screen, and say which of them those were; none for one that was refused."""
     try:
-        reader = open_log(path, growing=dice.random() < 0.5)
+        reader = open_log(path, growing=(growing := dice.random() < 0.5))
     except LogError as error:
         if "\n" in str(error):
             raise ValueError("more than one line") from error
-        return False
+        return Counter()
     history, limit = History(), dice.choice((None, 1, 7, 4000))
     told: list[StyledLine] = []
     while events := reader.poll(limit):
@@ -241,18 +251,27 @@ def read_through(path: Path, dice: random.Random) -> bool:
     for row in {0, rows // 2, rows - 1} if rows else ():
         verdict_at(history, row)
     to_json(result(history, reader.skipped.count, reader.name))
-    summary(history, width, warnings=reader.warnings())
-    look_at(history, told, width, height, dice)
-    if dice.random() < 0.2:
+    ways = Counter(read=1)
+    if dice.random() < DRAWN:
+        ways["drawn"] = 1
+        summary(history, width, warnings=reader.warnings())
+        draw_as_shown(history, width, height, dice)
+    look_around(history, told, width, dice)
+    if dice.random() < REPLAYED:
+        ways["replayed"] = 1
         out, ghost = io.StringIO(), path if dice.random() < 0.5 else None
-        replay(path, size=(80, 24), out=out, err=io.StringIO(), ghost=ghost, speed=dice.choice((None, 1e6)),
-               svg=dice.choice((None, path.with_suffix(".svg"))), until_epoch=dice.choice((None, 3)),
-               check=dice.random() < 0.5)  # fmt: skip
-    return True
+        try:
+            replay(path, size=(80, 24), out=out, err=io.StringIO(), ghost=ghost, speed=dice.choice((None, 1e6)),
+                   svg=dice.choice((None, path.with_suffix(".svg"))), until_epoch=dice.choice((None, 3)),
+                   check=dice.random() < 0.5)  # fmt: skip
+        except LogError:
+            # What grows may be empty yet.
+            assert growing, "a log that can be read can be replayed"
+    return ways
 
 
-def look_at(history: History, told: list[StyledLine], width: int, height: int, dice: random.Random) -> None:
-    """Draw a run as the screen does, and the lines around its curves."""
+def draw_as_shown(history: History, width: int, height: int, dice: random.Random) -> None:
+    """Draw a run's curves as the screen does."""
     newest = len(history.evaluations) - 1
     strips = dice.choice([*stacks(history, View().strips, tall=True), tuple(STRIPS)])
     view = View(
@@ -263,11 +282,15 @@ def look_at(history: History, told: list[StyledLine], width: int, height: int, d
     lines = draw(history, width, height, view)
     assert [sum(len(span.text) for span in line) for line in lines] == [width] * height
     row_at(history, width, height, width // 2, view)
+
+
+def look_around(history: History, told: list[StyledLine], width: int, dice: random.Random) -> None:
+    """Make the lines that the screen shows around the curves."""
     for line in told[:500]:
         fold_line(line, max(width, 12))
-    row = dice.choice((None, 0)) if newest >= 0 else None
+    row = dice.choice((None, 0)) if len(history.evaluations) else None
     number_lines(history, width, 2, row=row)
-    meter_lines(history, view.ghost, width, 5)
+    meter_lines(history, history if dice.random() < 0.3 else None, width, 5)
     verdict_lines(history, Activity(growing=True), width, 3, row=row)
     status_line(history, Activity(growing=dice.random() < 0.5), None, width, 1.7e9, only_watched=True)
 
@@ -291,7 +314,7 @@ async def watch_through(path: Path, dice: random.Random) -> None:
             await pilot.pause()
 
 
-def one(number: int, path: Path, *, app: bool) -> bool:
+def one(number: int, path: Path, *, app: bool) -> Counter[str]:
     path.write_bytes(hostile(number))
     dice = random.Random(-number)
     if app:
@@ -314,11 +337,11 @@ def shard(numbers: range, apps: int) -> int:
     real = sys.stdout
     with tempfile.TemporaryDirectory() as folder:
         for number in numbers:
-            begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            begun = time.process_time()
             signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_SECONDS + 1)
-            app, read, error = bool(apps) and number % apps == 0, False, ""
+            app, ways, error = bool(apps) and number % apps == 0, Counter[str](), ""
             try:
-                read = one(number, Path(folder) / "hostile.jsonl", app=app)
+                ways = one(number, Path(folder) / "hostile.jsonl", app=app)
             except KeyboardInterrupt:
                 raise
             except BaseException as raised:
@@ -329,14 +352,27 @@ def shard(numbers: range, apps: int) -> int:
             seconds, peak = time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             if not error and not app and seconds > LONGEST_SECONDS:
                 error = f"took {seconds:.1f} s"
-            told = {"number": number, "app": app, "read": read, "seconds": seconds, "peak": peak, "error": error}
-            print(json.dumps({**told, "grew": peak - before / 1024}), file=real, flush=True)
+            told = {"number": number, "app": app, "ways": ways, "seconds": seconds, "peak": peak, "error": error}
+            print(json.dumps(told), file=real, flush=True)
     return 0
 
 
-def shards(first: int, count: int, apps: int, jobs: int) -> Iterator[dict[str, Any]]:
+def runs_of(numbers: Iterable[int]) -> Iterator[range]:
+    """Put numbers that follow one another together, as many as a process reads."""
+    start = stop = None
+    for number in numbers:
+        if start is None or number != stop or number - start >= A_SHARD:
+            if start is not None:
+                yield range(start, stop)
+            start = number
+        stop = number + 1
+    if start is not None:
+        yield range(start, stop)
+
+
+def shards(numbers: Iterable[int], apps: int, jobs: int) -> Iterator[dict[str, Any]]:
     """Let processes read the logs, and go on behind one that ended a process or hung in it."""
-    waiting = [range(at, min(at + A_SHARD, first + count)) for at in range(first, first + count, A_SHARD)][::-1]
+    waiting = list(runs_of(numbers))[::-1]
     running: dict[int, tuple[subprocess.Popen[str], range, int, float]] = {}
     looker = selectors.DefaultSelector()
     while waiting or running:
@@ -359,7 +395,7 @@ def shards(first: int, count: int, apps: int, jobs: int) -> Iterator[dict[str, A
             status = process.wait()
             del running[key.data]
             if at < numbers.stop:
-                yield {"number": at, "app": False, "read": False, "seconds": 0.0, "peak": 0.0,
+                yield {"number": at, "app": False, "ways": {}, "seconds": 0.0, "peak": 0.0,
                        "error": f"the process ended with {status}"}  # fmt: skip
                 if at + 1 < numbers.stop:
                     waiting.append(range(at + 1, numbers.stop))
@@ -372,30 +408,54 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=int, default=100_000)
     parser.add_argument("--from", dest="first", type=int, default=0)
-    parser.add_argument("--apps", type=int, default=200, help="watch each so-many-th in the app; 0 for none")
-    parser.add_argument("--jobs", type=int, default=max((os.cpu_count() or 2) // 2, 1))
+    parser.add_argument("--apps", type=int, default=1000, help="watch each so-many-th in the app; 0 for none")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 2))
+    parser.add_argument("--kept", help="a file of what came of each log, made or gone on with")
     parser.add_argument("--shard", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.shard:
         start, stop = map(int, given.shard.split(":"))
         return shard(range(start, stop), given.apps)
-    begun, told = time.monotonic(), []
-    for each in shards(given.first, given.logs, given.apps, given.jobs):
-        told.append(each)
-        if each["error"] and sum(bool(one["error"]) for one in told) <= 50:
-            print(f"log {each['number']}: {each['error']}", flush=True)
+    begun, told = time.monotonic(), held(given.kept, range(given.first, given.first + given.logs))
+    with Path(given.kept or os.devnull).open("a", encoding="utf-8") as kept:
+        known = {each["number"] for each in told}
+        left = (number for number in range(given.first, given.first + given.logs) if number not in known)
+        for each in shards(left, given.apps, given.jobs):
+            told.append(each)
+            kept.write(json.dumps(each) + "\n")
+            kept.flush()
+            if each["error"] and sum(bool(one["error"]) for one in told) <= MOST_TOLD:
+                print(f"log {each['number']}: {each['error']}", flush=True)
+            if len(told) % 10_000 == 0:
+                print(f"{len(told):,} logs in {time.monotonic() - begun:.0f} s", flush=True)
+    return tell(told, given, time.monotonic() - begun)
+
+
+def held(kept: str | None, numbers: range) -> list[dict[str, Any]]:
+    """Give what an earlier run wrote of logs that nothing was wrong with."""
+    if kept is None or not Path(kept).exists():
+        return []
+    said = [json.loads(line) for line in Path(kept).read_text(encoding="utf-8").splitlines()]
+    return list({each["number"]: each for each in said if not each["error"] and each["number"] in numbers}.values())
+
+
+def tell(told: list[dict[str, Any]], given: argparse.Namespace, seconds: float) -> int:
+    """Print what came of the logs; 1 where one broke a promise."""
     errors = Counter(each["error"].rpartition(" at ")[2] or each["error"] for each in told if each["error"])
     heaviest = max(each["peak"] for each in told)
     slowest = max((each for each in told if not each["app"]), key=lambda each: each["seconds"], default=told[0])
+    ways = sum((Counter(each["ways"]) for each in told), Counter[str]())
     watched = [each for each in told if each["app"]]
     rows = [
         ("logs", f"{len(told):,}", f"{given.first} to {given.first + given.logs - 1}"),
-        ("read as logs", f"{sum(each['read'] for each in told):,}", "the others were refused in one sentence"),
+        ("read as logs", f"{ways['read']:,}", "the others were refused in one sentence"),
+        ("their charts drawn", f"{ways['drawn']:,}", f"each in one of {len(SIZES)} sizes, and the page"),
+        ("replayed", f"{ways['replayed']:,}", "some with a ghost, as a picture, to an epoch"),
         ("watched in the app", f"{len(watched):,}", f"slowest {max((e['seconds'] for e in watched), default=0):.1f} s"),
         ("raised, hung or ended", f"{sum(errors.values()):,}", f"in {len(errors)} places"),
         ("slowest, s", f"{slowest['seconds']:.2f}", f"log {slowest['number']}, of all that is done with it"),
         ("peak memory, MB", f"{heaviest:.0f}", f"of a process that reads {A_SHARD} and has the app loaded"),
-        ("took, s", f"{time.monotonic() - begun:.0f}", f"{given.jobs} processes"),
+        ("took, s", f"{seconds:.0f}", f"{given.jobs} processes"),
     ]
     for name, number, remark in rows:
         print(f"{name:<24}{number:>10}  {remark}")

@@ -14,6 +14,9 @@ from regtui.readers import LogWriter
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
 
+KERNEL = Path("/proc/kmsg")
+"""A file that says it is regular and empty, and makes its reader wait."""
+
 
 def small() -> RunConfig:
     return RunConfig.create(framework="torch", hidden=(8,), epochs=3)
@@ -106,6 +109,11 @@ def a_folder(path: Path) -> None:
     path.mkdir()
 
 
+def messages_of_the_kernel(path: Path) -> None:
+    path.unlink()
+    path.symlink_to(KERNEL)
+
+
 def the_folder_gone(path: Path) -> None:
     path.unlink()
     path.parent.rmdir()
@@ -119,6 +127,12 @@ def the_folder_gone(path: Path) -> None:
         (emptied, "log emptied", "was emptied"),
         (a_pipe, "log replaced", "was replaced by a pipe"),
         (a_folder, "log replaced", "was replaced by a folder"),
+        pytest.param(
+            messages_of_the_kernel,
+            "log replaced",
+            "was replaced by a file that the system makes up as it is read",
+            marks=pytest.mark.skipif(not KERNEL.exists(), reason="no /proc/kmsg on this system"),
+        ),
     ],
 )
 @pytest.mark.parametrize("ended", [True, False])
