@@ -422,9 +422,9 @@ def test_the_rest_of_a_block_with_a_run_is_given_without_the_gate(tmp_path: Path
     assert reader.gave_plain
 
 
-@pytest.mark.parametrize("odd", [b'"\xe9"', b"9" * 5000, b"[" * 990 + b"]" * 990], ids=["bytes", "digits", "depth"])
+@pytest.mark.parametrize("odd", [b'"\xe9"', b"9" * 5000], ids=["bytes", "digits"])
 def test_a_field_that_is_not_known_and_cannot_be_read_spoils_no_run(log, odd):
-    log.parent.mkdir(exist_ok=True)
+    log.parent.mkdir()
     log.write_bytes(b'{"kind":"run","format":2,"run_id":"a","odd":%s,"config":{"epochs":3}}\n' % odd)
     (run,) = JsonlReader(log).poll()
     assert (run.run_id, run.config) == ("a", None)
