@@ -36,7 +36,7 @@ from regtui.analysis import forecast, meters, verdict, verdict_at
 from regtui.charts import STRIPS, StyledLine, View, draw, row_at
 from regtui.charts.strips import stacks
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Noted, Record, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.core.plan import Plan
 from regtui.readers import LogError, open_log
@@ -70,7 +70,7 @@ MOST_TOLD = 50
 SILENCE_SECONDS = 60
 """A process that has not finished one log for so long hangs where no alarm reaches it."""
 
-KINDS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}
+KINDS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Record)}
 INNER: dict[str, type[msgspec.Struct]] = {"config": RunConfig, "plan": Plan}
 
 NUMBERS = (

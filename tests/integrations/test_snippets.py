@@ -47,3 +47,8 @@ def test_a_framework_is_imported_by_its_own_integration_only(path):
             imported.add(node.module.partition(".")[0])
     own = {"keras": {"keras", "tensorflow"}, "lightning": {"lightning", "pytorch_lightning"}}
     assert imported & FRAMEWORKS == own.get(path.stem, {path.stem} & FRAMEWORKS)
+
+
+@pytest.mark.parametrize("name", PARTNERS)
+def test_the_readme_shows_each_example_as_it_is_run(name):
+    assert f"```python\n{(SNIPPETS / f'{name}.py').read_text()}```" in (HOME / "README.md").read_text()
