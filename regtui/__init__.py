@@ -10,11 +10,12 @@ _HOMES = {
     "ConfigError": "regtui.core.config",
     "History": "regtui.core.history",
     "open_log": "regtui.readers",
+    "record": "regtui.recording",
     "train": "regtui.loop",
 }
 """Public names and the modules that hold them; each is imported when it is first asked for."""
 
-__all__ = ["ConfigError", "History", "RunConfig", "__version__", "open_log", "train"]
+__all__ = ["ConfigError", "History", "RunConfig", "__version__", "open_log", "record", "train"]
 
 
 def __getattr__(name: str) -> Any:

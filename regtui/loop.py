@@ -21,11 +21,11 @@ from regtui.core.events import (
     Changed,
     Command,
     EpochEnded,
-    Event,
     How,
     Metrics,
     Noted,
     Pause,
+    Record,
     Resume,
     RunEnded,
     RunEpoch,
@@ -34,6 +34,7 @@ from regtui.core.events import (
     StepEnded,
     Stop,
 )
+from regtui.core.failing import failure
 from regtui.core.fields import check
 from regtui.preparation import describe, evaluate_every, plan_of, shuffled
 from regtui.schedules.policies import make_schedule
@@ -49,7 +50,10 @@ DIVERGED_AT = 1e4
 """A loss this many times its start has left all bounds: nets that recover were seen to come back from 1,000 times,
 while one that goes on rising reaches any bound within a few more steps."""
 
-Chunks = Generator[list[Event] | None, Command | None, None]
+NEEDS_LESS = "a smaller --batch-size, --hidden or --train-rows"
+"""What a run that did not fit into memory can be given instead."""
+
+Chunks = Generator[list[Record] | None, Command | None, None]
 """What a chunk left, perhaps nothing where steps are thinned; None while the run is paused."""
 
 
@@ -84,29 +88,10 @@ def train(
     try:
         yield from run.events(started)
     except Exception as error:
-        yield [run.ended("failed", failure(error))]
+        yield [run.ended("failed", failure(error, needs_less=NEEDS_LESS))]
     except KeyboardInterrupt:
         yield [run.ended("stopped", "interrupted")]
         raise
-
-
-def failure(error: Exception) -> str:
-    """Put an exception into one readable sentence; out of memory is recognised in every framework."""
-    said = " ".join(str(error).split())
-    kind = type(error).__name__
-    signs = ("out of memory", "OOM", "can't allocate memory", "not enough memory", "failed to allocate memory")
-    if (
-        isinstance(error, MemoryError)
-        or kind in {"OutOfMemoryError", "ResourceExhaustedError"}
-        or any(sign in said for sign in signs)
-    ):
-        return "out of memory: a smaller --batch-size, --hidden or --train-rows needs less"
-    said = said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
-    return f"{kind}: {said}" if said else kind
-
-
-LONGEST_REASON = 300
-"""Frameworks put whole graphs into their messages; a reason is a sentence."""
 
 
 def loss_of(metrics: Metrics) -> float:
@@ -206,13 +191,13 @@ class _Run:
                     raise end
         yield from self._finish_epoch(events, summed / rows, rate)
 
-    def _account(self, losses: StepLosses, rates: FloatArray) -> tuple[list[Event], _Ended | None]:
+    def _account(self, losses: StepLosses, rates: FloatArray) -> tuple[list[Record], _Ended | None]:
         """Turn a chunk's losses into events in the order of their steps, and look for divergence."""
         time_now, epoch, every = self._clock(), self.epoch + 1, self._every_step
         first = self.step
         bad = self._diverged_at(losses)
         stop = bad + 1 if bad is not None and not self._config.keep_going else len(rates)
-        events: list[Event] = [
+        events: list[Record] = [
             StepEnded(step=step, epoch=epoch, loss=loss, penalty=penalty, learning_rate=rate, time=time_now)
             for step, loss, penalty, rate in zip(
                 range(first + 1, first + stop + 1),
@@ -237,7 +222,7 @@ class _Run:
             return events, None
         return events, _Ended("diverged", reason)
 
-    def _insert(self, events: list[Event], drop: RateDrop, time_now: float) -> None:
+    def _insert(self, events: list[Record], drop: RateDrop, time_now: float) -> None:
         """Put a rate's change right after the step it followed; one after the run's last step changes nothing."""
         if drop.step >= self._total_steps:
             return
@@ -249,7 +234,7 @@ class _Run:
             at -= 1
         events.insert(at, change)
 
-    def _finish_epoch(self, events: list[Event], running_loss: float, rate: float) -> Chunks:
+    def _finish_epoch(self, events: list[Record], running_loss: float, rate: float) -> Chunks:
         """Measure, tell the schedule, and write the epoch."""
         number = self.epoch + 1
         train_metrics = valid_metrics = None
@@ -298,9 +283,9 @@ class _Run:
             best = f"{self._best_loss:.4g} at epoch {self._best_epoch}"
             raise _Ended("early_stopped", f"validation loss not below {best} for {waited} epochs")
 
-    def _offer(self, events: list[Event]) -> Chunks:
+    def _offer(self, events: list[Record]) -> Chunks:
         """Yield events and obey what is sent back, waiting while paused."""
-        pending: list[Event] | None = events
+        pending: list[Record] | None = events
         while True:
             command = yield pending
             told = self._obey(command)
@@ -308,7 +293,7 @@ class _Run:
                 return
             pending = told or None
 
-    def _obey(self, command: Command | None) -> list[Event]:
+    def _obey(self, command: Command | None) -> list[Record]:
         """Do as a command says; gives what is to be told of it."""
         match command:
             case Pause():
@@ -323,7 +308,7 @@ class _Run:
                 return [self._turn(command)]
         return []
 
-    def _turn(self, command: SetKnob) -> Event:
+    def _turn(self, command: SetKnob) -> Record:
         """Turn a knob; a value out of its range is refused with a note."""
         knob, value = command.knob, command.value
         try:

@@ -30,7 +30,7 @@ import click
 import msgspec
 import numpy as np
 
-from regtui.core.events import Event
+from regtui.core.events import Record
 
 PATIENCE_SECONDS = 120
 
@@ -105,13 +105,13 @@ def record(kind: type[msgspec.Struct], text: Callable[[], str], **given: Any) ->
 
 def log_lines(text: "Hostile | Harmless", *, own: bool, status: str | None, strict: bool, raw: bool) -> bytes:
     """Write a log with every kind of record, hostile in every field; `strict` is decoded at once, else line by line."""
-    kinds = {kind.__struct_config__.tag: kind for kind in get_args(Event)}
-    records = [record(kinds["run"], text, **({"trainer": "regtui"} if own else {}))]
+    kinds = {kind.__struct_config__.tag: kind for kind in get_args(Record)}
+    records = [record(kinds["run"], text, **({"trainer": "regtui"} if own else {})), record(kinds["resume"], text)]
     for at in range(1, 7):
         records += [record(kinds[tag], text, step=at, epoch=at) for tag in ("step", "epoch", "evaluation")]
     records += [record(kinds["note"], text, level=level) for level in ("info", "warning", "error", "output")]
     records += [record(kinds["change"], text), record(kinds["change"], text, what="learning_rate", old=0.5, new=0.1)]
-    rest = set(kinds) - {"run", "step", "epoch", "evaluation", "note", "change", "end"}
+    rest = set(kinds) - {"run", "step", "epoch", "evaluation", "note", "change", "resume", "end"}
     records += [record(kinds[tag], text) for tag in sorted(rest)]
     records += [record(kinds["note"], text), record(kinds["end"], text, **({"status": status} if status else {}))]
     if not strict:

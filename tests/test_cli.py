@@ -310,3 +310,17 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", replay], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--valid", "--train", "--rate", "--metric"])
+def test_names_without_a_log_or_for_one_of_ours_get_one_sentence(option: str) -> None:
+    assert_one_sentence(regtui(option, "x"), option, "--replay")
+    name = "wer" if option == "--metric" else "x"
+    log = LOGS / "two-epochs-torch.jsonl"
+    assert_one_sentence(regtui("--replay", log, option, name), "says itself")
+
+
+def test_watching_several_of_which_one_is_missing_or_too_many_gets_one_sentence() -> None:
+    log = LOGS / "two-epochs-torch.jsonl"
+    assert_one_sentence(regtui("watch", log, "nowhere"), "nowhere", "does not exist")
+    assert_one_sentence(regtui("watch", *[log] * 21), "21 runs are too many", "20")

@@ -26,7 +26,8 @@ from regtui.core.events import (
     StepEnded,
     Stop,
 )
-from regtui.loop import failure, train
+from regtui.core.failing import failure
+from regtui.loop import NEEDS_LESS, train
 from regtui.preparation import evaluate_every
 
 
@@ -399,7 +400,10 @@ def test_an_exception_ends_the_run_as_failed_with_a_sentence():
     ],
 )
 def test_out_of_memory_is_recognised_in_every_framework(error):
-    assert failure(error) == "out of memory: a smaller --batch-size, --hidden or --train-rows needs less"
+    assert (
+        failure(error, needs_less=NEEDS_LESS)
+        == "out of memory: a smaller --batch-size, --hidden or --train-rows needs less"
+    )
 
 
 def test_a_long_message_is_cut_to_a_sentence():

@@ -18,6 +18,8 @@ from regtui.analysis.judge import State as State
 from regtui.analysis.meters import EarlyStopMeter as EarlyStopMeter
 from regtui.analysis.meters import Meters as Meters
 from regtui.analysis.meters import meters as meters
+from regtui.analysis.training import is_running as is_running
+from regtui.analysis.training import training_loss as training_loss
 from regtui.analysis.verdict import Verdict as Verdict
 from regtui.analysis.verdict import verdict as verdict
 from regtui.analysis.verdict import verdict_at as verdict_at
@@ -31,11 +33,12 @@ SPEED_RECORDS = 4096
 
 @np.errstate(all="ignore")
 def gap(history: History) -> FloatArray:
-    """Give the generalisation gap of each epoch, validation loss minus training loss, NaN where one is missing.
+    """Give the generalisation gap of each evaluation, validation loss minus training loss, NaN where one is missing.
 
-    Both are measured after the epoch, dropout off and without the penalty: the only pair that may be compared.
+    Of regtui's own runs both are measured after the epoch, dropout off and without the penalty. Where a log has but
+    the running training loss, which is higher, this is a lower bound of the gap.
     """
-    return history.evaluations["valid/loss"].values - history.evaluations["train/loss"].values
+    return history.evaluations["valid/loss"].values - training_loss(history)
 
 
 def best_row(history: History) -> int | None:
@@ -77,6 +80,11 @@ def steps_per_second(history: History) -> float | None:
     if useful.sum() > 1:
         useful[np.argmax(useful)] = False
     if not useful.any():
+        times = history.evaluations["time"].values[-SPEED_RECORDS:]
+        made, seconds = np.diff(ended[-SPEED_RECORDS:]), np.diff(times)
+        # With the evaluations between them, as another trainer's log has it.
+        useful = np.isfinite(seconds) & (seconds > 0) & (made > 0)
+    if not useful.any():
         return None
     return _weighted_median((made[useful] / seconds[useful])[-RECENT:], made[useful][-RECENT:])
 
@@ -96,7 +104,7 @@ def eta_seconds(history: History, now: float) -> float | None:
     record (`now`, in seconds since the epoch of Unix, on the clock of the machine that trains); but no more than a
     second or an evaluation of it, since a run that says nothing for longer is paused or stuck.
     """
-    if history.status != "running":
+    if history.status not in ("running", "unknown"):
         return None
     speed, total = steps_per_second(history), history.total_steps
     if speed is None or not math.isfinite(total):

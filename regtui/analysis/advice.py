@@ -9,11 +9,13 @@ from typing import Literal
 
 import numpy as np
 
+from regtui.analysis.checkpoints import keep
 from regtui.analysis.curve import RECENT
 from regtui.analysis.judge import Judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
 from regtui.core.history import History
+from regtui.core.metrics import VALID_LOSS
 from regtui.core.text import number, short
 
 STRONG_L2 = 0.001
@@ -85,6 +87,16 @@ def accuracy_trend(found: Judgement) -> Trend | None:
 
 def advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
     """Say in one line what to try next, after a row of the evaluations; `over` where the run has ended there."""
+    advice = _advise(history, found, settings, row=row, over=over)
+    last = row == len(history.evaluations) - 1
+    if not last or found.state == "warming_up" or found.best < 0 or found.best == found.valid_row:
+        return advice
+    more_accurate = found.accuracy_best if _more_accurate(history, found) else found.best
+    kept = keep(history, found.best, more_accurate)
+    return f"{advice}; {kept}" if kept else advice
+
+
+def _advise(history: History, found: Judgement, settings: Settings, *, row: int, over: bool) -> str:
     if found.state == "overfitting":
         return _against_overfitting(history, found, settings)
     if found.state == "underfitting":
@@ -111,7 +123,11 @@ def from_one_to_the_next(history: History) -> str:
 
 def when_judged(history: History, *, over: bool) -> str:
     """Say when a run that is too young is judged."""
+    if history.status == "unknown" and len(history.evaluations) and VALID_LOSS not in history.evaluations:
+        return ASK_FOR_VALIDATION
     if not by_epochs(history):
+        if not len(history.evaluations) and len(history.steps):
+            return f"{ASK_FOR_VALIDATION}: a verdict needs {FEWEST} evaluations"
         return f"a verdict needs {FEWEST} evaluations"
     return f"train for at least {FEWEST} epochs" if over else f"a first verdict comes at epoch {FEWEST}"
 

@@ -29,12 +29,26 @@ def compared(history: History, other: History) -> list[Compared]:
         "final gap": _final_gap,
         "time": lambda run: clock(run_seconds(run)),
     }
-    return [Compared(name, read(history), read(other)) for name, read in rows.items()]
+    found = [Compared(name, read(history), read(other)) for name, read in rows.items()]
+    if history.config is not None:
+        return found
+    return [row for row in found if (row.ours, row.theirs) != (MISSING, MISSING)]
 
 
 def asked_differently(history: History, other: History) -> str:
     """Say which settings differ: 'Dropout 0.4 (was 0)'."""
-    return difference(history.config, other.config) or "what was asked for is not known"
+    unknown = "what was asked for is not known"
+    if history.config is not None or other.config is not None:
+        return difference(history.config, other.config) or unknown
+    ours, theirs = history.settings, other.settings
+    if not ours or not theirs:
+        return unknown
+    changed = [
+        f"{name} {ours.get(name, MISSING)} (was {theirs.get(name, MISSING)})"
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name) and not isinstance(ours.get(name, theirs.get(name)), dict | list)
+    ]
+    return ", ".join(changed) or "the same settings"
 
 
 def last_evaluated(history: History) -> int | None:

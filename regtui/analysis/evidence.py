@@ -35,6 +35,8 @@ def evidence(history: History, found: Judgement) -> str:
     text = f"validation loss {valid}, best {best} at {where}"
     if measured(history, found):
         text += f"; training loss {number(table['train/loss'].values[found.train_row])}"
+    elif math.isfinite(found.train):
+        text += f"; running training loss {number(found.train)}"
     return f"{text}; {noise}"
 
 

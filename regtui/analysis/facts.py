@@ -1,8 +1,34 @@
 """What a log says of its run in a word or a number: who trained, where, and how far it came."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from regtui.core.history import History
+from regtui.core.metrics import LEARNING_RATE
+from regtui.core.series import FloatArray
+
+
+def learning_rates(history: History) -> FloatArray:
+    """Give the rate at each evaluation, shape (evaluations,): as logged there, else that of the last step before it."""
+    return history.now(_learning_rates)
+
+
+def _learning_rates(history: History) -> FloatArray:
+    said = history.evaluations[LEARNING_RATE].values
+    rates = history.steps[LEARNING_RATE].values
+    known = np.flatnonzero(np.isfinite(rates))
+    if not len(known) or np.isfinite(said).all():
+        return said
+    places = np.searchsorted(history.steps.step.values[known], history.evaluations.step.values, side="right") - 1
+    return np.where(np.isfinite(said) | (places < 0), said, rates[known[places]])
+
+
+def asked_for(settings: Mapping[str, Any]) -> str:
+    """Put another trainer's settings on one line, those that are a word or a number."""
+    return " · ".join(f"{name} {value}" for name, value in settings.items() if isinstance(value, str | int | float))
 
 
 def framework(history: History) -> str | None:
@@ -24,5 +50,6 @@ def environment(history: History, key: str) -> str | None:
 
 def completed_epochs(history: History) -> int:
     """Give the number of the last epoch that has ended; 0 before the first, and where epochs are not counted."""
-    last = history.evaluations["epoch"].last
+    table = history.evaluations if len(history.evaluations) else history.steps
+    last = table["epoch"].last
     return int(last) if math.isfinite(last) else 0

@@ -16,6 +16,7 @@ from regtui.analysis.growing import BoolArray, Growing, lowest_so_far
 from regtui.analysis.guessing import guessing_loss, lowest_loss
 from regtui.analysis.latch import held
 from regtui.analysis.overfitting import FEWEST, Overfitting
+from regtui.analysis.training import batch_means
 from regtui.analysis.underfitting import PACE, STILL_WIDTH, Underfitting
 from regtui.core.history import History
 from regtui.core.metrics import TRAIN_LOSS, VALID_LOSS
@@ -177,7 +178,7 @@ class _Judge:
         ):
             curve.extend(table[name].values[start:stop])
         logged = "step/loss" in table
-        self._running.extend(table["step/loss"].values[start:stop] if logged else _batches(history, start, stop))
+        self._running.extend(table["step/loss"].values[start:stop] if logged else batch_means(history, start, stop))
         measured = int(np.searchsorted(self._measured.latest.values[start:stop], 0)) + start
         # Where a loss was measured, nobody looks at the level of the running one.
         running = [self._running] if measured > start else []
@@ -259,30 +260,6 @@ class _Judge:
         """Give the level of the validation accuracy where the loss was best, as known at its position `right`."""
         at_best = self._accuracy.latest[self._valid.row[self._overfit.best[position]]] if position >= 0 else -1
         return float(around(self._accuracy, np.array([at_best]), np.array([right]))[0])
-
-
-def _batches(history: History, start: int, stop: int) -> FloatArray:
-    """Give the mean batch loss since the evaluation before, for logs that hold it in no evaluation.
-
-    Trainers that log batches now and then may have none between two evaluations: then the last mean stands. NaN
-    before the first batch, and where the last of them is.
-    """
-    ends, steps = history.evaluations.step.values, history.steps.step.values
-    losses = history.steps["step/loss"].values
-    cuts = np.searchsorted(steps, ends[:stop], side="right")
-    if not len(steps):
-        return np.full(stop - start, math.nan)
-    means: list[float] = []
-    # The row in which the updates of each row begin: it itself, or the first of those since which none came.
-    begins = np.searchsorted(cuts, cuts[start:], side="left").tolist()
-    for row, begin in enumerate(begins, start):
-        if begin < row and means:
-            means.append(means[-1])
-            continue
-        batches = losses[int(cuts[begin - 1]) if begin else 0 : int(cuts[row])]
-        known = batches[np.isfinite(batches)]
-        means.append(float(known.mean()) if len(known) and math.isfinite(batches[-1]) else math.nan)
-    return np.array(means)
 
 
 def _numbers(history: History) -> tuple[FloatArray, float]:

@@ -34,6 +34,7 @@ from regtui.core.text import number
 VISIBLE = 0.005
 """A noise under 0.005 nats hides nothing."""
 
+NO_VALIDATION = "overfitting: the log has no validation loss"
 NOTHING_EVALUATED = "overfitting: no epoch has been evaluated"
 """What cannot be judged before the first evaluation."""
 
@@ -114,13 +115,20 @@ def _before_the_first(history: History, *, over: bool) -> Verdict:
         climb = history.derived(Climb)
         batches = f"; {evidence_of_batches(history, climb)}" if math.isfinite(climb.level) else ""
         said = f"nothing {'was' if over else 'has been'} evaluated{batches}"
+    none = _has_none(history)
+    asks = len(history.steps) and (over or none)
     return Verdict(
         state="warming_up",
         since_epoch=None,
         evidence=said,
-        advice=ASK_FOR_VALIDATION if over and len(history.steps) else when_judged(history, over=over),
-        cannot_judge=(NOTHING_EVALUATED,),
+        advice=ASK_FOR_VALIDATION if asks else when_judged(history, over=over),
+        cannot_judge=(NO_VALIDATION if none else NOTHING_EVALUATED,),
     )
+
+
+def _has_none(history: History) -> bool:
+    """Tell whether a log of another trainer, which has batches, evaluates nothing as far as it goes."""
+    return history.status == "unknown" and bool(len(history.steps))
 
 
 def _climb(history: History) -> Verdict | None:
@@ -170,7 +178,7 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
     """Say what could not be judged, and why."""
     gaps = []
     if not found.evaluated:
-        gaps.append("overfitting: the log has no validation loss")
+        gaps.append(NO_VALIDATION)
     elif found.evaluated < FEWEST:
         unit = "epoch{} evaluated" if by_epochs(history) else "evaluation{}"
         so_far = f"{found.evaluated} {unit.format('s' if found.evaluated > 1 else '')}"
@@ -187,7 +195,10 @@ def _gaps(history: History, found: Judgement, *, over: bool) -> list[str]:
         if found.state == "overfitting":
             gaps[-1] = "whether the training loss falls meanwhile: the log has none"
     elif not measured(history, found):
-        gaps.append("gap: the training loss was not measured after the epochs, only while training")
+        gaps.append(
+            "gap: the training loss is the running one (dropout on), an upper bound of the one measured afterwards; so "
+            "the gap is a lower bound"
+        )
     if not found.guessing > 0 and found.state != "overfitting":
         gaps.append("underfitting: the log does not say how many classes there are")
     return gaps

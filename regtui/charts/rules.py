@@ -12,6 +12,13 @@ from regtui.core.history import History
 from regtui.core.series import Column
 from regtui.core.text import who
 
+RESUMED = "resumed"
+"""What stands where a run was taken up again, or another fit was appended to its log."""
+
+
+MOST_RESUMED = 100
+"""Of a run that was taken up more often there is a rule in every column anyway."""
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -52,6 +59,10 @@ def rules_of(history: History, axis: XAxis, signs: Glyphs) -> list[Rule]:
         column, by_hand = divmod(kind, 2)
         label = narrow(change_label(history.changes[newest[kind]], signs))
         rules.append(Rule(column, label, "rule-user" if by_hand else "rule"))
+    for step in history.resumed_at[-MOST_RESUMED:]:
+        column = axis.column(step)
+        if column is not None:
+            rules.append(Rule(column, RESUMED, "rule"))
     end = axis.column(float(history.step))
     if history.end is not None and history.end.status == "diverged" and end is not None:
         rules.append(Rule(end, "diverged", "rule-user"))

@@ -68,9 +68,9 @@ def sample(column: Column, steps: Column, axis: XAxis, *, stretch: float = 1.0, 
     )
 
 
-def evaluated(table: Table, name: str, axis: XAxis, *, stretch: float = 1.0, weight: float = 0.0) -> Sampled:
-    """Sample what evaluations measured: a line spans epochs without one, but a loss that is not finite is a gap."""
-    column = table[name].smoothed(weight) if weight else table[name]
+def evaluated(table: Table, column: Column, axis: XAxis, *, stretch: float = 1.0, weight: float = 0.0) -> Sampled:
+    """Sample a column of the evaluations: a line spans epochs without one, but a loss that is not finite is a gap."""
+    column = column.smoothed(weight) if weight else column
     shown = sample(column, table.step, axis, stretch=stretch, joined=True)
     made = sample(table["measured"], table.step, axis, stretch=stretch, joined=True)
     if len(made.y) != len(shown.y):

@@ -17,6 +17,11 @@ SHORT_NAMES = {"validation": "valid", "previous": "prev"}
 """Names of curves where there is no room for the whole one."""
 
 
+def in_nats(history: History) -> str:
+    """Name the unit of a loss where it is known: of regtui's own runs it is a cross entropy, of others anything."""
+    return "" if history.run is not None and history.trainer != "regtui" else ", nats"
+
+
 @dataclass(frozen=True)
 class EndLabel:
     """A name at the end of its curve."""

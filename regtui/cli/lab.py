@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from regtui import __version__
-from regtui.cli.options import ASCII, GHOST, find_ghost, given_options, make_config, option_name, run_options
+from regtui.cli.options import ASCII, GHOST, given_options, make_config, option_name, read_ghost, run_options
 from regtui.cli.replay import refuse_without_replay, replay, replay_options
 from regtui.cli.terminal import THEME, need_terminal
 
@@ -64,6 +64,6 @@ def cli(context: click.Context, /, **options: Any) -> None:
         runs_dir=options["runs_dir"],
         share=options["share"],
         ascii_only=options["ascii_only"],
-        ghost=find_ghost(options),
+        ghost=read_ghost(options),
         theme=options["theme"],
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -10,6 +10,10 @@ from regtui import backends
 from regtui.core.config import Field, RunConfig, fields, parse, policy_only_fields, unparse
 from regtui.core.policies import policies
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
+
+if TYPE_CHECKING:
+    from regtui.core.history import History
+    from regtui.readers import Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +45,32 @@ SHARE = click.option(
 )
 ASCII = click.option("--ascii", "ascii_only", is_flag=True, help="Draw without braille and box characters.")
 GHOST = click.option("--ghost", type=NamedPath(), metavar="LOG", help="A run to show faintly behind it.")
+
+
+_NAMES = {
+    "valid": "In a log of another trainer: NAME is the validation loss.",
+    "train": "In a log of another trainer: NAME is the training loss.",
+    "rate": "In a log of another trainer: NAME is the learning rate.",
+    "metric": "In a log of another trainer: draw and judge this in the place of the loss, such as wer.",
+}
+"""Option -> what it says, for logs whose own names say too little."""
+
+
+def name_options(command: F) -> F:
+    """Give a command the options that say what the names in a log mean."""
+    for name, text in reversed(_NAMES.items()):
+        command = click.option(f"--{name}", f"{name}_name", metavar="NAME", help=text)(command)
+    return command
+
+
+def make_wanted(options: Mapping[str, Any]) -> "Wanted":
+    """Give what a person said of the names in a log."""
+    from regtui.readers import Wanted
+
+    for name in _NAMES:
+        if options[f"{name}_name"] == "":
+            raise click.UsageError(f"--{name} must name something that the log has, and is empty.")
+    return Wanted(**{name: options[f"{name}_name"] or "" for name in _NAMES})
 
 
 MORE_DATA = " REGTUI_MAX_DATA=8G in the environment lifts the limit of 800 MB."
@@ -115,6 +145,15 @@ def find_ghost(options: Mapping[str, Any]) -> Path | None:
     from regtui.runs import find_run
 
     return find_run(options["ghost"], options["runs_dir"]) if options["ghost"] is not None else None
+
+
+def read_ghost(options: Mapping[str, Any]) -> "History | None":
+    """Read the run that is to be shown behind another; raises LogError."""
+    from regtui.readers import NOTHING_WANTED, read_history
+
+    ghost = find_ghost(options)
+    wanted = make_wanted(options) if "valid_name" in options else NOTHING_WANTED
+    return read_history(ghost, wanted) if ghost is not None else None
 
 
 def given_options(context: click.Context) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from regtui.cli.leaving import Left, leaving
-from regtui.cli.options import NamedPath, find_ghost, given_options, option_name
+from regtui.cli.options import NamedPath, find_ghost, given_options, make_wanted, name_options, option_name
 from regtui.core.config import fields
 from regtui.core.size import MOST_CELLS
 
@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 LEAST_SIZE = 40, 10
 """Columns and lines under which neither the curves nor the sentences of a page can be read."""
 
-NEEDS_REPLAY = ("speed", "size", "until_epoch", "as_json", "svg", "check")
+SHOWN_BY = ("speed", "size", "until_epoch", "as_json", "svg", "to", "destination", "check")
+"""Options that say how a log is shown."""
+
+NEEDS_REPLAY = (*SHOWN_BY, "valid_name", "train_name", "rate_name", "metric_name")
 """Options that mean nothing without a log to replay."""
 
 NEW_RUN = (*fields(), "preset", "share", "start", "theme")
@@ -50,12 +53,19 @@ _OPTIONS = (
     click.option("--until-epoch", type=click.IntRange(min=1), metavar="N", help="With --replay: stop after epoch N."),
     click.option("--json", "as_json", is_flag=True, help="With --replay: print the result as one JSON object."),
     click.option("--svg", type=NamedPath(dir_okay=False), metavar="FILE", help="With --replay: draw it here."),
+    click.option(
+        "--to", type=click.Choice(["tensorboard", "csv"]), help="With --replay: write the run in another's form, too."
+    ),
+    click.option(
+        "--out", "destination", type=NamedPath(), metavar="PATH", help="With --to: where; by default here, by its name."
+    ),
     click.option("--check", is_flag=True, help="With --replay: exit with 1 when the run overfits or diverged."),
 )
 """The options of a replay, in the order of the help."""
 
 
 def replay_options(command: F) -> F:
+    command = name_options(command)
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -73,13 +83,15 @@ def replay(context: click.Context, options: Mapping[str, Any]) -> int:
     for name in given_options(context):
         if name in NEW_RUN:
             raise click.UsageError(f"{option_name(context, name)} is for a new run; a replayed log has its own.")
+    if options["destination"] is not None and options["to"] is None:
+        raise click.UsageError("--out goes with --to tensorboard or --to csv.")
     from regtui import report
     from regtui.runs import find_run
 
     with leaving(_leave):
         return report.replay(
             find_run(options["replay"], options["runs_dir"]), ascii_only=options["ascii_only"],
-            ghost=find_ghost(options), **{name: options[name] for name in NEEDS_REPLAY},
+            ghost=find_ghost(options), wanted=make_wanted(options), **{name: options[name] for name in SHOWN_BY},
         )  # fmt: skip
 
 

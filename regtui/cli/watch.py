@@ -1,31 +1,47 @@
-"""`regtui watch`: a log in the app, finished or growing."""
+"""`regtui watch`: logs in the app, finished or growing."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from regtui.cli.options import ASCII, GHOST, RUNS_DIR, NamedPath
+from regtui.cli.options import ASCII, GHOST, RUNS_DIR, NamedPath, make_wanted, name_options, read_ghost
 from regtui.cli.terminal import THEME, need_terminal
 from regtui.core.config import RunConfig
 
+MOST_RUNS = 20
+"""Runs that are watched at once: nobody goes through more by a key, and each may take a hundred megabytes."""
+
 
 @click.command("watch")
-@click.argument("run", type=NamedPath(), required=False, metavar="[RUN|LOG|DIR]")
+@click.argument("runs", type=NamedPath(), nargs=-1, metavar="[RUN|LOG|DIR]...")
 @THEME
 @ASCII
 @GHOST
+@name_options
 @RUNS_DIR
-def watch(run: Path | None, runs_dir: Path, ascii_only: bool, ghost: Path | None, theme: str | None) -> None:
-    """Show a log in the app, finished or growing; without an argument the newest run."""
+def watch(runs: tuple[Path, ...], runs_dir: Path, ascii_only: bool, theme: str | None, **options: Any) -> None:
+    """Show logs of any format in the app, finished or growing; without an argument the newest run.
+
+    Of several the first is on show; n brings the next to the front.
+    """
     from regtui.runs import find_run
     from regtui.sources.log import LogSource
 
-    source = LogSource(find_run(run, runs_dir))
-    ghost = find_run(ghost, runs_dir) if ghost is not None else None
+    if len(runs) > MOST_RUNS:
+        raise click.UsageError(f"{len(runs)} runs are too many to be watched at once: name at most {MOST_RUNS}.")
+    # One that is named twice, perhaps in two ways, is watched once.
+    logs = {log.resolve(): log for log in (find_run(run, runs_dir) for run in runs or (None,))}
+    wanted = make_wanted(options)
+    source, *others = [LogSource(log, wanted) for log in logs.values()]
+    ghost = read_ghost({**options, "runs_dir": runs_dir})
     need_terminal()
     from regtui.tui.app import run_app
 
-    run_app(RunConfig.create(), source=source, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost, theme=theme)
+    run_app(
+        RunConfig.create(), source=source, others=others, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost,
+        theme=theme,
+    )  # fmt: skip
 
 
 COMMAND = watch

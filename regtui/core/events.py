@@ -1,14 +1,17 @@
 """The records a run leaves behind, the commands it obeys, and their one-line JSON form.
 
-A run's order is promised: `run (step* change* (epoch | evaluation))* end`, with notes and samples anywhere between.
+A run's order is promised: `run (step* change* (epoch | evaluation))* end`, with notes and samples anywhere between; a
+`resume` takes it back to an earlier step.
 `end` comes on every path, also after an exception or a signal. Numbers that are not finite are written as `null` and
 read as None; the fold (`core/history.py`) turns them into NaN. A key that is absent was not measured.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from regtui.core.config import RunConfig
 from regtui.core.plan import MOST_COUNT, Plan
@@ -29,7 +32,7 @@ FORMAT = 2
 """Version of the log format; readers of a newer one still skip what they do not know.
 
 Version 2 added to version 1: `trainer`, `settings`, `plan` and `listens` of a run, `how` of a change, free `metrics`,
-and the kinds `evaluation` and `system`.
+and the kinds `evaluation`, `system` and `resume`.
 """
 
 Metrics = dict[str, Number]
@@ -58,10 +61,12 @@ class RunStarted(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field
     """Names of the commands that the trainer obeys; see `COMMANDS`."""
     environment: dict[str, Any] = {}
     """Versions, device, parameters."""
+    open_end: bool | msgspec.UnsetType = msgspec.UNSET
+    """Whether the log's format has no word for the end of a run; never in a log of ours, which has one."""
 
 
 class StepEnded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="step", tag_field="kind"):
-    """One optimizer update has finished."""
+    """One optimizer update has finished; of a very long run several, by their mean, at the last of them."""
 
     step: Count
     """Updates completed so far; the first record carries 1."""
@@ -84,8 +89,8 @@ class EpochEnded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     epoch: Count
     """Epochs completed, from 1."""
-    step: Count
-    """Updates completed at its end."""
+    step: Count = 0
+    """Updates completed at its end; 0 or absent where the trainer does not count them."""
     train: Metrics | None = None
     """Measured after the epoch, dropout off, without penalty; absent when not measured at this epoch."""
     valid: Metrics | None = None
@@ -156,7 +161,8 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="note", tag_field="ki
     epoch: Count = 0
     """The epoch then running."""
     level: str = "info"
-    """`info`, `warning`, `error`, or `output` for a line that a framework printed."""
+    """`info`, `warning`, `error`, `output` for a line that a framework printed, or `state`: the text is what the run
+    does from now on, `paused`, `training` or `stopping`."""
     text: str = ""
     """One line for a person."""
     time: Number = None
@@ -191,7 +197,68 @@ class SystemSampled(msgspec.Struct, frozen=True, kw_only=True, tag="system", tag
     """`gpu0/utilization` (0 to 1), `gpu0/memory` and `rss` (bytes), `cpu`, ..."""
 
 
-Event = RunStarted | StepEnded | EpochEnded | Evaluated | Changed | Noted | SystemSampled | RunEnded
+class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resume", tag_field="kind"):
+    """The run goes on from an earlier point, such as a checkpoint: what was recorded after it is void."""
+
+    step: Count = 0
+    """Updates completed at that point: the next one is `step + 1`."""
+    epoch: Number = None
+    """Passes over the training rows at that point, where they are counted; alone where steps are not."""
+    time: Number = None
+    """When it went on."""
+
+
+Record = RunStarted | StepEnded | EpochEnded | Evaluated | Changed | Noted | SystemSampled | Resumed | RunEnded
+"""What a log holds, a line each."""
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Many measurements at once, as a reader finds them in the log of another trainer; no line of a log of ours.
+
+    They go where their steps belong in one table of the History: a step that has a row already is filled in.
+    """
+
+    table: Literal["steps", "evaluations", "system"]
+    step: NDArray[np.float64]
+    """Updates completed at each row, shape (n,); all NaN where the trainer does not count them: then the column
+    `epoch` of `columns` says where the rows are."""
+    columns: Mapping[str, NDArray[np.float64]]
+    """Name in that table -> numbers, shape (n,), NaN where there is none."""
+
+    @property
+    def time(self) -> Number:
+        """When the last of them was measured; None where nobody says."""
+        times = self.columns.get("time", np.empty(0))
+        return float(times[-1]) if len(times) and np.isfinite(times[-1]) else None
+
+    def part(self, start: int, stop: int) -> "Rows":
+        """Give some of the rows."""
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        return Rows(table=self.table, step=self.step[start:stop], columns=columns)
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Weights that a run has saved, known by a name alone."""
+
+    name: str
+    """Of the file or folder."""
+    step: int | None = None
+    """Updates completed, where the name says it."""
+    epoch: int | None = None
+    """Epochs completed, from 1, where the name says it."""
+
+
+class CheckpointsSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """The checkpoints beside a log, all of them; no line of a log of ours."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    """In the order of their making."""
+    time: Number = None
+    """Nobody says when."""
+
+
+Event = Record | Rows | CheckpointsSeen
+"""What a source gives."""
 
 
 class Pause(msgspec.Struct, frozen=True, tag="pause", tag_field="command"):
@@ -232,20 +299,20 @@ COMMANDS: dict[str, type[Command]] = {
 """Name in a log -> command."""
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 
 
-def encode(event: Event) -> bytes:
+def encode(event: Record) -> bytes:
     """Write one event as one line of strict JSON, line break included."""
     return _encoder.encode(event) + b"\n"
 
 
-def encode_lines(events: Iterable[Event]) -> bytes:
+def encode_lines(events: Iterable[Record]) -> bytes:
     """Write events as lines of strict JSON."""
     return _encoder.encode_lines(events)
 
 
-def decode(line: bytes) -> Event:
+def decode(line: bytes) -> Record:
     """Read one line as an event.
 
     Raises msgspec.DecodeError when it is not JSON, and msgspec.ValidationError when it is JSON but not an event.
@@ -253,6 +320,6 @@ def decode(line: bytes) -> Event:
     return _decoder.decode(line)
 
 
-def decode_lines(block: bytes) -> list[Event]:
+def decode_lines(block: bytes) -> list[Record]:
     """Read whole lines at once, several times as fast as one by one; raises as `decode` does."""
     return _decoder.decode_lines(block)

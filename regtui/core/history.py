@@ -10,10 +10,14 @@ import numpy as np
 from regtui.core.config import RunConfig
 from regtui.core.events import (
     Changed,
+    Checkpoint,
+    CheckpointsSeen,
     EpochEnded,
     Evaluated,
     Event,
     Noted,
+    Resumed,
+    Rows,
     RunEnded,
     RunStarted,
     StepEnded,
@@ -62,6 +66,11 @@ class History:
         """A row a sample of the machine that trains, by `time`."""
         self.changes: list[Changed] = []
         self.notes: list[Noted] = []
+        self.resumed: list[Resumed] = []
+        """Where the run went on from an earlier point; what had been recorded after it is gone."""
+        self.checkpoints: tuple[Checkpoint, ...] = ()
+        """What lies beside the log, as far as it is known."""
+        self._steps_counted = False
         self.plan: Plan = plan_from(run.plan, run.config, run.environment) if run else Plan()
         """What the run intends, as far as it was said."""
         self._left_out: tuple[str, ...] = ()
@@ -114,14 +123,16 @@ class History:
 
     @property
     def status(self) -> str:
-        """`empty`, `running` (no end seen) or the status of the end."""
+        """`empty`, `running` (no end seen), `unknown` (its log never says) or the status of the end."""
         if self.end is not None:
             return self.end.status
+        if self.run is not None and self.run.open_end is True:
+            return "unknown"
         return "running" if self.run or len(self.steps) or len(self.evaluations) else "empty"
 
     @property
     def step(self) -> int:
-        """Updates completed, as far as is known."""
+        """Updates completed, as far as is known; where nobody counts them, epochs."""
         last = [self.steps.step.last, self.evaluations.step.last, float(self.end.step) if self.end else 0.0]
         return int(max((value for value in last if value == value), default=0))
 
@@ -141,9 +152,18 @@ class History:
         return self.steps_per_epoch * self.plan.epochs if self.plan.epochs else math.nan
 
     @property
+    def counts_steps(self) -> bool:
+        """Whether anybody counts updates, as far as is known; else `step` of the tables is the epoch."""
+        return self._steps_counted or not (len(self.evaluations) or "epoch" in self.steps)
+
+    @property
     def counts_epochs(self) -> bool:
-        """Whether the rows of `evaluations` say their epoch, as far as there are any."""
-        return "epoch" in self.evaluations or not len(self.evaluations)
+        """Whether the rows of `evaluations` say their epoch, as far as there are any; before them, whether it is so
+        planned."""
+        if len(self.evaluations):
+            return "epoch" in self.evaluations
+        planned = self.plan.epochs or self.plan.steps_per_epoch
+        return bool(planned) or "epoch" in self.steps or not len(self.steps)
 
     def newest(self, name: str) -> float | None:
         """Give the last known number of a quantity that steps and evaluations carry; None where there is none.
@@ -156,6 +176,12 @@ class History:
             if math.isfinite(table[name].last):
                 return table[name].last
         return None
+
+    @property
+    def resumed_at(self) -> list[float]:
+        """The places, in the unit of the tables' steps, after which the run went on from an earlier point."""
+        by_step = self.counts_steps
+        return [float(each.step) if by_step or each.epoch is None else each.epoch for each in self.resumed]
 
     @property
     def unit(self) -> str:
@@ -176,7 +202,9 @@ class History:
         return int(values[row]) if known else None
 
     def step_of(self, row: int) -> int | None:
-        """Give the updates completed at a row of `evaluations`; None for no row."""
+        """Give the updates completed at a row of `evaluations`; None for no row, and where nobody counts them."""
+        if not self.counts_steps:
+            return None
         values = self.evaluations.step.values
         return int(values[row]) if 0 <= row < len(values) and math.isfinite(values[row]) else None
 
@@ -202,6 +230,28 @@ class History:
             newest = len(kinds) - 1 - kinds[::-1].index(RunStarted)
             self._reset(cast(RunStarted, batch[newest]))
             batch, kinds = batch[newest + 1 :], kinds[newest + 1 :]
+        halvings = self.steps.halvings + self.evaluations.halvings
+        grown = self._fold(batch, kinds)
+        self._keep_to_bounds()
+        if not grown or halvings != self.steps.halvings + self.evaluations.halvings:
+            # Whatever followed the rows one by one begins again, on those that are there now.
+            self._derived.clear()
+
+    def _fold(self, batch: list[Event], kinds: list[type]) -> bool:
+        """Fold in events of one run; False where rows that were there before have changed."""
+        grown = True
+        if Rows in kinds or Resumed in kinds:
+            # They change rows, so what came before them must have its place in the tables by then.
+            at = next(index for index, kind in enumerate(kinds) if kind is Rows or kind is Resumed)
+            self._add(batch[:at], kinds[:at])
+            event = batch[at]
+            grown = self._put(event) if isinstance(event, Rows) else self._resume(cast(Resumed, event))
+            return self._fold(batch[at + 1 :], kinds[at + 1 :]) and grown
+        self._add(batch, kinds)
+        return grown
+
+    def _add(self, batch: list[Event], kinds: list[type]) -> None:
+        """Add records at the end of what there is."""
         steps, others = batch, []
         if kinds.count(StepEnded) < len(batch):
             steps = [event for event, kind in zip(batch, kinds, strict=True) if kind is StepEnded]
@@ -213,19 +263,24 @@ class History:
                 case EpochEnded() | Evaluated():
                     evaluations.append(event)
                 case Changed():
-                    self.changes.append(event)
+                    self.changes.append(_placed(event))
                 case Noted():
                     self.notes.append(event)
+                case CheckpointsSeen():
+                    self.checkpoints = event.checkpoints
                 case SystemSampled():
                     samples.append(event)
                 case RunEnded():
                     self.end = event
-        before = self.steps.halvings + self.evaluations.halvings
-        self._add(cast(list[StepEnded], steps), evaluations, samples)
-        self._keep_to_bounds()
-        if before != self.steps.halvings + self.evaluations.halvings:
-            # Whatever followed the rows one by one begins again, on those that are left.
-            self._derived.clear()
+        if steps:
+            self._steps_counted = True
+            known = cast(list[StepEnded], steps)
+            self.steps.extend([event.step for event in known], of_steps(known, self.steps))
+        if evaluations:
+            places = [self._place(event) for event in evaluations]
+            self.evaluations.extend(places, of_evaluations(evaluations, self.evaluations))
+        if samples:
+            self.system.extend([event.step for event in samples], of_samples(samples, self.system))
 
     def _keep_to_bounds(self) -> None:
         """Let the oldest notes and changes go, half of them at a time, so that it is seldom done."""
@@ -237,14 +292,50 @@ class History:
             self._left_out = tuple(dict.fromkeys((*self._left_out, CHANGES_LEFT_OUT)))
             self._derived.clear()
 
-    def _add(
-        self, steps: list[StepEnded], evaluations: list[EpochEnded | Evaluated], samples: list[SystemSampled]
-    ) -> None:
-        if steps:
-            self.steps.extend([event.step for event in steps], of_steps(steps, self.steps))
-        if evaluations:
-            self.evaluations.extend(
-                [event.step for event in evaluations], of_evaluations(evaluations, self.evaluations)
-            )
-        if samples:
-            self.system.extend([event.step for event in samples], of_samples(samples, self.system))
+    def _place(self, event: EpochEnded | Evaluated) -> float:
+        """Give the step of an evaluation; where nobody counts steps its epoch stands for it."""
+        self._steps_counted = self._steps_counted or event.step > 0
+        return float(event.step or event.epoch or 0)
+
+    def _put(self, rows: Rows) -> bool:
+        """Lay rows of another trainer's log into their table; False where others have changed by it."""
+        columns: Mapping[str, FloatArray] = dict(rows.columns)
+        step = rows.step
+        if rows.table == "evaluations" and "measured" not in columns:
+            columns = {**columns, "measured": _measured(columns, len(step))}
+        if np.isnan(step).all():
+            step = columns.get("epoch", step)
+        else:
+            self._steps_counted = True
+        known = np.isfinite(step)
+        if not known.all():
+            step, columns = step[known], {name: values[known] for name, values in columns.items()}
+        table: Table = getattr(self, rows.table)
+        if rows.table == "system":
+            table.extend(step, columns)
+            return True
+        return table.put(step, columns)
+
+    def _resume(self, resumed: Resumed) -> bool:
+        """Go back to an earlier point: what came after it did not lead to where the run is now."""
+        self.resumed.append(resumed)
+        self.end = None
+        step = self.resumed_at[-1]
+        self.changes = [change for change in self.changes if change.step <= step]
+        cut = [table.cut(step) for table in (self.steps, self.evaluations)]
+        return not any(cut)
+
+
+def _placed(change: Changed) -> Changed:
+    """Give a change its place where nobody counts steps, which is the epoch that was over by then."""
+    counted = change.step > 0 or change.epoch <= 1
+    return change if counted else msgspec.structs.replace(change, step=change.epoch - 1)
+
+
+def _measured(columns: Mapping[str, FloatArray], size: int) -> FloatArray:
+    """Tell, row by row, whether a split was measured: 1 or 0."""
+    found = np.zeros(size)
+    for name, values in columns.items():
+        if name.startswith(("train/", "valid/")):
+            found[np.isfinite(values)] = 1.0
+    return found

@@ -48,6 +48,25 @@ class Column:
         self._data[self._size : needed] = block
         self._size = needed
 
+    def replace(self, values: FloatArray, start: int = 0) -> None:
+        """Put other numbers in the place of all from a row on; what was worked out from those is forgotten."""
+        self._forget(start)
+        self._size = start
+        self.extend(values)
+
+    def put(self, rows: IntArray, values: FloatArray) -> None:
+        """Put finite numbers into rows that there are, named in rising order."""
+        if len(rows):
+            self._forget(int(rows[0]))
+            self._data[rows] = values
+
+    def _forget(self, start: int) -> None:
+        """Forget what was worked out from the numbers from a row on."""
+        self._smoothed = None
+        for level in self._levels:
+            start //= BLOCK
+            level.forget(start)
+
     @property
     def values(self) -> FloatArray:
         """All numbers so far, shape (n,): a view, good until the next `extend`."""
@@ -124,6 +143,10 @@ class _Level:
     @property
     def high(self) -> FloatArray:
         return self._high[: self._size]
+
+    def forget(self, start: int) -> None:
+        """Forget the blocks from one on."""
+        self._size = min(self._size, start)
 
     def follow(self, low: FloatArray, high: FloatArray) -> None:
         """Take in the blocks that have become whole since the last call."""

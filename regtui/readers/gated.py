@@ -18,6 +18,16 @@ class Gated:
         return self._reader.name
 
     @property
+    def names_itself(self) -> bool:
+        """Whether its numbers have our names already."""
+        return getattr(self._reader, "names_itself", False)
+
+    @property
+    def missing(self) -> str:
+        """Say which names a person asked for that the log has not, and which it has; empty where it has all of them."""
+        return printable(getattr(self._reader, "missing", ""))
+
+    @property
     def skipped(self) -> SkippedLines:
         """Lines that could not be read."""
         return self._reader.skipped

@@ -3,18 +3,20 @@
 import json
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
-from regtui.core.events import Event, RunStarted, decode, decode_lines
+from regtui.core.events import Event, Record, RunStarted, decode, decode_lines
 from regtui.core.gate import passed
 from regtui.readers.bounds import bounded
 from regtui.readers.gated import is_plain
 from regtui.readers.leniency import KINDS, UNREADABLE, event_from, own_config, run_from, with_sound_config
 from regtui.readers.opening import opened
-from regtui.readers.protocol import SkippedLines
+from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
+from regtui.readers.search import walk
 
 LOG_NAME = "events.jsonl"
 """The log's name in the folder of its run."""
@@ -65,12 +67,24 @@ UNREAD = object()
 """In the place of an event: the line could not be read."""
 
 
+def _is_binary(path: Path) -> bool:
+    """Tell whether a file is none of text, so that it need not be searched; zeros at its start may be a hole in it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(FINGERPRINT_BYTES)
+    except OSError:
+        return False
+    return not head.startswith(b"\0") and b"\0" in head
+
+
 class JsonlReader:
     """Reads a log as far as it has been written; the file is opened anew for each look, never held open."""
 
     name = "regtui"
+    rank = 0
+    names_itself = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:  # noqa: ARG002 # its names say all
         """Name the log; nothing is read before the first poll."""
         self.path = Path(path)
         self._identity: tuple[int, int] | None = None
@@ -100,8 +114,15 @@ class JsonlReader:
         """The last events that were given hold no text that needs the gate."""
 
     @classmethod
+    def finds(cls, folder: Path) -> Iterable[Path]:
+        """Give the logs of the runs under a folder."""
+        return (parent / LOG_NAME for parent, names in walk(folder) if LOG_NAME in names)
+
+    @classmethod
     def accepts(cls, path: Path) -> bool:
         """Tell whether a file holds at least one record, without reading much of it."""
+        if path.is_dir() or _is_binary(path):
+            return False
         with opened(path) as fd:
             head, found, _ = os.pread(fd, FIRST_LOOK, 0).partition(b"\n")
         if found and _all_events(head):
@@ -221,7 +242,7 @@ class JsonlReader:
             self._give(events, plain=is_plain(lines))
         self._line += lines.count(b"\n") + 1
 
-    def _check_runs(self, events: list[Event], lines: bytes) -> None:
+    def _check_runs(self, events: list[Record], lines: bytes) -> None:
         places = [index for index, kind in enumerate(map(type, events)) if kind is RunStarted]
         if places == [0]:  # as in nearly every log: the rest need not be taken apart
             written = lines.lstrip().split(b"\n", 1)
@@ -250,7 +271,7 @@ class JsonlReader:
             if event is not None:
                 self._give([event], plain=False)
 
-    def _give(self, events: list[Event], *, plain: bool) -> None:
+    def _give(self, events: Sequence[Event], *, plain: bool) -> None:
         self._ready += events
         self._ready_plain = self._ready_plain and plain
 
@@ -303,7 +324,7 @@ class JsonlReader:
         return self.path.parent.name if self.path.name == LOG_NAME else self.path.stem
 
 
-def _all_events(lines: bytes) -> list[Event] | None:
+def _all_events(lines: bytes) -> list[Record] | None:
     """Decode lines at once; None where one of them is not as it should be."""
     try:
         return decode_lines(lines)

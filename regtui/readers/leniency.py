@@ -7,11 +7,11 @@ from typing import Any, get_args
 import msgspec
 
 from regtui.core.config import RunConfig, fields, policy_defaults
-from regtui.core.events import Event, RunStarted
+from regtui.core.events import Record, RunStarted
 from regtui.core.fields import ConfigError, check
 from regtui.core.plan import Plan
 
-KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Event))
+KINDS = frozenset(kind.__struct_config__.tag for kind in get_args(Record))
 """The kinds of record that are known here."""
 
 UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, RecursionError, OverflowError)
@@ -24,7 +24,7 @@ ALWAYS_SAID = ("framework", "dataset", "hidden", "optimizer", "learning_rate", "
 defaults of ours."""
 
 
-def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Event:
+def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Record:
     """Make an event of a record whose numbers may be texts or not finite; raises one of `UNREADABLE`.
 
     A run's record is read whatever is wrong with it; `run_name` gives its name where it has none.
@@ -39,7 +39,7 @@ def event_from(record: dict[str, Any], run_name: Callable[[], str]) -> Event:
         for name in COUNTS
         if isinstance(record.get(name), float) and (name, record["kind"]) != ("epoch", "evaluation")
     }
-    event: Event = msgspec.convert({**record, **whole}, Event, strict=False)
+    event: Record = msgspec.convert({**record, **whole}, Record, strict=False)
     return event
 
 

@@ -1,6 +1,7 @@
 """What every log reader must do, and the one error that a log can be worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,32 @@ class LogError(Exception):
         super().__init__(printable(sentence))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a person says of a log whose names say too little."""
+
+    valid: str = ""
+    """The name whose numbers are the validation loss."""
+    train: str = ""
+    """The name whose numbers are the training loss."""
+    rate: str = ""
+    """The name whose numbers are the learning rate."""
+    metric: str = ""
+    """The quantity that is judged in the place of the loss, such as `wer`: one that is better when it is lower."""
+
+
+NOTHING_WANTED = Wanted()
+
+
+class NamesItself(LogError):
+    """A log that says itself what its numbers are was given other names for them."""
+
+
 class SkippedLines:
     """The lines of a log that could not be read: how many, and the numbers of the first ones, from 1."""
+
+    noun = "line"
+    """What the log consists of."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -45,7 +70,7 @@ class SkippedLines:
         """Name the lines in a sentence for a person; empty when there are none."""
         if not self.count:
             return ""
-        noun = "line" if self.count == 1 else "lines"
+        noun = self.noun if self.count == 1 else f"{self.noun}s"
         more = ", ..." if self.count > len(self.first) else ""
         numbers = ", ".join(str(line) for line in self.first)
         return f"{self.count} {noun} of {name} could not be read and left out: {noun} {numbers}{more}"
@@ -55,22 +80,29 @@ class Reader(Protocol):
     """One log, read as far as it has been written.
 
     Its texts may hold anything: `open_log` puts the gate before it, which looks at every event. A format of which that
-    would take long has `gave_plain`, true where it can tell that the last events need no look.
+    would take long has `gave_plain`, true where it can tell that the last events need no look. One whose numbers have
+    our names already has `names_itself`, true: there is nothing to choose by `Wanted`.
     """
 
     name: str
     """The format, as people call it: 'TensorBoard'."""
+    rank: int
+    """Formats are asked in this order whether a log is theirs: one that takes nearly anything comes late."""
     skipped: SkippedLines
     """Lines that could not be read."""
     behind: bool
     """The last `poll` ended before the end of what has been written."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the log; nothing is read before the first poll."""
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
+        """Name the log, a file or a folder; nothing is read before the first poll."""
+
+    @classmethod
+    def finds(cls, folder: Path) -> Iterable[Path]:
+        """Give what may be logs of this format under a folder, by their names: files, or folders of one run."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Tell whether a file holds at least one record of this format."""
+        """Tell whether a file, or a folder, holds at least one record of this format, without reading much of it."""
 
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has been written since the last call, at most `limit` events, and never wait.

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
-from regtui.core.events import Event, RunEnded, encode_lines
+from regtui.core.events import Record, RunEnded, encode_lines
 from regtui.folders import TRIES, Made, make_folders, take_back
 from regtui.readers.jsonl import BLOCK_BYTES
 from regtui.readers.logfile import LogFile, Whereabouts
@@ -87,7 +87,7 @@ class LogWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, events: Iterable[Event]) -> None:
+    def write(self, events: Iterable[Record]) -> None:
         """Append events; what the disk does not take is kept and tried again by the next call."""
         if self._file is None:
             return
@@ -128,6 +128,13 @@ class LogWriter:
         self._failure = ""
         self._judge()
 
+    def let_go(self) -> None:
+        """Let go of the file and write nothing more, in a process that was forked off: the log is its parent's."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+
     def discard(self) -> None:
         """Take back a log that this writer has made and nothing was written to, and its folders; nothing else."""
         file, self._file = self._file, None
@@ -146,7 +153,7 @@ class LogWriter:
                 return LogFile(self.path, share=share)
         return LogFile(self.path, share=share)
 
-    def _hold(self, events: list[Event]) -> None:
+    def _hold(self, events: list[Record]) -> None:
         """Put events behind what waits; where there is no room for them, all but the end of the run is lost."""
         data = encode_lines(events)
         if self._failure and len(self._pending) + len(data) > MOST_PENDING:

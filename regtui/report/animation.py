@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from regtui.charts import StyledLine, View
 from regtui.core.events import Event
 from regtui.core.history import History
+from regtui.readers.folding import singly
 from regtui.report.page import page
 from regtui.report.paint import as_text
 
@@ -103,7 +104,7 @@ class Animation:
         start = frame = now()
         recorded, previous = 0.0, math.nan
         for events in batches:
-            folded = 0
+            folded, events = 0, list(singly(events))
             for index, event in enumerate(events):
                 time = event.time
                 if time is not None and math.isfinite(time):

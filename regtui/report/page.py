@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
-from regtui.analysis.facts import completed_epochs, device, environment, framework
+from regtui.analysis.facts import asked_for, completed_epochs, device, environment, framework
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
+from regtui.charts.strips import suited
 from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
@@ -61,6 +62,7 @@ def page(
     """Lay out the report as lines of at most `width` cells."""
     width = max(width, 1)
     view = with_overfitting(history, view or View())
+    view = replace(view, strips=suited(history, view.strips))
     head = [_header(history, width), _settings(history, width)]
     foot = _result(history, width, view, warnings)
     spare = int(height * (1 - CHART_SHARE)) - len(head) - len(foot) - 1
@@ -88,7 +90,7 @@ def _header(history: History, width: int) -> StyledLine:
         return (Span("no run yet"[:width], "heading"),)
     name = history.run.run_id if history.run else "a run without a name"
     version = environment(history, "framework_version")
-    last = f"{_done(history)}, {history.status.replace('_', ' ')}"
+    last = _done(history) + ("" if history.status == "unknown" else f", {history.status.replace('_', ' ')}")
     who, data, where = framework(history) or history.trainer or "", _data(history), device(history) or ""
     whole = f"{who} {version}" if version else who
     for middle in ((whole, data, where), (who, data, where), (who, data), (who,), ()):
@@ -102,7 +104,7 @@ def _header(history: History, width: int) -> StyledLine:
 
 def _done(history: History) -> str:
     """Say how far the run is, and of how much: in epochs where they are counted, else in steps."""
-    if history.counts_epochs:
+    if history.counts_epochs and (len(history.evaluations) or not len(history.steps) or history.plan.epochs):
         planned = history.plan.epochs
         return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
     total = history.plan.total_steps
@@ -121,8 +123,8 @@ def _settings(history: History, width: int) -> StyledLine:
     """Say what was asked for, in the words of the options."""
     config = history.config
     if config is None:
-        said = [f"{name} {value}" for name, value in history.settings.items() if isinstance(value, str | int | float)]
-        return (Span(fitted(" · ".join(said) or "the log does not say what was asked for", width), "label"),)
+        said = asked_for(history.settings) or "the log says nothing of its settings"
+        return (Span(fitted(said, width), "label"),)
     parts = [f"{config.optimizer} LR {short(config.learning_rate)}", config.lr_policy, f"batch {config.batch_size}"]
     extras = {name: getattr(config, name) for name in SHOWN_WHEN_SET}
     parts += [f"{fields()[name].label} {short(value)}" for name, value in extras.items() if value]

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TextIO
 
 from regtui.charts import View
-from regtui.core.events import EpochEnded, Event
+from regtui.core.events import Event
 from regtui.core.history import History
 from regtui.core.size import sound_size
-from regtui.readers import LogError, is_being_written, open_log, read_history
-from regtui.readers.folding import blocks, fold
+from regtui.readers import NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, read_history
+from regtui.readers.folding import blocks, fold, is_evaluation, singly
 from regtui.report.animation import Animation
+from regtui.report.export import export
 from regtui.report.page import page
 from regtui.report.paint import as_text
 from regtui.report.result import check_status, epoch_line, result, run_status, to_json
@@ -45,9 +46,12 @@ def replay(
     until_epoch: int | None = None,
     as_json: bool = False,
     svg: Path | None = None,
+    to: str | None = None,
+    destination: Path | None = None,
     check: bool = False,
     ascii_only: bool = False,
     ghost: Path | None = None,
+    wanted: Wanted = NOTHING_WANTED,
     out: TextIO | None = None,
     err: TextIO | None = None,
     clock: Clock | None = None,
@@ -55,12 +59,15 @@ def replay(
     """Show a recorded run and give the exit status.
 
     With `speed` on a terminal it is shown as it went, so many times as fast; in a pipe a line an epoch comes
-    first. Raises LogError when the log cannot be read or the picture not be written.
+    first. With `to` it is written in another's form as well; `wanted` says what the names in a log of another trainer
+    mean. Raises LogError when the log cannot be read or has none of those names, or the picture or that form cannot be
+    written.
     """
     out, err = out or sys.stdout, err or sys.stderr
-    reader = open_log(path)
+    reader = open_log(path, wanted=wanted)
     events = blocks(reader, until_epoch)
-    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=read_history(ghost) if ghost is not None else None)
+    behind = read_history(ghost, wanted) if ghost is not None else None
+    view = View(ascii=ascii_only or not speaks_unicode(out), ghost=behind)
     if speed is None or as_json:
         history = fold(events)
     elif is_terminal(out):
@@ -69,10 +76,16 @@ def replay(
         )
     else:
         history = line_an_epoch(events, out)
+    if reader.missing:
+        raise LogError(f"{path}: {reader.missing}")
     warnings = [*reader.warnings(), *(f"{Path(path).name}: {sentence}" for sentence in history.left_out)]
     if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
         warnings.append("the log has no end: its run was killed, or is written on another machine")
+    if until_epoch is not None and len(history.evaluations) and not history.counts_epochs:
+        warnings.append("the log counts no epochs, so --until-epoch could not end it: all of it is shown")
     columns, lines = size or screen_size(out)
+    if to is not None:
+        print(f"regtui: written: {', '.join(map(str, export(history, to, destination)))}", file=err)
     if svg is not None:
         shown = page(history, columns, lines, view=view, warnings=warnings)
         write_picture(svg, as_svg(shown, columns, history.run.run_id if history.run else "regtui"))
@@ -91,9 +104,9 @@ def line_an_epoch(batches: Iterable[list[Event]], out: TextIO) -> History:
     """Fold a log and print a line at each epoch."""
     history = History()
     for events in batches:
-        start = 0
+        start, events = 0, list(singly(events))
         for index, event in enumerate(events, 1):
-            if isinstance(event, EpochEnded):
+            if is_evaluation(event):
                 history.apply(events[start:index])
                 start = index
                 print(epoch_line(history), file=out)

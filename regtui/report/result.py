@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, verdict
+from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, training_loss, verdict
+from regtui.analysis.checkpoints import nearest
 from regtui.analysis.comparison import last_evaluated
-from regtui.analysis.facts import completed_epochs, device, framework
+from regtui.analysis.facts import completed_epochs, device, framework, learning_rates
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE, PENALTY
 
@@ -36,7 +37,7 @@ def result(
     row, best = last_evaluated(history), best_row(history)
     found = verdict(history)
     losses = {
-        "train_loss": _at(table["train/loss"].values, row),
+        "train_loss": _at(training_loss(history), row),
         "valid_loss": _at(table["valid/loss"].values, row),
         "train_accuracy": _at(table["train/accuracy"].values, row),
         "valid_accuracy": _at(table["valid/accuracy"].values, row),
@@ -48,7 +49,7 @@ def result(
         "framework": framework(history),
         "device": device(history),
         "epochs": completed_epochs(history),
-        "steps": history.step,
+        "steps": history.step if history.counts_steps else None,
         **losses,
         "best_epoch": None if best is None else history.epoch_of(best),
         "best_valid_loss": _at(table["valid/loss"].values, best),
@@ -56,7 +57,7 @@ def result(
         "learning_rate": history.newest(LEARNING_RATE),
         "penalty": history.newest(PENALTY),
         "verdict": _verdict(found),
-        "changes": [_finite(msgspec.to_builtins(change)) for change in history.changes],
+        "changes": [_step_if_counted(history, change) for change in history.changes],
         "skipped_lines": skipped_lines,
         **_beside(history, found),
         "trainer": history.trainer,
@@ -66,7 +67,14 @@ def result(
         "metrics": last_metrics(history),
         "listens": list(history.run.listens) if history.run else [],
         "log_problem": log_problem or None,
+        "checkpoint": _checkpoint(history, best),
     }
+
+
+def _checkpoint(history: History, best: int | None) -> dict[str, Any] | None:
+    """Give the checkpoint nearest to the lowest validation loss; None where none was saved."""
+    kept = None if best is None else nearest(history, best)
+    return None if kept is None else {**msgspec.to_builtins(kept.checkpoint), "exact": kept.exact}
 
 
 def _beside(history: History, found: Verdict) -> dict[str, Any]:
@@ -80,7 +88,7 @@ def _beside(history: History, found: Verdict) -> dict[str, Any]:
             "reason": end.reason if end else "",
             "test": {"loss": None, "accuracy": None, **end.test} if end and end.test else None,
             "cannot_judge": [*found.cannot_judge, *patience.cannot_judge],
-            "drops": [msgspec.to_builtins(effect) for effect in drop_effects(history)],
+            "drops": [_step_if_counted(history, effect) for effect in drop_effects(history)],
             "meters": {
                 "plateau": asdict(patience.plateau) if patience.plateau else None,
                 "early_stopping": msgspec.to_builtins(patience.early_stopping),
@@ -119,11 +127,11 @@ def epoch_line(history: History) -> str:
         return "no epoch yet"
     parts = [_place(history)]
     if table["measured"].last:
-        parts += [f"valid {table['valid/loss'].last:7.4f}", f"train {table['train/loss'].last:7.4f}"]
+        parts += [f"valid {table['valid/loss'].last:7.4f}", f"train {training_loss(history)[-1]:7.4f}"]
         parts += [f"accuracy {table['valid/accuracy'].last:6.2%}"]
     else:
         parts += [f"running {table['step/loss'].last:7.4f}"]
-    parts += [f"LR {table['learning_rate'].last:<8.3g}"]
+    parts += [f"LR {learning_rates(history)[-1]:<8.3g}"]
     if math.isfinite(table["seconds"].last):
         parts += [f"{table['seconds'].last:6.2f} s"]
     return "  ".join(parts).replace("nan", "  -").rstrip()
@@ -168,6 +176,12 @@ def _verdict(found: Verdict) -> dict[str, Any]:
         "advice": found.advice,
         "since_step": found.since_step,
     }
+
+
+def _step_if_counted(history: History, struct: msgspec.Struct) -> Any:
+    """Give what has a step as JSON has it; where nobody counts steps it has none."""
+    found = _finite(msgspec.to_builtins(struct))
+    return found if history.counts_steps else {**found, "step": None}
 
 
 def _finite(value: Any) -> Any:

@@ -11,8 +11,9 @@ from regtui.core.text import number, printable
 from regtui.readers import LogError
 from regtui.runs import none_yet
 from regtui.runs.listing import Listing, Run, list_runs
+from regtui.runs.summary import Summary
 
-HEADINGS = ("run", "framework", "data", "epochs", "best validation", "verdict", "status")
+HEADINGS = ("run", "trainer", "data", "epochs", "best validation", "verdict", "status")
 
 Told = Callable[[int, int], None]
 """Hears how many of how many logs have been read."""
@@ -53,17 +54,26 @@ def _row(run: Run) -> tuple[str, ...]:
     said = run.summary
     return (
         printable(run.name),
-        said.framework or "-",
+        said.framework or said.trainer or said.format,
         said.dataset if said.dataset is not None else "-",
-        f"{said.epochs}/{said.planned_epochs}" if said.planned_epochs else str(said.epochs),
+        _progress(said),
         f"{number(said.best_valid_loss)} at {said.best}" if said.best_valid_loss is not None else "-",
         said.verdict_words,
         _status(run),
     )
 
 
+def _progress(said: Summary) -> str:
+    """Say how far a run came: in epochs, else in steps where only those are counted."""
+    if said.planned_epochs:
+        return f"{said.epochs}/{said.planned_epochs}"
+    return f"step {said.steps:,}" if said.steps and not said.epochs else str(said.epochs)
+
+
 def _status(run: Run) -> str:
     """Tell a run that trains now from one that was killed: the writer of a log holds a lock on it."""
+    if run.summary.status == "unknown":
+        return "written just now" if run.being_written else "not said"
     if run.summary.status == "running" and not run.being_written:
         return "no end: killed, or written elsewhere"
     return run.summary.status.replace("_", " ")

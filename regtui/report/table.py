@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from regtui.analysis import best_row, gap
+from regtui.analysis import best_row, gap, training_loss
+from regtui.analysis.facts import learning_rates
 from regtui.charts import glyphs
-from regtui.charts.rules import change_label
+from regtui.charts.rules import RESUMED, change_label
 from regtui.core.history import History
 from regtui.core.text import number
 
@@ -63,6 +64,10 @@ def _change_rows(history: History, ascii_only: bool) -> list[tuple[int, str]]:
         row = int(np.searchsorted(ends, float(min(change.step, 2**62)), side="right"))
         if row < len(ends):
             rows.append((row, change_label(change, signs)))
+    for step in history.resumed_at:
+        row = int(np.searchsorted(ends, step, side="right"))
+        if row < len(ends):
+            rows.append((row, RESUMED))
     return rows
 
 
@@ -89,18 +94,21 @@ def epoch_table(history: History, width: int, most: int, *, ascii_only: bool = F
     def share(value: float) -> str:
         return f"{value:.1%}" if math.isfinite(value) else missing
 
-    gaps = gap(history)
+    gaps, train, rates = gap(history), training_loss(history), learning_rates(history)
     first = "epoch" if history.counts_epochs else "step"
     columns: list[tuple[str, int, Callable[[int], str]]] = [
         # heading, what is given up first (highest), cell
         (first, 0, lambda row: place(history, row)),
         ("validation", 1, lambda row: loss(table["valid/loss"].values[row])),
-        ("train", 2, lambda row: loss(table["train/loss"].values[row])),
+        ("train", 2, lambda row: loss(train[row])),
         ("gap", 3, lambda row: loss(gaps[row])),
         ("val. acc", 5, lambda row: share(table["valid/accuracy"].values[row])),
         ("train acc", 6, lambda row: share(table["train/accuracy"].values[row])),
-        ("LR", 4, lambda row: loss(table["learning_rate"].values[row])),
+        ("LR", 4, lambda row: loss(rates[row])),
     ]
+    if history.config is None:
+        # What another trainer's log never says is no column of the table.
+        columns = [column for column in columns if any(column[2](note.row) != missing for note in notes)]
     written = [
         (given_up, _column([heading, *(cell(note.row) for note in notes)])) for heading, given_up, cell in columns
     ]

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
-from regtui.readers import LOG_NAME, LogError
+from regtui.readers import LOG_NAME, LogError, find_log, is_log, logs_under, names_one_of_several
+from regtui.runs.status import Status
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
@@ -62,9 +63,11 @@ class Found(NamedTuple):
     """Something that bears a log's name, as it stood when the folder was looked through."""
 
     name: str
-    """The name of its run's folder."""
+    """The name of its run's folder; of what lies deeper, or is another trainer's, its place in the folder of runs."""
     path: Path
-    status: os.stat_result
+    status: Status
+    sure: bool = True
+    """It bears a name that only our logs have; else it may be no log at all, which is no problem."""
 
 
 def found_in(runs_dir: Path) -> list[Found]:
@@ -126,11 +129,14 @@ def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
             if path.is_dir():
                 runs_dir = path
                 break
-            if path.exists():
+            if path.exists() or names_one_of_several(path):
                 return path
         else:
             raise LogError(f"{name} does not exist and is no run in {runs_dir}: `regtui runs` lists what is there")
     found = logs(runs_dir)
-    if not found:
+    if found:
+        return found[-1]
+    # Another trainer's: a folder that somebody named says what was looked for where it holds none.
+    if name is None and not any(map(is_log, logs_under(runs_dir))):
         raise LogError(none_yet(runs_dir))
-    return found[-1]
+    return find_log(runs_dir)

@@ -29,8 +29,8 @@ FILE_NAME = ".summaries.jsonl"
 MOST_BYTES = 256 << 20
 """A larger file is not read: a summary takes one or two kilobytes, so these are more than 100,000 runs."""
 
-LONGEST_NAME = 255
-"""No file system has longer names."""
+LONGEST_NAME = 4096
+"""No system has longer paths."""
 
 MADE_BY = ("core", "schedules", "analysis", "readers", "runs")
 """The parts of regtui that a summary depends on."""
@@ -40,7 +40,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A summary, and the file that it was made from."""
 
     run: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME)]
-    """Name of the run's folder."""
+    """Its name in the list: of its folder, or its place below that of the runs."""
     mark: Mark
     summary: Summary
 

@@ -9,11 +9,16 @@ from regtui.readers import is_being_written
 from regtui.runs import Found, found_in
 from regtui.runs.kept import Kept, read_kept, write_kept
 from regtui.runs.looking import Looked, mark_of
+from regtui.runs.others import others_in
 from regtui.runs.summary import Summary
 from regtui.runs.workers import look_at
 
 GRAIN_SECONDS = 2.0
 """A file system may tell times no finer: what changed within it can change again and look the same."""
+
+
+FRESH_SECONDS = 60.0
+"""A log that has no word for its end and was written to so lately is taken for one of a run that trains."""
 
 
 class Run(NamedTuple):
@@ -24,7 +29,7 @@ class Run(NamedTuple):
     path: Path
     summary: Summary
     being_written: bool
-    """A process of this machine trains it now."""
+    """A process of this machine trains it now, as far as can be seen."""
 
 
 class Listing(NamedTuple):
@@ -43,7 +48,8 @@ def list_runs(
     `told` hears how many of how many logs that must be read have been. What was made is kept also when this is
     interrupted. Raises LogError for a folder that cannot be read.
     """
-    found = found_in(runs_dir)
+    own = found_in(runs_dir)
+    found = sorted([*own, *others_in(runs_dir, own)], key=lambda log: (log.status.st_mtime_ns, log.name))
     before = read_kept(runs_dir) if found else {}
     looked = {log.path: known for log in found if (known := _known(log, before)) is not None}
     unread = [log for log in found if log.path not in looked]
@@ -58,11 +64,16 @@ def list_runs(
         if fresh:
             write_kept(runs_dir, _to_keep(found, looked, now()))
     runs = [
-        Run(log.name, log.path, look.summary, look.being_written)
+        Run(log.name, log.path, look.summary, look.being_written or _is_fresh(log, look.summary, now()))
         for log in found
         if (look := looked[log.path]).summary is not None
     ]
-    return Listing(runs, [problem for log in found if (problem := looked[log.path].problem)])
+    return Listing(runs, [problem for log in found if log.sure and (problem := looked[log.path].problem)])
+
+
+def _is_fresh(log: Found, summary: Summary, now: float) -> bool:
+    """Tell whether a log that never says its end was written to just now."""
+    return summary.status == "unknown" and abs(now - log.status.st_mtime_ns / 1e9) < FRESH_SECONDS
 
 
 def _known(log: Found, kept: dict[str, Kept]) -> Looked | None:

@@ -7,6 +7,7 @@ import msgspec
 
 from regtui.readers import LogError, is_being_written, open_log
 from regtui.readers.folding import blocks, fold
+from regtui.runs.status import Status, status_of
 from regtui.runs.summary import Summary, summarize
 
 Mark = tuple[int, int, int, int]
@@ -29,7 +30,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """What the file was all the while; None where it changed, or where somebody writes it."""
 
 
-def mark_of(status: os.stat_result) -> Mark:
+def mark_of(status: Status) -> Mark:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
@@ -38,12 +39,12 @@ def look(path: Path) -> Looked:
     found = Looked()
     for _ in range(LOOKS):
         try:
-            before = mark_of(path.stat())
+            before = mark_of(status_of(path))
             reader = open_log(path)
             summary = summarize(fold(blocks(reader)), reader.name)
             # Asked after the reading and not before: a lock that is tried for is in the way of a run that begins.
             being_written = summary.status == "running" and is_being_written(path)
-            unchanged = mark_of(path.stat()) == before
+            unchanged = mark_of(status_of(path)) == before
         except LogError as error:
             return Looked(problem=str(error))
         except OSError as error:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from regtui.analysis import best_row, verdict
+from regtui.analysis import best_row, training_loss, verdict
 from regtui.analysis.comparison import last_evaluated
 from regtui.analysis.facts import completed_epochs, device, framework
 from regtui.core.history import History
@@ -21,6 +21,9 @@ MOST_SETTINGS = 64
 
 LARGEST = 2**53
 """Whole numbers up to it are exact in every JSON reader; no count or setting is larger."""
+
+EARLIEST = 1e8
+"""Seconds since the epoch of Unix in 1973; what is less was counted from a run's start, as some trainers do."""
 
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
 Name = Text | None
@@ -48,8 +51,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     epochs: int
     """Epochs completed; 0 where they are not counted."""
     planned_epochs: int | None
-    steps: int
-    """Updates completed."""
+    steps: int | None
+    """Updates completed; None where nobody counts them."""
     planned_steps: int | None
     train_loss: float | None
     """At the last evaluation; so the three that follow."""
@@ -93,9 +96,9 @@ def summarize(history: History, log_format: str = "regtui") -> Summary:
         settings=_settings(history),
         epochs=min(completed_epochs(history), LARGEST),
         planned_epochs=_count(history.plan.epochs),
-        steps=min(history.step, LARGEST),
+        steps=min(history.step, LARGEST) if history.counts_steps else None,
         planned_steps=_count(round(total)) if math.isfinite(total) else None,
-        train_loss=_at(table["train/loss"].values, row),
+        train_loss=_at(training_loss(history), row),
         valid_loss=_at(table["valid/loss"].values, row),
         train_accuracy=_at(table["train/accuracy"].values, row),
         valid_accuracy=_at(table["valid/accuracy"].values, row),
@@ -142,7 +145,7 @@ def _last_time(history: History) -> float | None:
         history.evaluations["time"].last,
         _finite(history.end.time if history.end else None),
     )
-    return max((time for time in times if time is not None and math.isfinite(time)), default=None)
+    return max((time for time in times if time is not None and math.isfinite(time) and time > EARLIEST), default=None)
 
 
 def _finite(value: float | None) -> float | None:

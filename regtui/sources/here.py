@@ -10,10 +10,22 @@ from pathlib import Path
 
 from regtui import backends, datasets
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.events import COMMANDS, Command, EpochEnded, Event, Noted, RunEnded, RunStarted, StepEnded, Stop
+from regtui.core.events import (
+    COMMANDS,
+    Command,
+    EpochEnded,
+    Event,
+    Noted,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    Stop,
+)
+from regtui.core.failing import failure
 from regtui.core.gate import passed
 from regtui.core.text import printable
-from regtui.loop import Chunks, failure, train
+from regtui.loop import NEEDS_LESS, Chunks, train
 from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
@@ -212,7 +224,7 @@ class LiveRun:
             raise
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            reason = f"{self._stage} failed: {failure(error)}"
+            reason = f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"
             started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
             ended = RunEnded(status="failed", reason=reason, time=self._clock())
             self._deliver(writer, [started, ended])
@@ -257,7 +269,7 @@ class LiveRun:
         except queue.Empty:
             return None
 
-    def _deliver(self, writer: LogWriter, events: list[Event]) -> None:
+    def _deliver(self, writer: LogWriter, events: list[Record]) -> None:
         with self._writing:
             if self._abandoned:
                 raise _Abandoned("the process leaves")
@@ -265,10 +277,10 @@ class LiveRun:
             self._place = _reached(events) or self._place or (0, 0)
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
-    def _record(self, writer: LogWriter, events: list[Event]) -> None:
+    def _record(self, writer: LogWriter, events: list[Record]) -> None:
         # What is shown here is what a reader will give of the log: printable, all of it.
         events = [passed(event) for event in events]
-        said: list[Event] = [self._said.popleft() for _ in range(len(self._said))]
+        said: list[Record] = [self._said.popleft() for _ in range(len(self._said))]
         # The run's first record stays the first of its log.
         whole = [*events[:1], *said, *events[1:]] if events and isinstance(events[0], RunStarted) else said + events
         writer.write(whole)
@@ -293,7 +305,7 @@ class LiveRun:
         self._enter(f"downloading {self.config.dataset}: {share}")
 
 
-def _reached(events: list[Event]) -> tuple[int, int] | None:
+def _reached(events: list[Record]) -> tuple[int, int] | None:
     """Give the updates and the epochs completed at the end of a chunk; None where nothing was trained in it."""
     for event in reversed(events):
         if isinstance(event, EpochEnded):

@@ -5,16 +5,25 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from regtui.core.events import Command, Event, RunEnded, RunStarted
+from regtui import commands
+from regtui.core.events import COMMANDS, Command, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
-from regtui.readers import LOG_NAME, is_being_written, open_log
+from regtui.readers import LOG_NAME, NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, written_at
 from regtui.readers.opening import NotAFile, check_regular
 from regtui.sources import Activity
 
 QUIET_SECONDS = 10.0
 """A log of another machine, whose lock cannot be seen, that brought nothing for so long may have no writer."""
+
+FRESH_SECONDS = 60.0
+"""A log whose format has no word for the end was written to so lately: most trainers write an epoch or some steps in
+that time, and a person does not look at a run that has ended for longer without wondering."""
+
+LOOK_SECONDS = 2.0
+"""How often a log is asked when it was written to: a folder may hold thousands of files."""
 
 KINDS: Mapping[int, str] = {
     stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device",
@@ -23,21 +32,50 @@ KINDS: Mapping[int, str] = {
 """What may take the place of a file -> what people call it."""
 
 
-class LogSource:
-    """A log of any format; nobody who writes one takes commands through it."""
-
-    listens: frozenset[type] = frozenset()
+class Touch:
+    """When a log, a file or a folder, was last written to, looked at now and then."""
 
     def __init__(self, path: Path) -> None:
-        """Open the log; raises LogError with one sentence when there is nothing to read."""
-        self.path = path / LOG_NAME if path.is_dir() else path
-        self._reader = open_log(path, growing=True)
+        self._path = path
+        self._at = 0.0
+        self._looked_at = -math.inf
+
+    def age(self) -> float:
+        """Give the seconds since then; a time to come counts as one that has gone: clocks differ."""
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_SECONDS:
+            self._at, self._looked_at = written_at(self._path), now
+        return abs(time.time() - self._at)
+
+
+class LogSource:
+    """A log of any format; whoever writes it may take commands through a file beside it, as its first line says."""
+
+    def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
+        """Open the log, by these names where it is another trainer's; raises LogError when there is nothing to read."""
+        self.path = path / LOG_NAME if (path / LOG_NAME).is_file() else path
+        self._is_folder = self.path.is_dir()
+        """Whether the log is a whole folder, as some trainers write it: its reader looks for files."""
+        self._reader = open_log(path, growing=True, wanted=wanted)
+        self._wanted = wanted
+        self._undecided = self._is_empty()
+        """It was empty when it was opened: it may become a log of any format."""
+        self._touch = Touch(self.path)
         self._ended = False
         self._caught_up = False
         self._news_at = -math.inf
         self._seen: tuple[Identity, int] | None = None
         """Which file the log was when it was last there and held something, and how long."""
         self._was_gone = False
+        self._run: RunStarted | None = None
+        self._stage = ""
+        """What the run said that it does."""
+
+    @property
+    def listens(self) -> frozenset[type]:
+        """The commands that the run obeys, while it lives."""
+        names = self._run.listens if self._run is not None and not self._ended else ()
+        return frozenset(COMMANDS[name] for name in names if name in COMMANDS)
 
     @property
     def activity(self) -> Activity:
@@ -48,26 +86,61 @@ class LogSource:
         """
         words, problem = self._look()
         written = is_being_written(self.path)
+        written = written or (self._has_open_end and self._touch.age() < FRESH_SECONDS)
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
-            alive=growing or not self._ended, growing=growing, behind=self._reader.behind,
+            stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
+            behind=self._reader.behind,
             warnings=tuple(self._reader.warnings()), log_problem=problem, log_words=words,
         )  # fmt: skip
 
+    @property
+    def _has_open_end(self) -> bool:
+        """Whether the log never says that its run is over: then only its age tells whether somebody writes it."""
+        return self._run is not None and self._run.open_end is True and not self._ended
+
     def poll(self, limit: int | None = None) -> list[Event]:
+        if self._run is None and self._is_file():
+            self._find_format()
         events = self._reader.poll(limit) if self._is_file() else []
         if events and self._caught_up:
             self._news_at = time.monotonic()
         self._caught_up = self._caught_up or not (events or self._reader.behind)
         for event in events:
             if isinstance(event, RunEnded | RunStarted):
-                self._ended = isinstance(event, RunEnded)
+                self._ended, self._stage = isinstance(event, RunEnded), ""
+            if isinstance(event, RunStarted):
+                self._run = event
+            elif isinstance(event, Resumed):
+                self._ended, self._stage = False, ""
+            elif isinstance(event, Noted) and event.level == "state":
+                self._stage = event.text
         return events
 
     def send(self, command: Command) -> None:
-        """Lose the command."""
+        """Lay the command into the file that whoever trains looks at; one that cannot be written there is lost."""
+        with suppress(OSError):
+            self.give(command)
+
+    def give(self, command: Command) -> None:
+        """Send a command; raises OSError where it cannot be written."""
+        commands.send(self.path, command)
+
+    def _find_format(self) -> None:
+        """Look again whose log it is: an empty one said nothing of that."""
+        if self._undecided:
+            with suppress(LogError):
+                self._reader = open_log(self.path, growing=True, wanted=self._wanted)
+                self._undecided = self._is_empty()
+
+    def _is_empty(self) -> bool:
+        with suppress(OSError):
+            return not self._is_folder and not self.path.stat().st_size
+        return False
 
     def _is_file(self) -> bool:
+        if self._is_folder:
+            return True
         try:
             return stat.S_ISREG(os.stat(self.path).st_mode)  # noqa: PTH116 # asked at each poll
         except OSError:
@@ -87,6 +160,8 @@ class LogSource:
         return words, problem and f"the log {self.path} {problem}: what is shown is what it held until then"
 
     def _of_file(self, found: os.stat_result) -> tuple[str, str]:
+        if self._is_folder and stat.S_ISDIR(found.st_mode):
+            return "", ""
         if not stat.S_ISREG(found.st_mode):
             kind = KINDS.get(stat.S_IFMT(found.st_mode), "thing that is no file")
             return "log replaced", f"was replaced by a {kind}"

@@ -20,7 +20,6 @@ from regtui.core.config import RunConfig
 from regtui.core.history import History
 from regtui.core.text import as_on_terminal, printable
 from regtui.output import captured_output
-from regtui.readers import read_history
 from regtui.sources import Source
 from regtui.sources.here import LiveRun
 from regtui.tui.canvas import plain
@@ -60,6 +59,7 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         *,
         start: bool = False,
         source: Source | None = None,
+        others: Sequence[Source] = (),
         runs_dir: Path = Path("runs"),
         share: bool = False,
         ghost: History | None = None,
@@ -71,7 +71,9 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
-        self.lab = LabScreen(config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost)
+        self.lab = LabScreen(
+            config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost, others=others
+        )
         palette = PALETTES.get(self.console.color_system or "")
         self._fewer_colours = FewerColours(palette) if palette else None
         self._themes = themes(self.console.color_system)
@@ -218,10 +220,11 @@ def run_app(
     *,
     start: bool = False,
     source: Source | None = None,
+    others: Sequence[Source] = (),
     runs_dir: Path,
     share: bool = False,
     ascii_only: bool = False,
-    ghost: Path | None = None,
+    ghost: History | None = None,
     theme: str | None = None,
 ) -> None:
     """Open the app and stay until it is left; raise what it broke off for, and end the process if it was told to go."""
@@ -231,9 +234,10 @@ def run_app(
         config,
         start=start,
         source=source,
+        others=others,
         runs_dir=runs_dir,
         share=share,
-        ghost=read_history(ghost) if ghost is not None else None,
+        ghost=ghost,
         ascii_only=ascii_only or not can_show_unicode(),
         theme=theme or remembered_theme() or "auto",
     )

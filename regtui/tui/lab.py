@@ -1,6 +1,7 @@
 """LabScreen: the form, the curves and the status of one run at a time, and the run before it behind."""
 
 import time
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from regtui import analysis
-from regtui.charts import warm_up
+from regtui.charts import View, warm_up
+from regtui.charts.strips import suited
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Knob, SetKnob, Stop
 from regtui.core.history import History
@@ -29,13 +31,7 @@ from regtui.tui.keys import LAB_KEYS
 from regtui.tui.panels import WIDE, problem_text, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
-from regtui.tui.telling import Telling
-
-FOLD_SECONDS = 0.03
-"""Most of a frame that goes into reading a long log: the screen answers keys between two of them."""
-
-FOLD_EVENTS = 5_000
-"""Events taken from a source at a time: about 10 ms of folding."""
+from regtui.tui.several import FOLD_EVENTS, FOLD_SECONDS, Several
 
 HEARTBEAT_SECONDS = 1.0
 """How often the screen looks by itself: a stage without events, a log that another process writes."""
@@ -51,7 +47,7 @@ class Body(Horizontal):
     BLANK = True
 
 
-class LabScreen(Telling):
+class LabScreen(Several):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
@@ -69,10 +65,12 @@ class LabScreen(Telling):
         start: bool,
         source: Source | None,
         ghost: History | None,
+        others: Sequence[Source] = (),
     ) -> None:
         shown = Watched(source=source) if source is not None else Watched(source=Nothing(), open=False)
         behind = [Watched(source=Nothing(), history=ghost, open=False)] if ghost is not None else []
-        super().__init__([shown, *behind])
+        followed = [Watched(source=other) for other in others]
+        super().__init__([shown, *behind, *followed], [shown, *followed])
         self.only_watches = source is not None
         self.bell_at_end = False
         """Ring the terminal's bell when a run has ended."""
@@ -174,7 +172,8 @@ class LabScreen(Telling):
         """Draw a stage that takes long, and read a log that another process writes."""
         if self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
             activity = self.shown.ask()
-            if self.shown.open or activity.log_problem != self.shown.told_log_problem:
+            behind = any(run.open or run.ask().alive for run in self.others)
+            if self.shown.open or behind or activity.log_problem != self.shown.told_log_problem:
                 self._frame()
 
     def _frame(self) -> None:
@@ -196,6 +195,8 @@ class LabScreen(Telling):
                 self._schedule_frame()
             elif not activity.alive:
                 self._finish(shown)
+        if self.follow_others(now) and self._next_frame is None:
+            self._next_frame = self.set_timer(0.001, self._frame)
         self.tell_of_log(shown)
         self.draw()
         self.call_after_refresh(self._drew, begun)
@@ -238,6 +239,13 @@ class LabScreen(Telling):
         else:
             self._focus_curves()
         self.refresh_bindings()
+
+    def come_to_front(self) -> None:
+        """Show the form of the run that has come to the front, if it has one, and strips that it has data for."""
+        self.view = replace(self.view, strips=View().strips)
+        if self.history.run is not None:
+            self._say_asked()
+            self.query_one(Form).follow(self.history.changes)
 
     def _show_config(self, config: RunConfig) -> None:
         """Put the configuration of a run that is only watched into the form, to be read."""
@@ -287,6 +295,8 @@ class LabScreen(Telling):
         if paused != self._was_paused:
             self._was_paused = paused
             self.refresh_bindings()
+        if self.view.strips == View().strips:
+            self.view = replace(self.view, strips=suited(self.history, self.view.strips))
         verdict = analysis.verdict(self.history)
         since = verdict.since_step if verdict.state == "overfitting" else None
         view = replace(self.view, overfit_since=since, ascii=ascii_only(self.app))
@@ -295,7 +305,9 @@ class LabScreen(Telling):
         planned = None if self.only_watches else form.config
         config = self.live.config if self.live else planned
         width = status.content_size.width
-        status.show([status_line(self.history, activity, config, width, time.time(), only_watched=self.only_watches)])
+        watching = "" if not self.only_watches else "watching"
+        watching += f" {self.among[0]} of {self.among[1]}" if self.among else ""
+        status.show([status_line(self.history, activity, config, width, time.time(), watching=watching)])
         canvas = self.query_one("#verdict", Canvas)
         canvas.show(verdict_lines(self.history, activity, *canvas.content_size, row=view.cursor))
         preview = planned if self.history.run is None and not self.alive else None

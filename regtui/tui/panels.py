@@ -12,10 +12,13 @@ import numpy as np
 
 from regtui import analysis
 from regtui.analysis.comparison import asked_differently, compared, run_seconds
+from regtui.analysis.facts import asked_for, completed_epochs, learning_rates
 from regtui.charts import Span, StyledLine
+from regtui.charts.sampling import logged
+from regtui.charts.strips.metrics import further, short_name
 from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, fields
-from regtui.core.events import Changed, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.core.text import MISSING, cells, clock, short, time_of_day, who
 from regtui.sources import Activity
@@ -70,6 +73,8 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
         return "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
+    if history.status == "unknown":
+        return "○ no news", "calm"
     return ("○ ready", "calm") if history.run is None else ("○ no end recorded", "warn")
 
 
@@ -82,15 +87,12 @@ def problem_text(activity: Activity) -> str:
 
 
 def status_line(
-    history: History,
-    activity: Activity,
-    config: RunConfig | None,
-    width: int,
-    now: float,
-    *,
-    only_watched: bool = False,
+    history: History, activity: Activity, config: RunConfig | None, width: int, now: float, *, watching: str = ""
 ) -> StyledLine:
-    """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it."""
+    """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it.
+
+    `watching` says that it is only looked at, and which of several it is.
+    """
     # The form's only before there is a run: what a log does not say is not said.
     config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
@@ -101,9 +103,9 @@ def status_line(
         names = [config.framework, dataset, str(environment.get("device") or config.device)]
     elif history.run is not None:
         names = [name for name in (history.trainer, history.run.run_id) if name]
-    if only_watched:
+    if watching:
         # In front, so that it stays where the rest does not fit.
-        names.insert(0, "watching")
+        names.insert(0, watching)
     told = history.end is not None or (activity.growing and words[0] in "‖■")
     state = [span(f" {words:<11} ", f"chip-{role}" if told else role)]
     if activity.log_problem:
@@ -114,17 +116,23 @@ def status_line(
         span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
         span("/s " if width < WIDE else " steps/s ", "muted"),
     ]
+    if not history.counts_steps or (history.config is None and analysis.steps_per_second(history) is None):
+        speed = []
     eta = analysis.eta_seconds(history, now) if activity.growing else None
     time_left = f"{clock(eta)} left" if eta is not None else f"{clock(run_seconds(history))} taken"
     total = history.total_steps
     share = history.step / total if total and total == total else 0.0
+    if eta is None and history.config is None and not math.isfinite(run_seconds(history)):
+        time_left = ""
     # The state first, then by worth; drawn in another order.
     worth = {
         "epoch": _progress(history),
-        "time": [span(f"{time_left:>10} ", "text")],
-        "speed": speed,
+        "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
+        **({"speed": speed} if history.counts_steps else {}),
         "bar": bar(share, LEAST_BAR),
     }
+    if total != total and history.config is None:
+        del worth["bar"]
     room = width - width_of(state) - 1
     kept: dict[str, list[Span]] = {}
     for name, part in worth.items():
@@ -151,7 +159,8 @@ def _progress(history: History) -> list[Span]:
         # The epoch that the newest evaluation reached: there may be several in an epoch, or one in several.
         epochs = history.evaluations["epoch"].values
         known = epochs[np.isfinite(epochs)]
-        planned, done, unit = history.plan.epochs, int(known[-1]) if len(known) else 0, "epoch"
+        reached = int(known[-1]) if len(known) else completed_epochs(history)
+        planned, done, unit = history.plan.epochs, reached, "epoch"
     else:
         planned, done, unit = history.plan.total_steps, history.step, "step"
     of = f"/{planned}" if planned else ""
@@ -223,9 +232,9 @@ def number_lines(history: History, width: int, height: int, *, row: int | None =
     first = [
         (unit, f"{place:>{digits}}", "strong"),
         ("valid", _loss(table["valid/loss"].values[at]), "valid"),
-        ("train", _loss(table["train/loss"].values[at]), "train"),
+        ("train", _loss(analysis.training_loss(history)[at]), "train"),
         ("gap", cells(gap, NUMBER_WIDTH + 1, sign=True), "gap"),
-        ("LR", _rate(table["learning_rate"].values[at]), "rate"),
+        ("LR", _rate(learning_rates(history)[at]), "rate"),
         ("acc", percent(table["valid/accuracy"].values[at]), "valid"),
     ]
     second = [
@@ -234,9 +243,31 @@ def number_lines(history: History, width: int, height: int, *, row: int | None =
         ("penalty", _loss(table["penalty"].values[at]), "penalty"),
         ("train acc", percent(table["train/accuracy"].values[at]), "train"),
     ]
+    if history.config is None:
+        # What another trainer's log never says has no place on the line; what else it says has one.
+        first, second = (_said(history, part) for part in (first, second))
+        named = sorted(further(history), key=lambda name: name.startswith("train/"))
+        second += [(short_name(name), _loss(table[name].values[at]), "text") for name in named]
     if height < 2:
         return [_pairs(first + second, width)]
     return [_pairs(first, width), _pairs(second, width)]
+
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "valid": ("valid/loss",), "train": ("train/loss", "step/loss"), "gap": ("valid/loss",), "LR": ("learning_rate",),
+    "acc": ("valid/accuracy",), "best": ("valid/loss",), "running": ("step/loss",), "penalty": ("penalty",),
+    "train acc": ("train/accuracy",),
+}  # fmt: skip
+"""Name of a number that is read out -> columns of which one must be there to know it."""
+
+
+def _said(history: History, parts: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    tables = (history.steps, history.evaluations)
+    return [
+        part
+        for part in parts
+        if part[0] not in COLUMNS or any(logged(table, name) for table in tables for name in COLUMNS[part[0]])
+    ]
 
 
 def _loss(value: float) -> str:
@@ -268,10 +299,15 @@ def comparison_lines(history: History, ghost: History, width: int) -> list[Style
     columns = [span(f"{'this run':>10}", "valid"), span(f"{'previous':>10}", "ghost")]
     lines: list[StyledLine] = [(span(f" {'':<12}"), *columns)]
     lines += [
-        (span(f" {SHORTER.get(name, name):<12}", "muted"), span(f"{ours:>10}", "strong"), span(f"{theirs:>10}"))
+        (span(f" {SHORTER.get(name, name):<12}", "muted"), span(_cell(ours), "strong"), span(_cell(theirs)))
         for name, ours, theirs in compared(history, ghost)
     ]
     return lines + _wrapped(asked_differently(history, ghost), width)
+
+
+def _cell(text: str) -> str:
+    """Set a compared number to the right of its column; a place that fills it is written without its unit."""
+    return f"{text if len(text) < 10 else text.removeprefix('epoch ').removeprefix('step '):>10}"
 
 
 def comparison_rows(history: History, ghost: History, width: int) -> list[StyledLine]:
@@ -342,15 +378,18 @@ def _meter_rows(text: str, width: int) -> list[StyledLine]:
     ]
 
 
-def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
+def event_line(event: RunStarted | Changed | Noted | Resumed | RunEnded) -> StyledLine:
     """Tell one event of a run, for the event log."""
     start = span(f" {time_of_day(event.time):<8}  ", "muted")
     if isinstance(event, RunStarted):
         weights = event.environment.get("parameters")
         text = f"run {event.run_id}" + (f", {weights:,} weights" if isinstance(weights, int) else "")
+        text += f": {asked}" if event.config is None and (asked := asked_for(event.settings)) else ""
         return (start, span(text, "text"))
     if isinstance(event, Changed):
         return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))
+    if isinstance(event, Resumed):
+        return (start, span(resumed_text(event), "strong"))
     if isinstance(event, Noted):
         roles = {"warning": "warn", "error": "bad", "output": "muted"}
         return (start, span(event.text, roles.get(event.level, "text")))
@@ -364,13 +403,23 @@ def event_line(event: RunStarted | Changed | Noted | RunEnded) -> StyledLine:
     return (start, span(words, role), span(f"{place}{reason}{measured}", "text"))
 
 
+def resumed_text(event: Resumed) -> str:
+    """Say from where a run went on; a log that counts epochs alone says at which it goes on."""
+    if event.step or event.epoch is None:
+        return f"resumed after step {event.step:,}"
+    at = "at" if event.epoch != int(event.epoch) else "after"
+    return f"resumed {at} epoch {short(event.epoch, 6)}"
+
+
 def change_text(event: Changed) -> str:
     """Say what took which value, and who did it."""
     name = (
         "LR" if event.what == "learning_rate" else fields()[event.what].label if event.what in fields() else event.what
     )
     old, new = (short(math.nan if value is None else value) for value in (event.old, event.new))
-    return f"{name} {old} → {new}  {who(event.cause)}, epoch {event.epoch}, step {event.step}"
+    # Within a later epoch, zero is what a record has whose trainer counts no steps.
+    step = f", step {event.step}" if event.step or event.epoch <= 1 else ""
+    return f"{name} {old} → {new}  {who(event.cause)}, epoch {event.epoch}{step}"
 
 
 def _rate(value: float) -> str:

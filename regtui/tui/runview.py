@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
 from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, held, meter_lines, number_lines
@@ -50,6 +50,10 @@ class EventLog(VerticalScroll, can_focus=False):
         self._told.extend(lines)
         if len(self._told) != before or before == KEPT_LINES:
             self.rewrap()
+
+    def clear(self) -> None:
+        """Forget all lines."""
+        self._told.clear()
 
     def on_resize(self) -> None:
         self.rewrap()
@@ -124,10 +128,20 @@ class RunView(Vertical):
 
     def tell(self, events: list[Event]) -> None:
         """Put the discrete ones of some events into the log."""
-        discrete = [event for event in events if isinstance(event, RunStarted | Changed | Noted | RunEnded)]
+        discrete = [event for event in events if isinstance(event, RunStarted | Changed | Noted | Resumed | RunEnded)]
         if discrete:
             # No more than can be scrolled back to: a log may hold nothing else.
             self.query_one(EventLog).tell(map(event_line, discrete[-KEPT_LINES:]))
+
+    def retell(self, history: History) -> None:
+        """Tell another run's events from its start; what had been said of the one before goes."""
+        log = self.query_one(EventLog)
+        log.clear()
+        told: list[Changed | Noted] = [*history.changes, *history.notes]
+        told.sort(key=lambda event: (event.step, event.time or 0.0))
+        whole: list[Event | None] = [history.run, *told[-KEPT_LINES:], history.end]
+        self.tell([event for event in whole if event is not None])
+        log.rewrap()
 
     def say(self, line: StyledLine) -> None:
         """Put a line into the log that is no event of a run."""

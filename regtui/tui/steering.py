@@ -51,7 +51,11 @@ class Steering(Looking):
         return [key for key in LAB_KEYS if self._can_ever(key.action.partition("(")[0], listens)]
 
     def _can_ever(self, action: str, listens: frozenset[type]) -> bool:
-        return COMMANDS[action] in listens if action in COMMANDS else action != "start" or not self.only_watches
+        if action in COMMANDS:
+            return COMMANDS[action] in listens
+        if action == "next_run":
+            return bool(self.check_action(action, ()))
+        return action != "start" or not self.only_watches
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "start":
@@ -78,6 +82,8 @@ class Steering(Looking):
         """Say in a sentence why an action cannot be taken, and what can; empty where that is plain to see."""
         if action in LOOKS | CURSORS:
             return self._why_nothing_to_see()
+        if action == "next_run":
+            return "No other run is watched: `regtui watch RUN RUN ...` watches several." * self.only_watches
         if action not in {"start", *COMMANDS}:
             return ""
         if self.only_watches:

@@ -36,7 +36,7 @@ from regtui.analysis import forecast, meters, verdict, verdict_at
 from regtui.charts import STRIPS, StyledLine, View, draw, row_at
 from regtui.charts.strips import stacks
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, Event, Noted, RunEnded, RunStarted
+from regtui.core.events import Changed, Noted, Record, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.core.plan import Plan
 from regtui.readers import LogError, open_log
@@ -70,7 +70,7 @@ MOST_TOLD = 50
 SILENCE_SECONDS = 60
 """A process that has not finished one log for so long hangs where no alarm reaches it."""
 
-KINDS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Event)}
+KINDS: dict[str, type[msgspec.Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(Record)}
 INNER: dict[str, type[msgspec.Struct]] = {"config": RunConfig, "plan": Plan}
 
 NUMBERS = (
@@ -292,7 +292,7 @@ def look_around(history: History, told: list[StyledLine], width: int, dice: rand
     number_lines(history, width, 2, row=row)
     meter_lines(history, history if dice.random() < 0.3 else None, width, 5)
     verdict_lines(history, Activity(growing=True), width, 3, row=row)
-    status_line(history, Activity(growing=dice.random() < 0.5), None, width, 1.7e9, only_watched=True)
+    status_line(history, Activity(growing=dice.random() < 0.5), None, width, 1.7e9, watching="watching")
 
 
 SIZES = ((1, 1), (2, 5), (20, 8), (40, 10), (80, 24), (100, 30), (120, 36), (200, 60))

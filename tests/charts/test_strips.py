@@ -60,7 +60,7 @@ def full():
             epoch=number,
             step=10 * number,
             train={"loss": 1 / number, "accuracy": 1 - 0.5 / number},
-            valid={"loss": 1.2 / number, "accuracy": 0.9 - 0.5 / number},
+            valid={"loss": 1.2 / number, "accuracy": 0.9 - 0.5 / number, "f1": 0.1 * number, "box_loss": 0.3},
             learning_rate=0.1,
             weight_norms={"hidden_1": 3.0 + number},
         )

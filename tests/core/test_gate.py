@@ -3,9 +3,10 @@
 from typing import get_args
 
 import msgspec
+import numpy as np
 import pytest
 
-from regtui.core.events import EpochEnded, Event, Noted, RunStarted, StepEnded
+from regtui.core.events import EpochEnded, Noted, Record, Rows, RunStarted, StepEnded
 from regtui.core.gate import DEEPEST, passed
 from regtui.core.text import LONGEST_TEXT
 
@@ -55,10 +56,15 @@ def test_names_that_would_be_written_alike_are_told_apart():
     assert max(map(len, kept)) <= LONGEST_TEXT
 
 
-@pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", get_args(Record), ids=lambda kind: kind.__name__)
 def test_a_record_without_anything_to_change_is_given_back_itself(kind):
     required = {"run_id": "a", "status": "finished", "step": 1, "epoch": 1}
     event = kind(**{name: value for name, value in required.items() if name in kind.__struct_fields__})
     assert passed(event) is event
     step = StepEnded(step=1, metrics={"grad_norm": 1.0})
     assert passed(step) is step
+
+
+def test_names_of_columns_in_rows_of_others_pass_too():
+    rows = Rows(table="steps", step=np.array([1.0]), columns={"a\x1b[2J": np.array([2.0])})
+    assert list(passed(rows).columns) == [r"a\x1b[2J"]

@@ -131,3 +131,44 @@ def test_the_newest_number_is_that_of_the_newer_table() -> None:
     thinned.apply([StepEnded(step=16, learning_rate=0.2)])
     assert thinned.newest("learning_rate") == 0.2
     assert thinned.newest("penalty") is None
+
+
+def test_rows_laid_in_anywhere_are_those_of_a_dictionary_of_steps() -> None:
+    random = np.random.default_rng(5)
+    for _ in range(200):
+        table, steps = Table(), dict[float, dict[str, float]]()
+        for _ in range(random.integers(1, 6)):
+            some = np.sort(random.integers(0, 60, size=random.integers(1, 25))).astype(float)
+            if random.random() < 0.3:
+                random.shuffle(some)
+            names = random.choice(["a", "b", "c"], size=random.integers(1, 3), replace=False)
+            columns = {str(name): random.choice([1.0, 2.0, 3.0, math.nan], size=len(some)) for name in names}
+            before = {name: table[name].values.tolist() for name in table}, table.step.values.tolist()
+            rows = len(table)
+            stayed = table.put(some, columns)
+            assert not stayed or before[1] == table.step.values[:rows].tolist()
+            for name in before[0] if stayed else ():
+                np.testing.assert_array_equal(before[0][name], table[name].values[:rows])
+            for name, values in columns.items():
+                for step, value in zip(some, values, strict=True):
+                    row = steps.setdefault(step, {})
+                    if math.isfinite(value):
+                        row[name] = value
+            assert table.step.values.tolist() == sorted(steps)
+            for name in table:
+                values = np.array([steps[step].get(name, math.nan) for step in sorted(steps)])
+                np.testing.assert_array_equal(table[name].values, values)
+                lowest, highest = table[name].bounds
+                np.testing.assert_equal((lowest, highest), (np.fmin.reduce(values), np.fmax.reduce(values)))
+
+
+def test_numbers_put_into_rows_that_there_are_show_in_the_extremes() -> None:
+    table = Table()
+    steps = np.arange(5000.0)
+    table.put(steps, {"a": np.ones(5000)})
+    assert table["a"].bounds == (1, 1)
+    assert not table.put(np.array([4000.0]), {"a": np.array([7.0])})
+    assert table["a"].bounds == (1, 7)
+    assert not table.put(np.array([3.5]), {"a": np.array([-7.0])})
+    assert table["a"].bounds == (-7, 7)
+    assert table["a"].extremes(np.array([4001, 4002]))[1] == [7]

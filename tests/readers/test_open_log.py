@@ -35,14 +35,17 @@ def test_a_log_is_opened_by_its_path_or_by_its_folder(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "is empty: a log has one JSON object a line, the first a record of kind run"),
-        (b" \n\n", "is empty: a log has one JSON object a line, the first a record of kind run"),
-        (b"\x89PNG\r\n\x1a\n\0\0", "is a binary file: a log is text, one JSON object a line"),
-        (b"a,b\n1,2\n", "is not JSON: a log has one JSON object a line, each with a kind such as run, step or epoch"),
-        (b'{"a":1}\n', "holds no event: a log's lines have a kind such as run, step or epoch"),
-        (b'{"kind":"other"}\n', "holds no event: a log's lines have a kind such as run, step or epoch"),
-        (b"{" * 99, "holds no event: a log's lines have a kind such as run, step or epoch"),
-        ("é".encode() * 40_000, "is not JSON: a log has one JSON object a line, each with a kind such as run, step"),
+        (b"", "is empty: nothing has been logged there yet"),
+        (b" \n\n", "is empty: nothing has been logged there yet"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "is a binary file of no known format; looked for regtui, "),
+        (b"\x1f\x8b\x08", "is compressed with gzip: unpack it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is the pointer of Git LFS to a log: `git lfs"),
+        (b"a,b\n1,2\n", "holds no log of a training: no table that counts steps or epochs or has a loss, no JSON"),
+        (b'{"a":1}\n', "holds no log of a training: its JSON has no step or epoch with numbers; looked for regtui"),
+        (b'{"kind":"other"}\n', "holds no log of a training: its JSON has no step or epoch with numbers"),
+        (b"{" * 99, "holds no log of a training: its JSON has no step or epoch with numbers"),
+        ("é".encode() * 40_000, "holds no log of a training: no table that counts steps or epochs"),
+        ("é\n".encode("latin-1") * 400, "holds no log of a training: no table that counts steps or epochs"),
     ],
 )
 def test_what_is_no_log_is_said_in_one_sentence(tmp_path, content, sentence):
@@ -60,7 +63,7 @@ def test_a_missing_log_is_named(tmp_path):
 
 
 def test_a_folder_without_a_log_is_named(tmp_path):
-    with pytest.raises(LogError, match=r"is a folder without events\.jsonl: name a log or the folder of one run"):
+    with pytest.raises(LogError, match=r"is a folder without a log; looked for .*regtui.*; it holds nothing"):
         open_log(tmp_path)
 
 
@@ -93,7 +96,8 @@ def test_a_format_is_added_by_putting_a_file_into_the_folder(tmp_path, monkeypat
         "from regtui.readers.protocol import SkippedLines\n"
         "class CsvReader:\n"
         "    behind = False\n"
-        "    def __init__(self, path):\n"
+        "    name, rank = 'losses', 50\n"
+        "    def __init__(self, path, wanted=None):\n"
         "        self.lines, self.skipped = path.read_text().splitlines()[1:], SkippedLines()\n"
         "    @classmethod\n"
         "    def accepts(cls, path):\n"

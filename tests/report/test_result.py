@@ -35,7 +35,7 @@ def test_the_result_has_the_promised_keys_in_their_order(run):
 def test_the_result_holds_what_the_screen_says_beside(run):
     found = result(folded([*run(status=""), RunEnded(status="finished", reason="done", test=Metrics(loss=0.5))]))
     beside = ["reason", "test", "cannot_judge", "drops", "meters", "floor"]
-    gained = ["trainer", "format", "settings", "best_step", "metrics", "listens", "log_problem"]
+    gained = ["trainer", "format", "settings", "best_step", "metrics", "listens", "log_problem", "checkpoint"]
     assert list(found)[len(PROMISED) :] == [*beside, *gained]
     assert (found["reason"], found["test"], found["cannot_judge"]) == ("done", {"loss": 0.5, "accuracy": None}, [])
     (drop,) = found["drops"]

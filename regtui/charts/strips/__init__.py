@@ -27,3 +27,15 @@ def stacks(history: History, first: tuple[str, ...], *, tall: bool) -> list[tupl
     """
     others = [name for name, strip in STRIPS.items() if name not in first and strip.has_data(history)]
     return [first, *((*(first if tall else first[:-1]), other) for other in others)]
+
+
+def suited(history: History, strips: tuple[str, ...]) -> tuple[str, ...]:
+    """Give the strips to begin with: of another trainer's log those that have data stand for those that have none.
+
+    A log that still grows, or is ours, may come to have it.
+    """
+    if history.status != "unknown" or not len(history.evaluations):
+        return strips
+    kept = [name for name in strips if name == "loss" or STRIPS[name].has_data(history)]
+    others = [name for name, strip in STRIPS.items() if name not in strips and strip.has_data(history)]
+    return (*kept, *others[: len(strips) - len(kept)])

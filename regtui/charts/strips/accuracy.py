@@ -7,6 +7,7 @@ from regtui.charts.sampling import Sampled, evaluated, logged
 from regtui.charts.scales import Scale, linear
 from regtui.charts.span import Start, settled
 from regtui.charts.strip import Content, Sight, Strip
+from regtui.core.metrics import TRAIN_ACCURACY, VALID_ACCURACY
 
 MOST = 1.0
 """No accuracy is above it, so no axis needs to be."""
@@ -15,8 +16,8 @@ MOST = 1.0
 def draw(sight: Sight) -> Content:
     content = Content("accuracy")
     evaluations, axis = sight.history.evaluations, sight.axis
-    valid = evaluated(evaluations, "valid/accuracy", axis)
-    train = evaluated(evaluations, "train/accuracy", axis)
+    valid = evaluated(evaluations, evaluations[VALID_ACCURACY], axis)
+    train = evaluated(evaluations, evaluations[TRAIN_ACCURACY], axis)
     content.scale = _scale(sight.rows, [valid, train], Start.of(axis, sight.history.step))
     if content.scale is None:
         content.hint = "no accuracy measured"

@@ -7,13 +7,13 @@ import numpy as np
 from regtui import analysis
 from regtui.charts.sampling import sample
 from regtui.charts.scales import linear
-from regtui.charts.strip import Content, Sight, Strip
+from regtui.charts.strip import Content, Sight, Strip, in_nats
 from regtui.core.history import History
 from regtui.core.series import Column
 
 
 def draw(sight: Sight) -> Content:
-    content = Content("gap, nats: validation − train")
+    content = Content(f"gap{in_nats(sight.history)}: validation − train")
     evaluations = sight.history.evaluations
     shown = sample(_gap(sight.history), evaluations.step, sight.axis, joined=True)
     lowest, highest = shown.bounds

@@ -7,10 +7,11 @@ from regtui import analysis
 from regtui.charts.sampling import EMPTY, Sampled, evaluated, finest, logged, sample
 from regtui.charts.scales import Scale, XAxis, linear, logarithmic, number
 from regtui.charts.span import Start, least, lifted, most, settled, until, usual
-from regtui.charts.strip import Content, Pin, Sight, Strip
+from regtui.charts.strip import Content, Pin, Sight, Strip, in_nats
 from regtui.charts.view import View
 from regtui.core.history import History
-from regtui.core.metrics import PENALTY, STEP_LOSS
+from regtui.core.metrics import PENALTY, STEP_LOSS, TRAIN_LOSS, VALID_LOSS
+from regtui.core.series import Column
 
 EPOCH_SMOOTHING = 0.6
 """Most that curves with one point an epoch are smoothed: runs have tens of epochs, but thousands of steps."""
@@ -19,12 +20,17 @@ EPOCH_SMOOTHING = 0.6
 def draw(sight: Sight) -> Content:
     history, view, axis = sight.history, sight.view, sight.axis
     evaluations, weight = history.evaluations, view.weight
-    content = Content("loss, nats" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
+    content = Content(f"loss{in_nats(history)}" + (", log" if view.log_y else "") + (", smoothed" if weight else ""))
+    running_only = analysis.is_running(history)
     running_column, running_steps = finest(history, STEP_LOSS)
-    running = sample(running_column, running_steps, axis)
-    valid = evaluated(evaluations, "valid/loss", axis)
-    train = evaluated(evaluations, "train/loss", axis)
-    ghost, ghost_start = _ghost(view, axis)
+    # Where only evaluations say it, it is the training curve itself.
+    running = (
+        EMPTY if running_steps is evaluations.step and running_only else sample(running_column, running_steps, axis)
+    )
+    valid = evaluated(evaluations, evaluations[VALID_LOSS], axis)
+    column = history.now(_running_loss) if running_only else evaluations[TRAIN_LOSS]
+    train = evaluated(evaluations, column, axis)
+    ghost, ghost_start = _ghost(history, view, axis)
     penalty = EMPTY
     if view.show_penalty:
         penalty = sample(*finest(history, PENALTY), axis, joined=True)
@@ -40,13 +46,13 @@ def draw(sight: Sight) -> Content:
     smooth_valid, smooth_train, smooth_running = valid, train, running
     if weight:
         slow = min(weight, EPOCH_SMOOTHING)
-        smooth_valid = evaluated(evaluations, "valid/loss", axis, weight=slow)
-        smooth_train = evaluated(evaluations, "train/loss", axis, weight=slow)
-        smooth_running = sample(running_column.smoothed(weight), running_steps, axis)
+        smooth_valid = evaluated(evaluations, evaluations[VALID_LOSS], axis, weight=slow)
+        smooth_train = evaluated(evaluations, column, axis, weight=slow)
+        smooth_running = running if running is EMPTY else sample(running_column.smoothed(weight), running_steps, axis)
     # One batch says little: beside the name stands the mean of the last whole epoch, where there is one.
     mean = evaluations[STEP_LOSS].last
     content.draw(smooth_valid, "valid", "bold", "#", "validation", _end_text(valid))
-    content.draw(smooth_train, "train", "line", "o", "train", _end_text(train))
+    content.draw(smooth_train, "train", "line", "o", "train (running)" if running_only else "train", _end_text(train))
     content.draw(ghost, "ghost", "dashed", "=", "previous")
     if weight:
         content.draw(smooth_running, "running", "line", ",", "running")
@@ -60,8 +66,13 @@ def draw(sight: Sight) -> Content:
     return content
 
 
+def _running_loss(history: History) -> Column:
+    """Give the mean batch loss up to each evaluation: the training curve of a log that has no measured one."""
+    return Column(analysis.training_loss(history))
+
+
 def _has_loss(history: History) -> bool:
-    return logged(history.steps, STEP_LOSS) or logged(history.evaluations, "valid/loss", "train/loss", STEP_LOSS)
+    return logged(history.steps, STEP_LOSS) or logged(history.evaluations, VALID_LOSS, TRAIN_LOSS, STEP_LOSS)
 
 
 def _end_text(shown: Sampled) -> str | None:
@@ -69,13 +80,19 @@ def _end_text(shown: Sampled) -> str | None:
     return number(shown.end[1]) if shown.end else None
 
 
-def _ghost(view: View, axis: XAxis) -> tuple[Sampled, Start]:
-    """Sample the earlier run's validation loss at the same epochs, and give its own start."""
+def _ghost(history: History, view: View, axis: XAxis) -> tuple[Sampled, Start]:
+    """Sample the earlier run's validation loss at the same epochs, and give its own start.
+
+    Where one of them counts nothing but steps and the other nothing but epochs, no place of one is one of the other.
+    """
     if view.ghost is None:
         return EMPTY, Start.of(axis, 0)
     theirs, ours = view.ghost.steps_per_epoch, axis.per_epoch
-    stretch = ours / theirs if theirs > 0 and ours > 0 else 1.0
-    shown = evaluated(view.ghost.evaluations, "valid/loss", axis, stretch=stretch)
+    known = theirs > 0 and ours > 0
+    if not known and history.counts_steps != view.ghost.counts_steps:
+        return EMPTY, Start.of(axis, 0)
+    stretch = ours / theirs if known else 1.0
+    shown = evaluated(view.ghost.evaluations, view.ghost.evaluations[VALID_LOSS], axis, stretch=stretch)
     return shown, Start.of(axis, view.ghost.step, stretch)
 
 
