@@ -163,7 +163,7 @@ class DelimitedReader(SampleReader):
         columns = numbers(block, self._heading, first, self.skipped)
         if not len(columns) or self._beside is None:
             return []
-        metrics = [name.strip().lower() not in PLACES for name in self._heading.names]
+        metrics = np.array([name.strip().lower() not in PLACES for name in self._heading.names])
         # A row without a single number was logged of a run whose losses are none any more, and is no gap.
         columns[np.ix_(np.isnan(columns[:, metrics]).all(axis=1), metrics)] = np.inf
         named = dict(zip(self._heading.names, columns.T, strict=True))
