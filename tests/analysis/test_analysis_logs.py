@@ -62,11 +62,11 @@ def test_what_is_said_of_each_log_is_what_was_read_and_approved() -> None:
 
 
 def test_every_log_has_a_label_and_every_label_a_log() -> None:
-    assert {path.stem for path in LOGS.glob("*.jsonl")} == set(MADE)
+    assert {path.stem for path in LOGS.glob("[!.]*.jsonl")} == set(MADE)
 
 
 def test_the_logs_stay_small() -> None:
-    sizes = {path.name: path.stat().st_size for path in LOGS.glob("*.jsonl")}
+    sizes = {path.name: path.stat().st_size for path in LOGS.glob("[!.]*.jsonl")}
     assert max(sizes.values()) < 80_000
     assert sum(sizes.values()) < 2_000_000
 

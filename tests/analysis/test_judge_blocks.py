@@ -11,7 +11,7 @@ from regtui.core.events import EpochEnded, Evaluated, Event, RunStarted, StepEnd
 from regtui.core.history import History
 from regtui.core.plan import Plan
 
-LOGS = sorted((Path(__file__).parents[1] / "logs").glob("*.jsonl"))
+LOGS = sorted((Path(__file__).parents[1] / "logs").glob("[!.]*.jsonl"))
 
 
 def written(found: list[Judgement | None]) -> list[str]:

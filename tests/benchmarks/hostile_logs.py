@@ -146,7 +146,7 @@ def with_absurd_field(dice: random.Random, line: bytes) -> bytes:
 @cache
 def valid() -> list[list[bytes]]:
     """Read the logs that hostile ones are made from, without their line breaks."""
-    return [path.read_bytes().split(b"\n")[:LONG_LINES] for path in sorted(LOGS.glob("*.jsonl"))]
+    return [path.read_bytes().split(b"\n")[:LONG_LINES] for path in sorted(LOGS.glob("[!.]*.jsonl"))]
 
 
 def _flip(dice: random.Random, lines: list[bytes]) -> None:

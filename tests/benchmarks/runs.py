@@ -99,7 +99,7 @@ def _merged(events: Sequence[Event], steps: list[StepEnded]) -> list[Event]:
 
 def make_runs(folder: Path, count: int, size: int = LOG_BYTES) -> int:
     """Write so many runs into a folder; gives their bytes."""
-    texts = [encode_lines(lengthened(open_log(log).poll(), size)) for log in sorted(LOGS.glob("*.jsonl"))]
+    texts = [encode_lines(lengthened(open_log(log).poll(), size)) for log in sorted(LOGS.glob("[!.]*.jsonl"))]
     written = 0
     for number in range(count):
         text = texts[number % len(texts)]

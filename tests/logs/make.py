@@ -196,7 +196,7 @@ def strip(found: list[Event], what: str) -> list[Event]:
 def verdicts() -> str:
     """Write what the analysis says of each log at its end, for people to read."""
     parts = []
-    for path in sorted(HERE.glob("*.jsonl")):
+    for path in sorted(HERE.glob("[!.]*.jsonl")):
         history = History()
         history.apply(decode_lines(path.read_bytes()))
         found = analysis.verdict(history)

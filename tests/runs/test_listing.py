@@ -17,7 +17,7 @@ from regtui.runs.listing import Listing, list_runs
 from regtui.runs.looking import look
 from regtui.runs.summary import LONGEST_TEXT, MOST_SETTINGS, summarize
 
-LOGS = sorted((Path(__file__).parent.parent / "logs").glob("*.jsonl"))
+LOGS = sorted((Path(__file__).parent.parent / "logs").glob("[!.]*.jsonl"))
 
 
 def later() -> float:
