@@ -1,0 +1,9 @@
+"""What holds for every test."""
+
+import signal
+
+# Whoever starts the tests in the background of a script has interrupts ignored, and so have the programs that tests
+# start, which respect it: what they do when they are told to go could not be seen.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
