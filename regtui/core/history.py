@@ -239,15 +239,15 @@ class History:
 
     def _fold(self, batch: list[Event], kinds: list[type]) -> bool:
         """Fold in events of one run; False where rows that were there before have changed."""
-        grown = True
+        grown, start = True, 0
         if Rows in kinds or Resumed in kinds:
-            # They change rows, so what came before them must have its place in the tables by then.
-            at = next(index for index, kind in enumerate(kinds) if kind is Rows or kind is Resumed)
-            self._add(batch[:at], kinds[:at])
-            event = batch[at]
-            grown = self._put(event) if isinstance(event, Rows) else self._resume(cast(Resumed, event))
-            return self._fold(batch[at + 1 :], kinds[at + 1 :]) and grown
-        self._add(batch, kinds)
+            for at, event in enumerate(batch):
+                if isinstance(event, Rows | Resumed):
+                    # They change rows, so what came before them must have its place in the tables by then.
+                    self._add(batch[start:at], kinds[start:at])
+                    grown = (self._put(event) if isinstance(event, Rows) else self._resume(event)) and grown
+                    start = at + 1
+        self._add(batch[start:], kinds[start:])
         return grown
 
     def _add(self, batch: list[Event], kinds: list[type]) -> None:

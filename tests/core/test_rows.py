@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regtui import analysis
+from regtui.analysis.facts import completed_epochs
 from regtui.core.events import EpochEnded, Evaluated, Event, Resumed, Rows, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
 from regtui.core.table import Table
@@ -114,3 +115,16 @@ def test_the_mean_of_the_batches_stands_for_a_training_loss_that_was_not_measure
     )
     np.testing.assert_allclose(analysis.training_loss(history), [1.5, 1.5, 4.5])
     np.testing.assert_allclose(analysis.gap(history), [-0.5, -0.5, -3.5])
+
+
+def test_a_run_that_was_taken_up_again_thousands_of_times_is_folded():
+    events: list[Event] = []
+    for step in range(1, 5001):
+        events += [rows("steps", [float(step)], step__loss=[1.0]), Resumed(step=step)]
+    history = folded(*events)
+    assert (len(history.steps), len(history.resumed)) == (5000, 5000)
+
+
+def test_an_evaluation_that_does_not_say_its_epoch_leaves_the_count_where_it_was():
+    history = folded(EpochEnded(epoch=3, step=30, valid={"loss": 0.5}), Evaluated(step=35, valid={"loss": 0.4}))
+    assert completed_epochs(history) == 3
