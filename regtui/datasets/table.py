@@ -105,9 +105,8 @@ class Table:
 
 
 def wrong(problem: str) -> ConfigError:
-    """Make the error for a data set that cannot be used, in one line that a terminal only prints."""
-    said = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in problem)
-    return ConfigError("dataset", said)
+    """Make the error for a data set that cannot be used."""
+    return ConfigError("dataset", problem)
 
 
 def shown(label: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from regtui.core.events import Record, RunEnded, encode_lines
+from regtui.core.text import printable
 from regtui.folders import TRIES, Made, make_folders, take_back
 from regtui.readers.jsonl import BLOCK_BYTES
 from regtui.readers.logfile import LogFile, Whereabouts
@@ -206,7 +207,8 @@ class LogWriter:
         else:
             self._whereabouts = "here"
             if not self.problem:
-                self._news.append(("warning", f"the log {self.path} was deleted, and has been written anew"))
+                anew = printable(f"the log {self.path} was deleted, and has been written anew")
+                self._news.append(("warning", anew))
 
     def _begin_a_line(self, file: LogFile) -> None:
         """Leave out the rest of a line whose start was cut off, and go on upon a new one."""
@@ -219,9 +221,10 @@ class LogWriter:
     def _judge(self) -> None:
         """Say what is wrong when that changes, and that it is right again."""
         clauses = self._clauses()
-        problem = f"the log {self.path} " + ", and it ".join(clauses) if clauses else ""
+        problem = printable(f"the log {self.path} " + ", and it ".join(clauses)) if clauses else ""
         if problem != self.problem:
-            self._news.append(("error", problem) if problem else ("info", f"the log {self.path} is whole again"))
+            whole = printable(f"the log {self.path} is whole again")
+            self._news.append(("error", problem) if problem else ("info", whole))
             self.problem = problem
 
     def _clauses(self) -> list[str]:

@@ -40,6 +40,7 @@ class Activity:
         """Let what any source says of itself through the gate: it may quote paths and systems."""
         object.__setattr__(self, "stage", printable(self.stage))
         object.__setattr__(self, "problem", printable(self.problem))
+        object.__setattr__(self, "log_problem", printable(self.log_problem))
         object.__setattr__(self, "warnings", tuple(map(printable, self.warnings)))
 
 

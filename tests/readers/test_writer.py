@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import subprocess
@@ -351,3 +352,16 @@ def test_runs_that_are_refused_at_any_moment_take_nothing_from_the_one_that_writ
         for thread in refused:
             thread.join()
     assert unexpected == []
+
+
+def test_what_is_said_of_a_log_is_printable_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    log = tmp_path / "a\x1b[2J" / "events.jsonl"
+    with LogWriter(log, clock=itertools.count(step=2).__next__) as writer:
+        writer.write([StepEnded(step=1, loss=1.0)])
+        log.unlink()
+        writer.write([StepEnded(step=2, loss=1.0)])
+        log.rename(tmp_path / "gone.jsonl")
+        writer.write([StepEnded(step=3, loss=1.0)])
+        said = [text for _, text in writer.news()]
+        assert said
+        assert all(text.isprintable() and r"a\x1b[2J" in text for text in [*said, writer.problem])
