@@ -204,6 +204,14 @@ def test_a_run_that_diverged_exits_with_1(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["status"] == "diverged"
 
 
+def test_a_run_that_went_on_after_diverging_exits_with_1_as_the_replay_of_its_log_does(tmp_path: Path) -> None:
+    rate = ["--optimizer", "sgd", "--learning-rate", "1e5", "--keep-going"]
+    done = regtui("train", *TINY, *rate, "--log", tmp_path / "log.jsonl", "--json")
+    found = json.loads(done.stdout)
+    assert (found["status"], found["verdict"]["state"]) == ("finished", "diverged")
+    assert (done.returncode, regtui("--replay", tmp_path / "log.jsonl").returncode) == (1, 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_cleanly_with_its_number_its_end_written_and_its_result_printed(
     number: signal.Signals, tmp_path: Path

@@ -1,6 +1,5 @@
 """What a log says of its run in a word or a number: who trained, where, and how far it came."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +49,12 @@ def environment(history: History, key: str) -> str | None:
 
 def completed_epochs(history: History) -> int:
     """Give the number of the last epoch that has ended; 0 before the first, and where epochs are not counted."""
+    return history.now(_completed_epochs)
+
+
+def _completed_epochs(history: History) -> int:
     table = history.evaluations if len(history.evaluations) else history.steps
-    last = table["epoch"].last
-    return int(last) if math.isfinite(last) else 0
+    epochs = table["epoch"].values
+    # The newest may not say it, where others do.
+    known = np.flatnonzero(np.isfinite(epochs))
+    return int(epochs[known[-1]]) if len(known) else 0

@@ -55,7 +55,7 @@ def train(
             raise click.UsageError(live.problem)
         click.echo(f"log: {printable(str(live.log_path))}", err=True)
         if live.log_problem:
-            click.echo(f"regtui: {printable(live.log_problem)}", err=True)
+            click.echo(f"regtui: {live.log_problem}", err=True)
         try:
             _print_result(history, as_json, live.log_problem)
         except OutputLost as lost:
@@ -69,7 +69,9 @@ def train(
                 ) from None
         if driven.stopped_by is not None and history.status == "stopped":
             leave(driven.stopped_by)
-    context.exit(1 if history.status in {"failed", "diverged"} or live.log_problem else 0)
+    from regtui import report
+
+    context.exit(1 if report.run_status(history) or live.log_problem else 0)
 
 
 def _print_result(history: "History", as_json: bool, log_problem: str) -> None:

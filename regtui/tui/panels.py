@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import numpy as np
 
 from regtui import analysis
 from regtui.analysis.comparison import asked_differently, compared, run_seconds
@@ -156,11 +155,7 @@ def _names(names: list[str], room: int) -> Span:
 def _progress(history: History) -> list[Span]:
     """Say how far the run is, and of how much where that is known: in epochs where they are counted, else in steps."""
     if history.counts_epochs:
-        # The epoch that the newest evaluation reached: there may be several in an epoch, or one in several.
-        epochs = history.evaluations["epoch"].values
-        known = epochs[np.isfinite(epochs)]
-        reached = int(known[-1]) if len(known) else completed_epochs(history)
-        planned, done, unit = history.plan.epochs, reached, "epoch"
+        planned, done, unit = history.plan.epochs, completed_epochs(history), "epoch"
     else:
         planned, done, unit = history.plan.total_steps, history.step, "step"
     of = f"/{planned}" if planned else ""
