@@ -1,6 +1,7 @@
 """The command line where its streams are closed or full, and exit statuses that follow from what a run came to."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ LOG = Path(__file__).parent / "logs" / "clean-torch.jsonl"
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
-    line = command.replace("regtui", f"{sys.executable} -m regtui")
+    line = command.replace("regtui", f"{shlex.quote(sys.executable)} -m regtui", 1)  # a checkout is called so, too
     return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120, check=False)
 
 
