@@ -16,6 +16,7 @@ import numpy as np
 from regtui.core.events import CheckpointsSeen, Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
+from regtui.readers.bounds import bounded
 from regtui.readers.checkpoints import Checkpoints
 from regtui.readers.names import Names
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
@@ -244,13 +245,15 @@ class SampleReader(ABC):
     def _events(self, some: Samples) -> Iterator[Event]:
         if self._started is None:
             told = self._tell()
-            self._started = RunStarted(
-                run_id=told.run_id or self._run_name(),
-                trainer=told.trainer,
-                settings=told.settings,
-                plan=told.plan,
-                environment=told.environment,
-                open_end=not self.says_end,
+            self._started = bounded(
+                RunStarted(
+                    run_id=told.run_id or self._run_name(),
+                    trainer=told.trainer,
+                    settings=told.settings,
+                    plan=told.plan,
+                    environment=told.environment,
+                    open_end=not self.says_end,
+                )
             )
             yield self._started
         start = 0
