@@ -5,8 +5,8 @@ restarted runs and the first record are the same for all of them and stand here.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from regtui.core.events import CheckpointsSeen, Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
+from regtui.core.table import MOST_NAMES
 from regtui.readers.bounds import bounded
 from regtui.readers.checkpoints import Checkpoints
 from regtui.readers.names import Names
@@ -161,8 +162,10 @@ class SampleReader(ABC):
     def warnings(self) -> list[str]:
         """Say what was left out, and what was chosen where the names left a choice."""
         skipped = self.skipped.sentence(self.path.name)
+        many = f"{self.path.name} has more than {MOST_NAMES:,} names; the numbers of the others are left out"
         return [
             *([skipped] if skipped else []),
+            *([many] if self._names.full else []),
             *self._names.remarks,
             *([self._names.missing] if self._names.missing else []),
             *([self._names.unpaired] if self._names.unpaired else []),
@@ -195,12 +198,13 @@ class SampleReader(ABC):
             samples = self._from_the_start()
         while True:
             try:
-                for some in samples:
-                    changed = not self._names.see(some.columns) or self._are_percents(some)
-                    if changed and self._changes < MOST_CHANGES:
-                        # What was given out under one name belongs under another.
-                        self._changes += 1
-                        raise Anew
+                if isinstance(samples, Sequence):
+                    # All are at hand: names one after the other would each ask all others anew.
+                    self._anew_if(not self._names.see(name for some in samples for name in some.columns))
+                for each in samples:
+                    changed = not self._names.see(each.columns)
+                    some = self._kept(each)
+                    self._anew_if(changed or self._are_percents(some))
                     yield from self._events(some)
             except Anew:
                 names = self._names
@@ -210,6 +214,18 @@ class SampleReader(ABC):
             else:
                 break
         yield from self._first_and_last()
+
+    def _anew_if(self, changed: bool) -> None:
+        """Have the run told anew where what was given out under one name belongs under another."""
+        if changed and self._changes < MOST_CHANGES:
+            self._changes += 1
+            raise Anew
+
+    def _kept(self, some: Samples) -> Samples:
+        """Leave the numbers out whose names are too many."""
+        if all(name in self._names for name in some.columns):
+            return some
+        return replace(some, columns={name: some.columns[name] for name in some.columns if name in self._names})
 
     def _from_the_start(self) -> Iterable[Samples]:
         """Look at the log from its start; a file that becomes another one meanwhile is left for the next look."""

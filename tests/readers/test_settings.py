@@ -17,9 +17,7 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 """Nine names of nine times the one before: half a kilobyte, a third of a milliard values."""
 
-MERGED = (
-    f"a: &a {{{', '.join(f'k{number}: 0' for number in range(3_000))}}}\nb: [{', '.join(['{<<: *a}'] * 3_000)}]\n"
-)
+MERGED = f"a: &a {{{', '.join(f'k{number}: 0' for number in range(3_000))}}}\nb: [{', '.join(['{<<: *a}'] * 3_000)}]\n"
 """Three thousand copies of three thousand settings."""
 
 PAIRS = ALIASES + "pairs: !!pairs [k: *i, k: *i]\n"
