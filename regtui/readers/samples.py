@@ -4,6 +4,7 @@ A format is read by a class that says where its rows are (`_look`); names, evalu
 restarted runs and the first record are the same for all of them and stand here.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -89,6 +90,29 @@ class Told:
     environment: dict[str, Any] = field(default_factory=dict)
     end: RunEnded | None = None
     """How it ended; most logs do not say."""
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether what a log holds is a number: True is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def logged(value: Any) -> float:
+    """Give a number of a log, NaN for what is none; one that is not finite, or beyond all floats, is infinite.
+
+    Infinite means 'logged, and no number', NaN 'nothing was logged': see `Samples.columns`.
+    """
+    if not is_number(value):
+        return math.nan
+    try:
+        return math.inf if math.isnan(value) else float(value)
+    except OverflowError:
+        return math.inf
+
+
+def all_logged(values: FloatArray) -> FloatArray:
+    """Give numbers each of which was logged: those that are NaN are infinite."""
+    return np.where(np.isnan(values), np.inf, values)
 
 
 class SampleReader(ABC):
