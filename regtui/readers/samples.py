@@ -175,7 +175,7 @@ class SampleReader(ABC):
         """
 
     def _tell(self) -> Told:
-        """Say what the log tells of its run; asked at each look."""
+        """Say what the log tells of its run; asked with the first rows, and for its end, where `says_end`."""
         return Told()
 
     @property
@@ -273,14 +273,16 @@ class SampleReader(ABC):
         return bool(news) and self._started is not None
 
     def _first_and_last(self) -> Iterator[Event]:
-        """Tell what the log says of the run, when that has changed, and its end."""
+        """Tell which checkpoints there are, when that has changed, and how the run ended."""
         kept = self._checkpoints.news() if self._started is not None else None
         if kept is not None:
             yield CheckpointsSeen(checkpoints=kept)
-        told = self._tell()
-        if self._started is not None and told.end is not None and not self._ended:
+        if not self.says_end or self._started is None or self._ended:
+            return
+        end = self._tell().end
+        if end is not None:
             self._ended = True
-            yield told.end
+            yield end
 
     def _events(self, some: Samples) -> Iterator[Event]:
         if self._started is None:
