@@ -114,7 +114,8 @@ def printable(text: str) -> str:
     has no width, half a surrogate pair, what Unicode does not know) becomes its escape, such as `\\x1b`. A text that is
     already printable is given back itself.
     """
-    if text.isascii() and text.isprintable() and len(text) <= LONGEST_TEXT:
+    # Its length first: a text of megabytes is looked at no further than it is kept.
+    if len(text) <= LONGEST_TEXT and text.isascii() and text.isprintable():
         return text
     signs, room = [], 0
     for sign in shortened(text).translate(EMOJI_STYLE):

@@ -14,6 +14,7 @@ from pathlib import Path
 from regtui.readers.folding import read_history as read_history
 from regtui.readers.gated import Gated as Gated
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
+from regtui.readers.jsonl import JsonlReader
 from regtui.readers.logfile import is_being_written as is_being_written
 from regtui.readers.opening import NotAFile, opened
 from regtui.readers.protocol import NOTHING_WANTED as NOTHING_WANTED
@@ -71,8 +72,6 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
         with opened(path) as fd:
             size = os.fstat(fd).st_size
         if growing and not size:
-            from regtui.readers.jsonl import JsonlReader
-
             return Gated(JsonlReader(path))
         return Gated(_known(path, wanted))
     except (FileNotFoundError, NotADirectoryError):
@@ -85,7 +84,10 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
 
 def _format_of(path: Path) -> type[Reader] | None:
     """Give the reader of a file's format, or of that of a folder of one run; None where no format knows it."""
-    return next((reader for reader in formats() if reader.accepts(path)), None)
+    # Our own is asked before the others are even loaded: databases and protobufs are nothing to a log of regtui.
+    if JsonlReader.accepts(path):
+        return JsonlReader
+    return next((reader for reader in formats() if reader is not JsonlReader and reader.accepts(path)), None)
 
 
 def names_one_of_several(path: Path) -> bool:

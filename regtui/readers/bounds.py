@@ -20,6 +20,9 @@ LARGEST = 2**64
 MOST_COMMANDS = 100
 """Names of commands in `listens`; there are five."""
 
+LISTS = (list, tuple, set, frozenset)
+"""What holds values beside names: YAML knows tuples and sets, too."""
+
 LEFT_OUT = "…"
 """In the place of what lies too deep."""
 
@@ -34,22 +37,25 @@ class _Room:
 def bounded(run: RunStarted) -> RunStarted:
     """Give a run with no more of its free settings than can be shown."""
     return msgspec.structs.replace(
-        run,
-        settings=_kept(run.settings, _Room(), DEEPEST),
-        environment=_kept(run.environment, _Room(), DEEPEST),
-        listens=run.listens[:MOST_COMMANDS],
+        run, settings=kept(run.settings), environment=kept(run.environment), listens=run.listens[:MOST_COMMANDS]
     )
+
+
+def kept(settings: Any) -> Any:
+    """Give no more of values within values than can be shown; what is named in several places counts in each."""
+    return _kept(settings, _Room(), DEEPEST)
 
 
 def _kept(value: Any, room: _Room, depth: int) -> Any:
     room.left -= 1
-    if isinstance(value, dict | list) and not depth:
+    if isinstance(value, (dict, *LISTS)) and not depth:
         return LEFT_OUT
     if isinstance(value, dict):
         names = islice(value, max(room.left, 0))
         return {name: _kept(value[name], room, depth - 1) for name in names if room.left > 0}
-    if isinstance(value, list):
-        return [_kept(each, room, depth - 1) for each in islice(value, max(room.left, 0)) if room.left > 0]
+    if isinstance(value, LISTS):
+        some = islice(value, max(room.left, 0))
+        return type(value)([_kept(each, room, depth - 1) for each in some if room.left > 0])
     if isinstance(value, int) and abs(value) > LARGEST:
         try:
             return float(value)

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from regtui.readers.opening import opened
+
 BLOCK_BYTES = 2 << 20
 """Read at once: some tens of thousands of rows."""
 
@@ -78,17 +80,14 @@ class GrowingFile:
             return b""
 
     def _read(self, seen: tuple[int, int, int, int]) -> bytes | None:
-        file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            if os.pread(file, len(self._fingerprint), 0) != self._fingerprint:
+        with opened(self.path) as fd:
+            if os.pread(fd, len(self._fingerprint), 0) != self._fingerprint:
                 return None
-            if os.pread(file, len(self._end), self._position - len(self._end)) != self._end:
+            if os.pread(fd, len(self._end), self._position - len(self._end)) != self._end:
                 return None
-            block = os.pread(file, BLOCK_BYTES, self._position)
+            block = os.pread(fd, BLOCK_BYTES, self._position)
             if len(self._fingerprint) < FINGERPRINT_BYTES:
-                self._fingerprint = os.pread(file, min(FINGERPRINT_BYTES, self._position + len(block)), 0)
-        finally:
-            os.close(file)
+                self._fingerprint = os.pread(fd, min(FINGERPRINT_BYTES, self._position + len(block)), 0)
         self._seen = seen
         self._unfinished = self._position + len(block) < seen[2] and bool(block)
         self._position += len(block)

@@ -70,8 +70,8 @@ UNREAD = object()
 def _is_binary(path: Path) -> bool:
     """Tell whether a file is none of text, so that it need not be searched; zeros at its start may be a hole in it."""
     try:
-        with path.open("rb") as file:
-            head = file.read(FINGERPRINT_BYTES)
+        with opened(path) as fd:
+            head = os.pread(fd, FINGERPRINT_BYTES, 0)
     except OSError:
         return False
     return not head.startswith(b"\0") and b"\0" in head

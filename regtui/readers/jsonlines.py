@@ -20,7 +20,7 @@ from regtui.readers.names import PLACES, RATES, parts
 from regtui.readers.opening import opened
 from regtui.readers.placing import Placing
 from regtui.readers.protocol import SkippedLines
-from regtui.readers.samples import SampleReader, Samples, Told
+from regtui.readers.samples import SampleReader, Samples, Told, all_logged, is_number, logged
 
 SNIFFED_BYTES = 256 << 10
 """Enough for some lines, wide ones too."""
@@ -179,34 +179,20 @@ def _column(rows: list[Row], name: str) -> FloatArray | None:
     try:
         kinds = set(map(type, values))
         if kinds <= {float, int}:
-            found = np.array(values, dtype=np.float64)
-            found[np.isnan(found)] = np.inf  # logged, and no number
-            return found
+            return all_logged(np.array(values, dtype=np.float64))
     except OverflowError:
         pass
-    if not any(_is_number(value) for value in values):
+    if not any(is_number(value) for value in values):
         return None
-    return np.array([_number(value) for value in values])
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float:
-    try:
-        number = float(value) if _is_number(value) else math.nan
-    except OverflowError:
-        return math.inf
-    return math.inf if _is_number(value) and math.isnan(number) else number
+    return np.array([logged(value) for value in values])
 
 
 def _of_a_training(rows: list[Row]) -> bool:
     """Tell a log from any other objects: it measures something, at a step or an epoch or again and again."""
     measured = placed = 0
     for row in rows:
-        named = [key for key in KEYS if isinstance(row.get(key), str)] if _is_number(row.get("value")) else []
-        names = [name for name, value in row.items() if _is_number(value)] + [str(row[key]) for key in named]
+        named = [key for key in KEYS if isinstance(row.get(key), str)] if is_number(row.get("value")) else []
+        names = [name for name, value in row.items() if is_number(value)] + [str(row[key]) for key in named]
         counts = any(PLACES.get(name.lower()) in ("step", "epoch") for name in names)
         measured += any(parts(name).quantity or RATES.match(name) for name in names)
         placed += counts and len(names) > 1

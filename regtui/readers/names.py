@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from regtui.core.metrics import LEARNING_RATE, STEP_LOSS, TRAIN_LOSS, VALID_LOSS, metric
+from regtui.core.table import MOST_NAMES
 from regtui.readers.protocol import NOTHING_WANTED, LogError, Wanted
 
 Place = Literal["step", "epoch", "time"]
@@ -141,6 +142,47 @@ def known(name: str) -> bool:
     return name.strip().lower() in PLACES or bool(RATES.match(name)) or bool(parts(name).quantity)
 
 
+class Others:
+    """What the names of a log are, asked of each of them: gone through once, so that a thousand names ask in turn."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Take in all names of the log."""
+        self.sums_up = False
+        """Whether transformers' summary of a run is among them."""
+        self.splits: set[str] = set()
+        self._subsets: dict[tuple[str, str], set[str]] = {}
+        """Quantity and split -> what stands between them: an evaluation set, a part of a loss, or nothing."""
+        self._alike: dict[str, int] = {}
+        """Quantity -> how many names have it."""
+        self._pairs: dict[tuple[str, str], set[str]] = {}
+        for name in names:
+            known = parts(name)
+            self.sums_up = self.sums_up or name in ("train_runtime", "train/train_runtime")
+            self.splits.add(known.split)
+            self._subsets.setdefault((known.quantity, known.split), set()).add(known.subset)
+            self._alike[known.quantity] = self._alike.get(known.quantity, 0) + 1
+
+    def has_valid(self, known: Parts) -> bool:
+        """Tell whether a quantity without a split is that of training: Keras's `accuracy` beside `val_accuracy`."""
+        return bool(known.quantity) and known.subset in self._subsets.get((known.quantity, "valid"), ())
+
+    def stands_for_the_whole(self, known: Parts) -> bool:
+        """Tell whether a subset's number is shown as that of the split: where no name is the whole's.
+
+        Several evaluation sets are a choice, the first by default. The parts of a loss, which training and validation
+        both have, are none, unless there is one only.
+        """
+        key = known.quantity, known.split
+        own = self._subsets[key]
+        if "" in own:
+            return False
+        if key not in self._pairs:
+            other_split = "train" if known.split == "valid" else "valid"
+            self._pairs[key] = own & self._subsets.get((known.quantity, other_split), set())
+        pairs = self._pairs[key]
+        return pairs == {known.subset} if pairs else known.split != "train" or self._alike[known.quantity] == 1
+
+
 class Names:
     """The names of one log, as far as they have been seen, and what each means beside the others."""
 
@@ -154,17 +196,26 @@ class Names:
         self._wanted = wanted
         self._rows_are_epochs = rows_are_epochs
         self._meanings: dict[str, Meaning] = {}
+        self.full = False
+        """Whether there were more names than are kept."""
         self.remarks: list[str] = []
         """What was chosen where there was a choice, a sentence each."""
 
     def see(self, names: Iterable[str]) -> bool:
-        """Take in names; False where one that had been seen before now means something else."""
-        news = [name for name in names if name not in self._meanings]
+        """Take in names, as many as are kept; False where one that was seen before now means something else."""
+        news = list(dict.fromkeys(name for name in names if name not in self._meanings))
+        room = MOST_NAMES - len(self._meanings)
+        self.full = self.full or len(news) > room
+        news = news[:room]
         if not news:
             return True
         before = dict(self._meanings)
         self._meanings = self._read([*before, *news])
         return all(self._meanings[name] == meaning for name, meaning in before.items())
+
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a name is kept."""
+        return name in self._meanings
 
     def __getitem__(self, name: str) -> Meaning:
         return self._meanings[name]
@@ -196,7 +247,8 @@ class Names:
         self.remarks = []
         taken: dict[tuple[str, str], tuple[int, str]] = {}
         found: dict[str, Meaning] = {}
-        candidates = {name: self._alone(name, names) for name in names}
+        others = Others(names)
+        candidates = {name: self._alone(name, others) for name in names}
         for name, (meaning, rank) in candidates.items():
             key = (meaning.table, meaning.name)
             if meaning.table != "nothing" and (key not in taken or rank < taken[key][0]):
@@ -207,7 +259,7 @@ class Names:
         self._remark(found)
         return found
 
-    def _alone(self, name: str, names: list[str]) -> tuple[Meaning, int]:
+    def _alone(self, name: str, others: Others) -> tuple[Meaning, int]:
         """Say what a name means, and how strongly."""
         wanted = self._wanted
         said = {wanted.valid: VALID_LOSS, wanted.train: STEP_LOSS, wanted.rate: LEARNING_RATE}
@@ -219,7 +271,7 @@ class Names:
             return Meaning(self._table(name), f"log/{name}"), 0
         if name.strip().lower() in PLACES:
             return Meaning("place", PLACES[name.strip().lower()]), 0
-        summary = SUMMARY_LOSS.match(name) and {"train_runtime", "train/train_runtime"} & set(names)
+        summary = others.sums_up and SUMMARY_LOSS.match(name)
         if summary or NO_SAMPLES.match(name):
             return Meaning("nothing", name), 0
         if RATES.match(name):
@@ -229,24 +281,16 @@ class Names:
             # Something else stands where the loss does: nothing of another unit is drawn beside it.
             return Meaning(self._table(name), name), 0
         quantity = "loss" if known.quantity == (wanted.metric or "loss") else known.quantity
-        split = known.split or ("train" if quantity == "loss" or self._has_valid(known, names) else "")
-        if split == "test" and not any(parts(other).split == "valid" for other in names):
+        split = known.split or ("train" if quantity == "loss" or others.has_valid(known) else "")
+        if split == "test" and "valid" not in others.splits:
             split = "valid"
         if not quantity or not split or split == "test" or (split == "valid" and known.level == "step"):
             return Meaning(self._table(name), name), 0
-        if known.subset and not self._stands_for_the_whole(known, names):
+        if known.subset and not others.stands_for_the_whole(known):
             return Meaning(self._table(name), f"{split}/{known.subset}_{known.quantity}"), known.rank
         if split == "train" and quantity == "loss":
             return Meaning(self._table(name), STEP_LOSS), known.rank + (10 if known.subset else 0)
         return Meaning(self._table(name), f"{split}/{quantity}"), known.rank + (10 if known.subset else 0)
-
-    @staticmethod
-    def _has_valid(known: Parts, names: list[str]) -> bool:
-        """Tell whether a quantity without a split is that of training: Keras's `accuracy` beside `val_accuracy`."""
-        return bool(known.quantity) and any(
-            other.split == "valid" and (other.subset, other.quantity) == (known.subset, known.quantity)
-            for other in map(parts, names)
-        )
 
     def _table(self, name: str) -> Literal["steps", "evaluations"]:
         """Say with what a name is recorded: a split other than training, and an epoch's mean, are evaluated."""
@@ -260,21 +304,6 @@ class Names:
         split = "valid" if known.split == "test" else known.split
         own = f"{split}/{known.subset}_{known.quantity}" if split and known.subset and known.quantity else name
         return Meaning(self._table(name), own)
-
-    def _stands_for_the_whole(self, known: Parts, names: list[str]) -> bool:
-        """Tell whether a subset's number is shown as that of the split: where no name is the whole's.
-
-        Several evaluation sets are a choice, the first by default. The parts of a loss, which training and validation
-        both have, are none, unless there is one only.
-        """
-        alike = [parts(other) for other in names if parts(other).quantity == known.quantity]
-        if any(other.split == known.split and not other.subset for other in alike):
-            return False
-        other_split = "train" if known.split == "valid" else "valid"
-        pairs = {each.subset for each in alike if each.split == known.split} & {
-            each.subset for each in alike if each.split == other_split
-        }
-        return pairs == {known.subset} if pairs else known.split != "train" or len(alike) == 1
 
     def _remark(self, found: dict[str, Meaning]) -> None:
         chosen = next((name for name, meaning in found.items() if meaning.name == VALID_LOSS), None)

@@ -4,9 +4,10 @@ A format is read by a class that says where its rows are (`_look`); names, evalu
 restarted runs and the first record are the same for all of them and stand here.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import numpy as np
 from regtui.core.events import CheckpointsSeen, Event, Resumed, Rows, RunEnded, RunStarted
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
+from regtui.core.table import MOST_NAMES
+from regtui.readers.bounds import bounded
 from regtui.readers.checkpoints import Checkpoints
 from regtui.readers.names import Names
 from regtui.readers.protocol import NOTHING_WANTED, SkippedLines, Wanted
@@ -89,6 +92,29 @@ class Told:
     """How it ended; most logs do not say."""
 
 
+def is_number(value: Any) -> bool:
+    """Tell whether what a log holds is a number: True is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def logged(value: Any) -> float:
+    """Give a number of a log, NaN for what is none; one that is not finite, or beyond all floats, is infinite.
+
+    Infinite means 'logged, and no number', NaN 'nothing was logged': see `Samples.columns`.
+    """
+    if not is_number(value):
+        return math.nan
+    try:
+        return math.inf if math.isnan(value) else float(value)
+    except OverflowError:
+        return math.inf
+
+
+def all_logged(values: FloatArray) -> FloatArray:
+    """Give numbers each of which was logged: those that are NaN are infinite."""
+    return np.where(np.isnan(values), np.inf, values)
+
+
 class SampleReader(ABC):
     """Reads the log of another trainer as far as it has been written."""
 
@@ -149,7 +175,7 @@ class SampleReader(ABC):
         """
 
     def _tell(self) -> Told:
-        """Say what the log tells of its run; asked at each look."""
+        """Say what the log tells of its run; asked with the first rows, and for its end, where `says_end`."""
         return Told()
 
     @property
@@ -160,8 +186,10 @@ class SampleReader(ABC):
     def warnings(self) -> list[str]:
         """Say what was left out, and what was chosen where the names left a choice."""
         skipped = self.skipped.sentence(self.path.name)
+        many = f"{self.path.name} has more than {MOST_NAMES:,} names; the numbers of the others are left out"
         return [
             *([skipped] if skipped else []),
+            *([many] if self._names.full else []),
             *self._names.remarks,
             *([self._names.missing] if self._names.missing else []),
             *([self._names.unpaired] if self._names.unpaired else []),
@@ -194,12 +222,13 @@ class SampleReader(ABC):
             samples = self._from_the_start()
         while True:
             try:
-                for some in samples:
-                    changed = not self._names.see(some.columns) or self._are_percents(some)
-                    if changed and self._changes < MOST_CHANGES:
-                        # What was given out under one name belongs under another.
-                        self._changes += 1
-                        raise Anew
+                if isinstance(samples, Sequence):
+                    # All are at hand: names one after the other would each ask all others anew.
+                    self._anew_if(not self._names.see(name for some in samples for name in some.columns))
+                for each in samples:
+                    changed = not self._names.see(each.columns)
+                    some = self._kept(each)
+                    self._anew_if(changed or self._are_percents(some))
                     yield from self._events(some)
             except Anew:
                 names = self._names
@@ -209,6 +238,18 @@ class SampleReader(ABC):
             else:
                 break
         yield from self._first_and_last()
+
+    def _anew_if(self, changed: bool) -> None:
+        """Have the run told anew where what was given out under one name belongs under another."""
+        if changed and self._changes < MOST_CHANGES:
+            self._changes += 1
+            raise Anew
+
+    def _kept(self, some: Samples) -> Samples:
+        """Leave the numbers out whose names are too many."""
+        if all(name in self._names for name in some.columns):
+            return some
+        return replace(some, columns={name: some.columns[name] for name in some.columns if name in self._names})
 
     def _from_the_start(self) -> Iterable[Samples]:
         """Look at the log from its start; a file that becomes another one meanwhile is left for the next look."""
@@ -232,25 +273,29 @@ class SampleReader(ABC):
         return bool(news) and self._started is not None
 
     def _first_and_last(self) -> Iterator[Event]:
-        """Tell what the log says of the run, when that has changed, and its end."""
+        """Tell which checkpoints there are, when that has changed, and how the run ended."""
         kept = self._checkpoints.news() if self._started is not None else None
         if kept is not None:
             yield CheckpointsSeen(checkpoints=kept)
-        told = self._tell()
-        if self._started is not None and told.end is not None and not self._ended:
+        if not self.says_end or self._started is None or self._ended:
+            return
+        end = self._tell().end
+        if end is not None:
             self._ended = True
-            yield told.end
+            yield end
 
     def _events(self, some: Samples) -> Iterator[Event]:
         if self._started is None:
             told = self._tell()
-            self._started = RunStarted(
-                run_id=told.run_id or self._run_name(),
-                trainer=told.trainer,
-                settings=told.settings,
-                plan=told.plan,
-                environment=told.environment,
-                open_end=not self.says_end,
+            self._started = bounded(
+                RunStarted(
+                    run_id=told.run_id or self._run_name(),
+                    trainer=told.trainer,
+                    settings=told.settings,
+                    plan=told.plan,
+                    environment=told.environment,
+                    open_end=not self.says_end,
+                )
             )
             yield self._started
         start = 0

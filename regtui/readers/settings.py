@@ -4,17 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+from regtui.readers.bounds import kept
+
 MOST_BYTES = 1 << 20
 """Settings of a training are some kilobytes; a larger file holds something else."""
 
 MOST_NAMES = 500
 """Settings that are kept: a page of them is what a person can compare."""
 
+MOST_MERGED = 50_000
+"""Settings that a file may take over from its other parts (`<<: *part`), a hundred times what is kept."""
+
 
 def read_settings(path: Path) -> dict[str, Any]:
     """Read the settings in a file; empty where there are none or they cannot be read.
 
     YAML is loaded by the safe loader, whose tags make no objects; a tag that it does not know is read as its text.
+    A part that a file names again and again (`*part`) is read once, and laid out no further than settings are kept.
     """
     try:
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
@@ -23,7 +29,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         found = json.loads(text) if path.suffix == ".json" else _yaml(text)
     except (OSError, ValueError, RecursionError):
         return {}
-    return _named(found) if isinstance(found, dict) else {}
+    return kept(_named(found)) if isinstance(found, dict) else {}
 
 
 def _yaml(text: str) -> Any:
@@ -40,7 +46,20 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Knows no tags but those of plain data; aliases that would multiply a file are refused by its size."""
+        """Knows no tags but those of plain data, and lays out no more of merged parts than there may be."""
+
+        merged = 0
+
+        def flatten_mapping(self, node: Any) -> None:
+            for key, value in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    for part in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        if isinstance(part, yaml.MappingNode):
+                            self.flatten_mapping(part)
+                            self.merged += len(part.value)
+                    if self.merged > MOST_MERGED:
+                        raise yaml.YAMLError
+            super().flatten_mapping(node)
 
     def plain(loader: Any, _suffix: str, node: Any) -> Any:
         if isinstance(node, yaml.MappingNode):

@@ -1,8 +1,6 @@
 """Hugging Face's `trainer_state.json`: written anew, whole, with each checkpoint of `transformers.Trainer`."""
 
 import json
-import math
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from regtui.core.plan import Plan
-from regtui.readers.samples import SampleReader, Samples, Told
+from regtui.readers.samples import SampleReader, Samples, Told, is_number, logged
+from regtui.readers.search import listed
 
 FILE_NAME = "trainer_state.json"
 
@@ -53,7 +52,10 @@ class TrainerStateReader(SampleReader):
         newest = _newest(self.path)
         if newest is None:
             return ()
-        status = newest.stat()
+        try:
+            status = newest.stat()
+        except OSError:
+            return ()  # a checkpoint that was deleted as it was looked at, for a newer one
         seen = (newest, status.st_mtime_ns, status.st_size)
         if seen == self._seen:
             return ()
@@ -86,15 +88,17 @@ def _newest(path: Path) -> Path | None:
     """Find the state that knows most: a file itself, or that of the furthest checkpoint of a folder."""
     if path.is_file():
         return path if path.name.endswith(FILE_NAME) or path.suffix == ".json" else None
-    if not path.is_dir():
-        return None
-    found = [
-        (int(match[1]), Path(entry.path) / FILE_NAME)
-        for entry in os.scandir(path)
-        if (match := CHECKPOINT.match(entry.name)) and (Path(entry.path) / FILE_NAME).is_file()
-    ]
     own = path / FILE_NAME
-    return own if own.is_file() else max(found)[1] if found else None
+    if own.is_file():
+        return own
+    try:
+        names = [entry.name for entry in listed(path)]
+    except OSError:
+        return None  # no folder, or it has been deleted
+    steps = {int(match[1]): name for name in names if (match := CHECKPOINT.match(name))}
+    # From the newest: of a hundred checkpoints only that one is asked whether it has a state.
+    states = (path / steps[step] / FILE_NAME for step in sorted(steps, reverse=True))
+    return next((state for state in states if state.is_file()), None)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -109,24 +113,14 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _samples(entries: list[dict[str, Any]]) -> Samples:
-    names = {name: None for entry in entries for name, value in entry.items() if _is_number(value)}
-    columns = {name: np.array([_number(entry.get(name)) for entry in entries]) for name in names}
+    names = {name: None for entry in entries for name, value in entry.items() if is_number(value)}
+    columns = {name: np.array([logged(entry.get(name)) for entry in entries]) for name in names}
     step, epoch = columns.pop("step", None), columns.pop("epoch", None)
     return Samples(columns=columns, step=step, epoch=epoch)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float:
-    if not _is_number(value):
-        return math.nan
-    return math.inf if math.isnan(value) else float(value)  # NaN was logged: the loss is no number any more
-
-
 def _count(value: Any) -> int | None:
-    return int(value) if _is_number(value) and 0 < value < 2**53 else None
+    return int(value) if is_number(value) and 0 < value < 2**53 else None
 
 
 READER = TrainerStateReader

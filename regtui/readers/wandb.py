@@ -18,7 +18,7 @@ from regtui.readers.names import Names
 from regtui.readers.opening import opened
 from regtui.readers.protobuf import Broken, field_at, fields, number, text
 from regtui.readers.protocol import NOTHING_WANTED, Wanted
-from regtui.readers.samples import ROWS_AT_ONCE, Anew, SampleReader, Samples, Told
+from regtui.readers.samples import ROWS_AT_ONCE, Anew, SampleReader, Samples, Told, all_logged
 from regtui.readers.search import listed
 from regtui.readers.tracked import CALLS, LONGEST_NAME, MOST_NAMES, MOST_NUMBERS, MOST_STEP, Places, plan_of
 
@@ -156,9 +156,7 @@ class WandbReader(SampleReader):
         rows, columns = at // COLUMNS, at % COLUMNS
         used = np.unique(columns)
         table = np.full((len(used), self._row), np.nan)
-        numbers = np.array(self._numbers)
-        # A loss that is none any more was logged all the same.
-        table[np.searchsorted(used, columns), rows] = np.where(np.isnan(numbers), np.inf, numbers)
+        table[np.searchsorted(used, columns), rows] = all_logged(np.array(self._numbers))
         names = list(self._column_of)
         found = {names[column]: table[index] for index, column in enumerate(used)}
         order = found.pop(CALLS)

@@ -12,6 +12,7 @@ import pytest
 from regtui import analysis
 from regtui.core.history import History
 from regtui.readers import LogError, open_log, read_history
+from regtui.readers.dvclive import DvcliveReader
 from regtui.report import page
 from regtui.tui import panels
 
@@ -269,6 +270,20 @@ def test_dvclives_folder_is_followed_and_names_its_numbers_by_their_paths(tmp_pa
     assert history.steps["learning_rate"].values.tolist() == [0.1, 0.1]
     assert history.evaluations["valid/loss"].values.tolist() == [0.7, 0.6]
     assert (reader.name, history.run.run_id) == ("DVCLive", tmp_path.name)
+
+
+def test_a_quiet_look_asks_a_log_that_never_says_its_end_for_nothing_about_its_run(tmp_path):
+    asked = []
+
+    class Asked(DvcliveReader):
+        def _tell(self):
+            asked.append(1)
+            return super()._tell()
+
+    write(tmp_path / "plots" / "metrics" / "loss.tsv", "step\tloss\n0\t0.5\n")
+    reader = Asked(tmp_path)
+    assert reader.poll()
+    assert (reader.poll(), reader.poll(), asked) == ([], [], [1])
 
 
 def test_settings_are_data_and_nothing_else(tmp_path):

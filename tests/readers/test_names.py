@@ -1,8 +1,13 @@
 """What names in logs of others mean."""
 
+import json
+import time
+
 import pytest
 
-from regtui.readers import LogError, Wanted
+from regtui.core.history import History
+from regtui.core.table import MOST_NAMES
+from regtui.readers import LogError, Wanted, open_log
 from regtui.readers.names import Names
 
 
@@ -107,3 +112,40 @@ def test_another_quantity_is_judged_when_it_is_asked_for():
 def test_a_quantity_that_is_better_when_higher_is_refused_with_what_would_be_right():
     with pytest.raises(LogError, match="--metric accuracy: must be one that is better when lower, such as loss"):
         Names(Wanted(metric="accuracy"))
+
+
+def test_names_that_come_one_after_the_other_do_not_each_cost_the_square_of_those_before():
+    names = Names()
+    before = time.process_time()
+    for number in range(600):
+        names.see([f"val/set{number}_loss" if number % 2 else f"layer{number}/norm"])
+    assert time.process_time() - before < 5  # a second where nothing else runs, half a minute when each asked all
+    assert names["val/set1_loss"].name == "valid/loss"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "table"])
+def test_names_beyond_what_a_table_holds_are_left_out_and_that_is_said(form, tmp_path):
+    path = tmp_path / {"text": "a.log", "json": "a.jsonl", "table": "a.csv"}[form]
+    some = [f"layer{number} loss" for number in range(MOST_NAMES + 5)]
+    lines = {
+        "text": [f"step {at}: {name.replace(' ', '')}_loss {at / 8}" for at, name in enumerate(some)],
+        "json": [json.dumps({"step": at, "loss": 0.5, name: 0.25}) for at, name in enumerate(some)],
+        "table": [",".join(["step", "loss", *some]), ",".join(["1"] * (len(some) + 2))],
+    }[form]
+    path.write_text("\n".join(lines) + "\n")
+    reader, history = open_log(path), History()
+    history.apply(reader.poll())
+    assert f"{path.name} has more than 1,000 names; the numbers of the others are left out" in reader.warnings()
+    assert len(history.steps) > 0
+    assert not any(f"{MOST_NAMES + 4}" in name for name in history.steps)
+    assert not history.steps.left_out
+
+
+def test_names_that_come_in_one_look_are_taken_in_at_once(tmp_path):
+    path = tmp_path / "a.jsonl"
+    lines = [json.dumps({"step": number, "name": f"val/set{number}_loss", "value": 0.5}) for number in range(900)]
+    path.write_text("\n".join(lines) + "\n")
+    reader = open_log(path)
+    before = time.process_time()
+    reader.poll()
+    assert time.process_time() - before < 5  # some hundredths where nothing else runs

@@ -1,6 +1,7 @@
 """Opening a log: the reader that accepts it, or one sentence that says what would be right."""
 
 import os
+import subprocess
 import sys
 
 import pytest
@@ -24,6 +25,16 @@ def test_every_reader_refuses_what_is_no_log(reader, tmp_path):
         path.write_bytes(content)
         assert not reader.accepts(path)
         assert reader(path).poll() == []
+
+
+def test_a_log_of_ours_is_replayed_without_loading_the_readers_of_others(tmp_path):
+    (tmp_path / "events.jsonl").write_bytes(STEP)
+    code = (
+        "import sys\nfrom regtui.report import replay\nreplay(sys.argv[1])\n"
+        "print(*(name for name in sys.modules if name in ('sqlite3', 'yaml', 'regtui.readers.samples')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_a_log_is_opened_by_its_path_or_by_its_folder(tmp_path):

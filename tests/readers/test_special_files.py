@@ -1,7 +1,9 @@
 """What is no regular file is refused in one sentence, and where it took a log's place, it is 'not yet'."""
 
 import os
+import signal
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,26 @@ from regtui.core.events import StepEnded, encode
 from regtui.readers import LogError, is_being_written, open_log
 from regtui.readers.jsonl import JsonlReader
 from regtui.readers.opening import NotAFile, _file_system, opened
+from regtui.readers.tensorboard.files import EventFile
+from regtui.readers.tensorboard.rows import Tags
 
 STEP = encode(StepEnded(step=1, loss=0.5))
+
+
+@contextmanager
+def ended_after(seconds: int):
+    """Fail where something waits, for it would wait for ever."""
+
+    def fail(_signal, _frame):
+        raise AssertionError("it waited")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def a_pipe(path: Path) -> None:
@@ -84,6 +104,25 @@ def test_a_log_whose_place_something_else_has_taken_is_not_yet_and_goes_on_when_
     with path.open("ab") as log:
         log.write(STEP)
     assert len(reader.poll()) == 1
+
+
+@pytest.mark.parametrize("name", ["x.log", "x.csv", "x.jsonl", "events.jsonl", "events.out.tfevents.1", "run-1.wandb"])
+def test_a_folder_with_a_pipe_that_is_named_like_a_log_is_searched_without_waiting_for_a_writer(name, tmp_path):
+    (tmp_path / "runs").mkdir()
+    os.mkfifo(tmp_path / "runs" / name)
+    with ended_after(10), pytest.raises(LogError):
+        open_log(tmp_path / "runs")
+
+
+def test_a_pipe_that_took_the_place_of_an_event_file_is_not_yet(tmp_path):
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(b"begun")
+    file = EventFile(path)
+    assert file.look() == "grown"
+    path.unlink()
+    os.mkfifo(path)
+    with ended_after(10):
+        assert file.read(Tags("", [], 10)) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the system has no /proc")

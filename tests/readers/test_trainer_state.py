@@ -1,12 +1,14 @@
 """Hugging Face's trainer_state.json."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import pytest
 
 from regtui import analysis
+from regtui.core.events import CheckpointsSeen
 from regtui.core.history import History
 from regtui.readers import open_log, read_history
 
@@ -99,3 +101,37 @@ def test_checkpoints_that_are_pruned_leave_the_run_as_it_is(tmp_path):
     history.apply(reader.poll())
     assert len(history.steps) == 4
     assert [each.step for each in history.checkpoints] == [40]
+
+
+def test_numbers_beyond_all_floats_are_logged_and_none(tmp_path):
+    huge = int("9" * 400)
+    state = {"log_history": [{"step": 1, "loss": huge}, {"step": 2, "loss": 0.5}, {"step": huge, "epoch": -huge}]}
+    (tmp_path / "trainer_state.json").write_text(json.dumps({**state, "max_steps": huge, "num_train_epochs": -huge}))
+    history = read_history(tmp_path)
+    assert history.steps["step/loss"].values.tolist()[1] == 0.5
+    assert not math.isfinite(history.steps["step/loss"].values[0])
+    assert history.plan.total_steps is None
+
+
+def test_a_checkpoint_that_is_deleted_as_it_is_looked_at_is_not_yet(tmp_path, monkeypatch):
+    save(tmp_path / "checkpoint-20", entries(20))
+    reader = open_log(tmp_path)
+    assert reader.poll()
+    is_file = Path.is_file
+
+    def pruned(path):
+        found = is_file(path)
+        if path.parent.name.startswith("checkpoint-"):
+            shutil.rmtree(path.parent, ignore_errors=True)
+        return found
+
+    monkeypatch.setattr(Path, "is_file", pruned)
+    assert all(isinstance(event, CheckpointsSeen) for event in reader.poll())
+
+
+def test_a_run_whose_folder_is_deleted_is_not_yet(tmp_path):
+    save(tmp_path / "run" / "checkpoint-20", entries(20))
+    reader = open_log(tmp_path / "run")
+    assert reader.poll()
+    shutil.rmtree(tmp_path / "run")
+    assert all(isinstance(event, CheckpointsSeen) for event in reader.poll())

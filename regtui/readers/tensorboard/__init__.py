@@ -5,6 +5,13 @@ files of a run), `places` (numbers laid into rows), `settings`, and the `reader`
 way.
 """
 
-from regtui.readers.tensorboard.reader import TensorBoardReader
+from typing import Any
 
-READER = TensorBoardReader
+
+def __getattr__(name: str) -> Any:
+    """Load the reader when it is asked for: who writes event files, or replays a log of ours, does without it."""
+    if name != "READER":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from regtui.readers.tensorboard.reader import TensorBoardReader
+
+    return TensorBoardReader

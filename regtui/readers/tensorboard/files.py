@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from regtui.core.series import IntArray
+from regtui.readers.opening import opened
 from regtui.readers.tensorboard.checksum import Bytes, crc32c, crc32c_of_rows, masked, masked_rows
 from regtui.readers.tensorboard.event import Malformed, read_event
 from regtui.readers.tensorboard.rows import Found, Rows, Tags, is_sound
@@ -158,12 +159,11 @@ def next_sound(data: Bytes, start: int = 0) -> int | None:
 
 def begins_as_log(path: Path) -> bool:
     """Tell whether a file begins with a sound record that is an event."""
-    with path.open("rb") as file:
-        head = file.read(HEADER)
-        length = Headers().length(head)
+    with opened(path) as fd:
+        length = Headers().length(os.pread(fd, HEADER, 0))
         if length is None or not 0 < length <= 4096:
             return False
-        record = file.read(length + 4)
+        record = os.pread(fd, length + 4, HEADER)
     try:
         event = read_event(record[:-4])
     except Malformed:
@@ -216,9 +216,8 @@ class EventFile:
         before, (self._inode, size, _) = self._at, self._now
         data = np.zeros(max(min(max(most, self._needed), size - before), 0) + SPARE, dtype=np.uint8)
         try:
-            with open(self._file, "rb", buffering=0) as file:  # noqa: PTH123 # as above
-                file.seek(before)
-                read = file.readinto(data.data[:-SPARE]) or 0
+            with opened(self.path) as fd:
+                read = os.preadv(fd, [data.data[:-SPARE]], before) if len(data) > SPARE else 0
         except OSError:
             self._seen = self._now
             return None

@@ -8,7 +8,7 @@ import numpy as np
 
 from regtui.core.series import FloatArray, IntArray
 from regtui.readers.names import PLACES, parts
-from regtui.readers.samples import Samples
+from regtui.readers.samples import Samples, all_logged
 from regtui.readers.tensorboard.rows import Bools, Scalars
 
 COUNTS = re.compile(r"(.*/)?evaluation_.*_vs_iterations$")
@@ -224,8 +224,7 @@ class Places:
             else:
                 chosen = order[np.searchsorted(ordered, tag) : np.searchsorted(ordered, tag, side="right")]
             column = np.full(size, np.nan)
-            values = some.value[chosen]
-            column[row[chosen]] = np.where(np.isnan(values), np.inf, values)  # NaN was logged: it is no gap
+            column[row[chosen]] = all_logged(some.value[chosen])
             yield self._names[int(tag)], column
 
 

@@ -12,7 +12,7 @@ from regtui.readers.samples import Anew, SampleReader, Samples, Told
 from regtui.readers.search import walk
 from regtui.readers.tensorboard.event import Extra
 from regtui.readers.tensorboard.files import begins_as_log
-from regtui.readers.tensorboard.parts import MARK, MOST_TAGS, SPLITS, Parts
+from regtui.readers.tensorboard.parts import MARK, MOST_TAGS, SPLITS, Parts, event_files
 from regtui.readers.tensorboard.places import NoEnds, Places, TooMany
 from regtui.readers.tensorboard.settings import Said
 
@@ -62,7 +62,7 @@ class TensorBoardReader(SampleReader):
         if not path.is_dir():
             return False
         folders = [path, *(path / name for name in sorted(SPLITS) if (path / name).is_dir())]
-        return any(begins_as_log(file) for folder in folders for file in sorted(folder.glob(f"*{MARK}*")))
+        return any(begins_as_log(folder / name) for folder in folders for name in sorted(event_files(str(folder))))
 
     def _look(self) -> Iterable[Samples] | None:
         looks = self._parts.look()
