@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from regtui.core.events import Stop
+from regtui.output import write_within
 from regtui.signals import FAULT, Caught, caught, status_of
 from regtui.sources.here import LiveRun
 
@@ -139,12 +140,5 @@ def depart(departure: Departure) -> NoReturn:
 
     At once: what a framework does on its way out takes a second.
     """
-
-    def say() -> None:
-        with suppress(OSError):
-            os.write(2, f"regtui: {departure.reason}\n".encode())
-
-    saying = threading.Thread(target=say, daemon=True)
-    saying.start()
-    saying.join(SAY_SECONDS)
+    write_within(2, f"regtui: {departure.reason}\n".encode(), SAY_SECONDS)
     os._exit(departure.status)
