@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
@@ -84,6 +84,21 @@ def open_standard_descriptors() -> None:
             # The lowest that is free is this one, since those below are open.
             os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(fd, True)
+
+
+def write_within(fd: int, data: bytes, seconds: float) -> None:
+    """Write to a terminal or pipe that may be gone, or stopped: for so many seconds at most.
+
+    A write that hangs goes on in a thread that ends with the process, which is all that should come after this.
+    """
+    writer = threading.Thread(target=_write_quietly, args=(fd, data), daemon=True)
+    writer.start()
+    writer.join(seconds)
+
+
+def _write_quietly(fd: int, data: bytes) -> None:
+    with suppress(OSError):
+        os.write(fd, data)
 
 
 @dataclass(frozen=True)

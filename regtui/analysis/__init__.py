@@ -31,18 +31,26 @@ SPEED_RECORDS = 4096
 """Newest step records that the speed is taken from: enough to be steady, few enough to follow a change."""
 
 
-@np.errstate(all="ignore")
 def gap(history: History) -> FloatArray:
     """Give the generalisation gap of each evaluation, validation loss minus training loss, NaN where one is missing.
 
     Of regtui's own runs both are measured after the epoch, dropout off and without the penalty. Where a log has but
-    the running training loss, which is higher, this is a lower bound of the gap.
+    the running training loss, which is higher, this is a lower bound of the gap. Not to be written to.
     """
+    return history.now(_gap)
+
+
+@np.errstate(all="ignore")
+def _gap(history: History) -> FloatArray:
     return history.evaluations["valid/loss"].values - training_loss(history)
 
 
 def best_row(history: History) -> int | None:
-    """Give the row of the lowest validation loss in the table of epochs, the first on ties."""
+    """Give the row of the lowest validation loss in the table of evaluations, the first on ties; None without one."""
+    return history.now(_best_row)
+
+
+def _best_row(history: History) -> int | None:
     values = history.evaluations["valid/loss"].values
     if not np.isfinite(values).any():
         return None
@@ -55,7 +63,6 @@ def best_epoch(history: History) -> int | None:
     return None if row is None else history.epoch_of(row)
 
 
-@np.errstate(all="ignore")
 def steps_per_second(history: History) -> float | None:
     """Give the training speed, the first steps and their compile time left out; None while it cannot be known.
 
@@ -64,6 +71,11 @@ def steps_per_second(history: History) -> float | None:
     one chunk look slow and does not move the median. Without times of steps, the epochs' own training seconds are
     taken, the first left out where there are others.
     """
+    return history.now(_steps_per_second)
+
+
+@np.errstate(all="ignore")
+def _steps_per_second(history: History) -> float | None:
     steps, times = history.steps.step.values[-SPEED_RECORDS:], history.steps["time"].values[-SPEED_RECORDS:]
     known = np.isfinite(times) & np.isfinite(steps)
     steps, times = steps[known], times[known]

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from regtui.analysis.advice import rough
+from regtui.analysis.rate_changes import rate_changes
 from regtui.core.events import Changed
 from regtui.core.history import History
 from regtui.core.series import FloatArray
@@ -93,15 +94,7 @@ def drop_effects(history: History) -> list[DropEffect]:
 
 
 def _effects(history: History) -> list[DropEffect]:
-    drops = [
-        change
-        for change in history.changes
-        if change.what == "learning_rate"
-        and change.cause != "floor"
-        and change.old is not None
-        and change.new is not None
-        and change.new < change.old
-    ]
+    drops = rate_changes(history).drops
     known = history.derived(_settled)
     effects = known[:]
     steps = history.evaluations.step.values
@@ -111,7 +104,7 @@ def _effects(history: History) -> list[DropEffect]:
     for index in range(len(known), len(drops)):
         drop = drops[index]
         if index < len(drops) - MOST_DROPS:
-            effects.append(_unweighed(drop))
+            effects.append(_effect(drop, reason=f"of this many drops the last {MOST_DROPS:,} are looked at"))
             known.append(effects[-1])
             continue
         first = drops[index - 1].step if index else -math.inf
@@ -130,18 +123,25 @@ def _effects(history: History) -> list[DropEffect]:
     return effects
 
 
-def _unweighed(drop: Changed) -> DropEffect:
-    """Tell of one of so many drops that it is not looked at."""
+def _effect(
+    drop: Changed,
+    *,
+    reason: str,
+    slope_before: float | None = None,
+    slope_after: float | None = None,
+    helped: bool | None = None,
+) -> DropEffect:
+    """Tell of a drop, and what came of it as far as it was weighed."""
     return DropEffect(
         step=drop.step,
         epoch=drop.epoch,
         old=drop.old or 0.0,
         new=drop.new or 0.0,
         cause=drop.cause,
-        slope_before=None,
-        slope_after=None,
-        helped=None,
-        reason=f"of this many drops the last {MOST_DROPS:,} are looked at",
+        slope_before=slope_before,
+        slope_after=slope_after,
+        helped=helped,
+        reason=reason,
     )
 
 
@@ -182,12 +182,8 @@ def _weigh(
         )
         if helped is None:
             reason += ", no more than its noise"
-    return DropEffect(
-        step=drop.step,
-        epoch=drop.epoch,
-        old=drop.old or 0.0,
-        new=drop.new or 0.0,
-        cause=drop.cause,
+    return _effect(
+        drop,
         slope_before=first.slope if first and math.isfinite(first.slope) else None,
         slope_after=slope_after if math.isfinite(slope_after) else None,
         helped=helped,

@@ -5,6 +5,7 @@ import math
 import msgspec
 import numpy as np
 
+from regtui.analysis.rate_changes import rate_changes, steps_of_changes
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed
 from regtui.core.fields import ConfigError
@@ -172,8 +173,8 @@ def _rate_now(history: History) -> float | None:
         step, value = table.step.last, table[LEARNING_RATE].last
         if math.isfinite(value) and step > best:
             best, rate = step, value
-    for change in reversed(history.changes):
-        if change.what == LEARNING_RATE and change.new is not None:
+    for change in reversed(rate_changes(history).all):
+        if change.new is not None:
             return change.new if change.step >= best else rate
     return rate
 
@@ -188,12 +189,11 @@ def steering(history: History) -> Steering:
 
 
 def _steering(history: History) -> Steering:
-    changed = np.sort(np.array([c.step for c in history.changes if c.what == LEARNING_RATE], dtype=np.float64))
     held, factor = None, 1.0
-    for turn in history.changes:
-        if turn.what != LEARNING_RATE or turn.cause != "user" or turn.new is None:
+    for turn in rate_changes(history).by_hand:
+        if turn.new is None:
             continue
-        how = turn.how or _seen_to_be(history, turn, changed)
+        how = turn.how or _seen_to_be(history, turn)
         if how == "hold" or held is not None:
             held = turn.new
         else:
@@ -201,15 +201,13 @@ def _steering(history: History) -> Steering:
     return Steering(held=held, factor=factor)
 
 
-def _seen_to_be(history: History, turn: Changed, changed: FloatArray) -> str:
-    """Tell `hold` from `scale` by the rates after a change that does not say which it was, up to the next change.
-
-    `changed` are the steps of all changes of the rate, rising.
-    """
+def _seen_to_be(history: History, turn: Changed) -> str:
+    """Tell `hold` from `scale` by the rates after a change that does not say which it was, up to the next change."""
     policy = history.derived(_Followed).policy()
     if policy is None or not policy.schedule.open_loop:
         return "scale"
     new, rates, steps = turn.new or 0.0, history.steps[LEARNING_RATE].values, history.steps.step.values
+    changed = steps_of_changes(history)
     later = int(np.searchsorted(changed, turn.step, side="right"))
     until = int(np.searchsorted(steps, changed[later], side="right")) if later < len(changed) else len(steps)
     first = int(np.searchsorted(steps, turn.step, side="right"))

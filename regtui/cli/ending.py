@@ -14,9 +14,7 @@ from regtui.cli.leaving import Left, leave
 from regtui.core.config import ConfigError
 from regtui.core.text import printable
 from regtui.output import OutputLost, losable, open_standard_descriptors
-
-FAULT = 1
-"""Exit status where regtui itself is at fault, as of any program in Python."""
+from regtui.signals import FAULT, status_of
 
 
 def run() -> NoReturn:
@@ -34,13 +32,13 @@ def run() -> NoReturn:
     except (ConfigError, LogError) as error:
         _fail(str(error))
     except click.Abort:
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(status_of(signal.SIGINT))
     except Left as left:
         leave(left.received)
     except OutputLost as lost:
         if lost.gone:
             # Nothing to say, and nobody to say it to.
-            sys.exit(128 + signal.SIGPIPE)
+            sys.exit(status_of(signal.SIGPIPE))
         _fail(f"standard output cannot be written: {lost}")
     except OSError as error:
         # A path that nobody could have looked into, such as one with a name of a thousand letters.

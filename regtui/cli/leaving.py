@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from regtui.signals import SIGNALS, status_of
+from regtui.signals import Caught, caught, status_of
 
 PATIENCE_SECONDS = 1.5
 """How long leaving may take: a chunk and the measuring of the test split fit; whoever waits for us still waits."""
@@ -29,32 +29,25 @@ def leaving(
     If it has not when its time is up, or a second signal comes, `at_last` is called and the process ends there. A
     signal that whoever started us has set to be ignored, as nohup does, stays ignored.
     """
-    before: dict[signal.Signals, Any] = {}
-    received: list[signal.Signals] = []
 
-    def first(number: int, _frame: Any) -> None:
-        received.append(signal.Signals(number))
-        for caught in before:
-            signal.signal(caught, last)
+    def first(received: signal.Signals, answered: Caught) -> None:
+        def last(_number: int, _frame: Any) -> NoReturn:
+            # Once more, and the system itself ends the process.
+            for number in answered:
+                signal.signal(number, signal.SIG_DFL)
+            leave(received, at_last)
+
+        for number in answered:
+            signal.signal(number, last)
         signal.signal(signal.SIGALRM, last)
         signal.setitimer(signal.ITIMER_REAL, PATIENCE_SECONDS)
-        begin(received[0])
+        begin(received)
 
-    def last(_number: int, _frame: Any) -> NoReturn:
-        # Once more, and the system itself ends the process.
-        for caught in before:
-            signal.signal(caught, signal.SIG_DFL)
-        leave(received[0], at_last)
-
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, first)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for caught, handler in before.items():
-            signal.signal(caught, handler)
+    with caught(first):
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def leave(received: signal.Signals, at_last: Callable[[signal.Signals], None] = lambda _received: None) -> NoReturn:

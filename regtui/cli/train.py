@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -14,7 +13,7 @@ import click
 from regtui.cli.leaving import leave, leaving
 from regtui.cli.options import NamedPath, given_options, make_config, run_options
 from regtui.core.text import printable
-from regtui.output import OutputLost, captured_output, losable
+from regtui.output import OutputLost, captured_output, losable, write_within
 
 if TYPE_CHECKING:
     from regtui.core.events import Event
@@ -155,14 +154,7 @@ class _Driven:
         self._live.abandon(f"stopped by {received.name}")
         where = f"its log is {printable(str(self._live.log_path))}" if begun else f"while {stage}: nothing was trained"
         said = f"regtui: stopped by {received.name}{';' if begun else ''} {where}\n".encode()
-        # A terminal that has stopped reading would hold up the writer for ever.
-        writer = threading.Thread(target=self._write, args=(said,), daemon=True)
-        writer.start()
-        writer.join(SAYING_SECONDS)
-
-    def _write(self, said: bytes) -> None:
-        with suppress(OSError):
-            os.write(self._err, said)
+        write_within(self._err, said, SAYING_SECONDS)
 
 
 COMMAND = train

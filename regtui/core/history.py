@@ -238,7 +238,7 @@ class History:
             self._derived.clear()
 
     def _fold(self, batch: list[Event], kinds: list[type]) -> bool:
-        """Fold in events of one run; False where rows that were there before have changed."""
+        """Fold in events of one run; False where rows or changes that were there before are no longer the same."""
         grown, start = True, 0
         if Rows in kinds or Resumed in kinds:
             for at, event in enumerate(batch):
@@ -321,8 +321,9 @@ class History:
         self.resumed.append(resumed)
         self.end = None
         step = self.resumed_at[-1]
-        self.changes = [change for change in self.changes if change.step <= step]
-        cut = [table.cut(step) for table in (self.steps, self.evaluations)]
+        kept = [change for change in self.changes if change.step <= step]
+        cut = [len(kept) < len(self.changes), *(table.cut(step) for table in (self.steps, self.evaluations))]
+        self.changes = kept
         return not any(cut)
 
 

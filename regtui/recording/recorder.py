@@ -13,25 +13,16 @@ import msgspec
 from regtui.core.events import EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.failing import failure
 from regtui.core.plan import Plan
-from regtui.folders import Made
 from regtui.numbers import Kept, count_of, is_read, keep, number_of, numbers_of, plain, text_of
-from regtui.readers import LOG_NAME, LogError, LogWriter
+from regtui.readers import LogError
 from regtui.recording import processes
-from regtui.recording.lines import Held, StepLine
+from regtui.recording.holding import MANY_HELD, Holding
+from regtui.recording.lines import StepLine
 from regtui.recording.named import Named
 from regtui.recording.orders import Orders, changed
 from regtui.recording.ranks import environment, rank_here
 from regtui.recording.warned import Warned, harmless
-from regtui.recording.writing import Writing
-from regtui.runs import log_of, make_run_folder, new_run_id
-
-MANY_HELD, MOST_HELD = 100_000, 500_000
-"""Records at which the thread that writes is woken; and those that wait for a disk that hangs, some 100 MB: what comes
-after them is lost."""
-
-TURN_SECONDS, PATIENCE_SECONDS = 0.005, 1.0
-"""How a loop that outruns the writer, at a microsecond a step, waits for it as long as it gets on; a disk that hangs
-costs the loop one second, once."""
+from regtui.recording.writing import Writing, opened
 
 Scalar = Any
 """A float, an integer, a scalar of numpy, or a tensor of one element of any framework, on any device."""
@@ -55,11 +46,7 @@ class Recorder:
         self._made_by = os.getpid()
         # A lock that a handler of signals may take again, whatever the loop was doing.
         self._lock = threading.RLock()
-        self._held: list[Held] = []
-        self._unread = self._again = False
-        """Whether numbers have been kept that are to be fetched, and whether a step has come twice: ever since."""
-        self._patience = PATIENCE_SECONDS
-        """How long the loop would yet wait for the thread that writes."""
+        self._held = Holding(self.warned)
         self._opened = False
         """The first line is written."""
         self._named = Named()
@@ -90,14 +77,13 @@ class Recorder:
         now = time.time()
         self._epoch_from = now
         try:
-            path, run_id, made = self._place(now)
-            writer = LogWriter(path, share=self._share, made=made)
+            writer, run_id = opened(self.log_path, self._runs_dir, self._run.run_id, now, share=self._share)
         except (LogError, OSError) as error:
             self.warned.say("start", f"this run is not recorded: {error}")
             return
-        self.log_path = path
+        self.log_path = writer.path
         self._run = msgspec.structs.replace(self._run, run_id=run_id, time=now, environment=environment())
-        self._writing = Writing(self, writer)
+        self._writing = Writing(self, self._held, writer)
         self._state = "running"
         processes.living.add(self)
 
@@ -126,7 +112,7 @@ class Recorder:
             self._state = "over"
             if status == "finished" and self.orders.stopping:
                 status, reason = "stopped", reason or self.orders.reason
-            self._held.append(
+            self._held.records.append(
                 RunEnded(
                     status=text_of(status), reason=text_of(reason), step=self._step, epoch=self._epoch,
                     test=numbers_of(test), time=time.time(),
@@ -195,11 +181,10 @@ class Recorder:
                     if learning_rate is not None:
                         self._rate = learning_rate
                     self._has_loss = self._has_loss or loss is not None
-                    self._held.append(
-                        StepLine(number, self._epoch + 1, loss, penalty, learning_rate, named, time.time())
-                    )
-                    if len(self._held) > MANY_HELD:
-                        self._crowded()
+                    held = self._held.records
+                    held.append(StepLine(number, self._epoch + 1, loss, penalty, learning_rate, named, time.time()))
+                    if len(held) > MANY_HELD:
+                        self._held.crowded(self.log_path)
             if self.orders.called:
                 self.orders.obey(self)
         except Exception as error:
@@ -229,7 +214,7 @@ class Recorder:
             self._epoch = said if said is not None else self._epoch + 1
             rate = learning_rate if learning_rate is not None else self._rate
             seconds = now - self._epoch_from - self.orders.waited_seconds
-            self._held.append(
+            self._held.records.append(
                 EpochEnded(
                     epoch=self._epoch, step=self._step, train=self._split("train", train),
                     valid=self._split("valid", valid), running_loss=number_of(running_loss),
@@ -260,7 +245,7 @@ class Recorder:
         passes = number_of(epoch)
         with self._lock:
             at = at if at is not None else self._step
-            self._held.append(
+            self._held.records.append(
                 Evaluated(
                     step=at, epoch=passes if passes is not None or at else float(self._epoch),
                     train=self._split("train", train), valid=self._split("valid", valid),
@@ -296,7 +281,7 @@ class Recorder:
             return
         line = text_of(text)
         with self._lock:
-            self._held.append(
+            self._held.records.append(
                 Noted(level=text_of(level), text=line, step=self._step, epoch=self._epoch + 1, time=time.time())
             )
 
@@ -310,7 +295,7 @@ class Recorder:
             return
         with self._lock:
             self._step, self._epoch = count_of(step) or 0, int(count_of(epoch) or 0)
-            self._held.append(Resumed(step=self._step, epoch=number_of(epoch), time=time.time()))
+            self._held.records.append(Resumed(step=self._step, epoch=number_of(epoch), time=time.time()))
 
     # What is obeyed
 
@@ -353,18 +338,9 @@ class Recorder:
         with self._lock:
             if what == "learning_rate":
                 self._rate = new
-            self._held.append(changed(self._step, self._epoch + 1, what, old, new))
+            self._held.records.append(changed(self._step, self._epoch + 1, what, old, new))
 
     # For the thread that writes
-
-    def take(self) -> tuple[list[Held], bool, bool]:
-        """Give what has come since the last call, whether numbers may have to be fetched, and a step come twice."""
-        # Without the lock, which a loop that was interrupted by a signal may hold until its run has ended.
-        held = self._held
-        taken = held[:]
-        del held[: len(taken)]
-        self._patience = PATIENCE_SECONDS
-        return taken, self._unread, self._again
 
     def opening(self) -> RunStarted:
         """Give the first line of the log, as it is known once there is something to record."""
@@ -377,7 +353,7 @@ class Recorder:
     def forked(self) -> None:
         """Record nothing in a process that was forked off, such as one that loads data."""
         writing, self._writing = self._writing, None
-        self._state, self._held, self._lock = "elsewhere", [], threading.RLock()
+        self._state, self._held, self._lock = "elsewhere", Holding(self.warned), threading.RLock()
         if writing is not None:
             writing.let_go()
 
@@ -387,16 +363,6 @@ class Recorder:
         """Start with the first number, where nobody did; tell whether it is recorded here."""
         return self._state == "new" and self.start()._state == "running"
 
-    def _place(self, now: float) -> tuple[Path, str, list[Made]]:
-        """Give the log's path, the run's name, and the folders that were made for it."""
-        path, name = self.log_path, self._run.run_id
-        if path is not None:
-            path = path / LOG_NAME if path.is_dir() else path
-            own = path.parent.name if path.name == LOG_NAME else path.stem
-            return path, name if name != "run" else text_of(own), []
-        run_id, made = make_run_folder(new_run_id(name, now), self._runs_dir, share=self._share)
-        return log_of(run_id, self._runs_dir), run_id, made
-
     def _taken(self, name: str, value: Scalar) -> Kept:
         kept = keep(value)
         if kept is None and value is not None:
@@ -404,7 +370,7 @@ class Recorder:
             said = f"= {value[:40]!r}" if isinstance(value, str) else f"of type {type(value).__name__}{shape}"
             self.warned.say("number", f"what is no number is left out, such as {name} {said}")
         elif not is_read(kept):
-            self._unread = True
+            self._held.unread = True
         return kept
 
     def _split(self, split: str, values: Any) -> dict[str, float | None] | None:
@@ -423,8 +389,8 @@ class Recorder:
         if number is None:
             return self._step + 1
         if number < self._step:
-            self._held.append(Resumed(step=max(number - 1, 0), time=time.time()))
-        self._again = self._again or number == self._step
+            self._held.records.append(Resumed(step=max(number - 1, 0), time=time.time()))
+        self._held.again = self._held.again or number == self._step
         return number
 
     def _measured(self, step: int | None, learning_rate: Kept, metrics: Mapping[str, Scalar]) -> None:
@@ -435,14 +401,3 @@ class Recorder:
             self._rate = learning_rate
         if metrics:
             self.evaluate(None, None, step=step, **metrics)
-
-    def _crowded(self) -> None:
-        """Have much written at once; where it is too much, wait for the writer, and lose the newest if it hangs."""
-        if self._writing is not None:
-            self._writing.wake()
-        while len(self._held) > MOST_HELD and self._patience > 0:
-            self._patience -= TURN_SECONDS
-            time.sleep(TURN_SECONDS)
-        if len(self._held) > MOST_HELD:
-            del self._held[-1]
-            self.warned.say("held", f"{self.log_path} takes nothing: {MOST_HELD:,} records wait, the rest is lost")

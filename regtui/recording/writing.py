@@ -1,15 +1,19 @@
 """The thread that writes what a recorder holds, and looks for commands to it."""
 
 import threading
+from pathlib import Path
 from typing import Protocol, cast
 
 from regtui.commands import Inbox
 from regtui.core.events import Record, Resumed, RunStarted
 from regtui.core.failing import failure
-from regtui.readers import LogWriter
+from regtui.numbers import text_of
+from regtui.readers import LOG_NAME, LogWriter
+from regtui.recording.holding import Holding
 from regtui.recording.lines import Held, Lines, encodable
 from regtui.recording.orders import Orders
 from regtui.recording.warned import Warned
+from regtui.runs import log_of, make_run_folder, new_run_id
 
 FLUSH_SECONDS = 0.4
 """How often records are written: nothing but the last half second is lost to `kill -9`."""
@@ -22,14 +26,24 @@ PATIENCE_SECONDS = 10.0
 """How long the end of a run waits for a disk that takes nothing."""
 
 
+def opened(log: Path | None, runs_dir: Path, name: str, now: float, *, share: bool) -> tuple[LogWriter, str]:
+    """Open the log of a run, and give it with the run's name; one without a `log` gets a folder in `runs_dir`.
+
+    Raises LogError and OSError.
+    """
+    if log is None:
+        run_id, made = make_run_folder(new_run_id(name, now), runs_dir, share=share)
+        return LogWriter(log_of(run_id, runs_dir), share=share, made=made), run_id
+    log = log / LOG_NAME if log.is_dir() else log
+    own = log.parent.name if log.name == LOG_NAME else log.stem
+    return LogWriter(log, share=share), name if name != "run" else text_of(own)
+
+
 class Holder(Protocol):
-    """Who holds the records."""
+    """Whose run it is."""
 
     warned: Warned
     orders: Orders
-
-    def take(self) -> tuple[list[Held], bool, bool]:
-        """Give what has come since the last call, whether numbers may have to be fetched, and a step come twice."""
 
     def opening(self) -> RunStarted:
         """Give the first line of the log, as it is known once there is something to record."""
@@ -41,8 +55,9 @@ class Holder(Protocol):
 class Writing:
     """The thread of one recorder, from its start to the end of the run."""
 
-    def __init__(self, holder: Holder, log: LogWriter) -> None:
+    def __init__(self, holder: Holder, held: Holding, log: LogWriter) -> None:
         self._holder = holder
+        self._held = held
         self._log = log
         self._inbox = Inbox(log.path)
         self._lines = Lines()
@@ -50,7 +65,6 @@ class Writing:
         """The log holds a run already, which may go on."""
         self._begun = False
         self._over = False
-        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="regtui-record", daemon=True)
         self._thread.start()
 
@@ -58,15 +72,10 @@ class Writing:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def wake(self) -> None:
-        """Write now: much is waiting."""
-        if not self._wake.is_set():
-            self._wake.set()
-
     def end(self) -> None:
         """Let what is held be written and the log be closed, and wait for it."""
         self._over = True
-        self._wake.set()
+        self._held.many.set()
         self._thread.join(PATIENCE_SECONDS)
         if self._thread.is_alive():
             self._holder.warned.say("log", f"the end of the run is not in {self._log.path}: its disk takes nothing")
@@ -78,8 +87,8 @@ class Writing:
     def _run(self) -> None:
         over = False
         while not over:
-            self._wake.wait(FLUSH_SECONDS)
-            self._wake.clear()
+            self._held.many.wait(FLUSH_SECONDS)
+            self._held.many.clear()
             over = self._over
             try:
                 self._write()
@@ -94,11 +103,11 @@ class Writing:
         self._say_problem()
 
     def _write(self) -> None:
-        held, unread, again = self._holder.take()
+        held = self._held.take()
         if not held and not self._begun:
             # The first line says which commands are obeyed: a knob may still be registered.
             return
-        lines = self._lines.made_of(held, unread=unread, again=again) if held else []
+        lines = self._lines.made_of(held, unread=self._held.unread, again=self._held.again) if held else []
         if not self._begun:
             self._begun = True
             if not (self._goes_on and isinstance(lines[0], Resumed)):

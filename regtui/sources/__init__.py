@@ -4,6 +4,7 @@ Whoever drives a run (a worker thread of the app, the main thread of `regtui tra
 polls never waits. A screen asks a source what it does and what it obeys, and never what it is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,10 +28,6 @@ class Activity:
     """Why it could not be set up or broke off, in one sentence."""
     refused: ConfigError | None = None
     """The field of the configuration that it could not be set up with, where the problem is one of those."""
-    behind: bool = False
-    """The last look at it did not come to the end of what is there."""
-    warnings: tuple[str, ...] = ()
-    """What could not be read, a sentence each; it only ever grows."""
     log_problem: str = ""
     """What its log lacks, or where it has gone, in one sentence; empty again once it is whole."""
     log_words: str = "log incomplete"
@@ -41,7 +38,6 @@ class Activity:
         object.__setattr__(self, "stage", printable(self.stage))
         object.__setattr__(self, "problem", printable(self.problem))
         object.__setattr__(self, "log_problem", printable(self.log_problem))
-        object.__setattr__(self, "warnings", tuple(map(printable, self.warnings)))
 
 
 class Source(Protocol):
@@ -49,7 +45,15 @@ class Source(Protocol):
 
     @property
     def activity(self) -> Activity:
-        """What it is doing now."""
+        """What it is doing now; of a log the system is asked, so that this is for once a frame."""
+
+    @property
+    def behind(self) -> bool:
+        """The last look at it did not come to the end of what is there."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What could not be read, a sentence each; it only ever grows."""
 
     @property
     def listens(self) -> frozenset[type]:
@@ -66,6 +70,8 @@ class Nothing:
     """The source before there is one."""
 
     activity = Activity()
+    behind = False
+    warnings: Sequence[str] = ()
     listens: frozenset[type] = frozenset()
 
     def poll(self, limit: int | None = None) -> list[Event]:  # noqa: ARG002 # the protocol's
@@ -84,7 +90,7 @@ class Watched:
     activity: Activity = Activity()
     """What it was doing when it was last asked."""
     told_warnings: int = 0
-    """How many of its warnings have been shown."""
+    """How many of its warnings have been given out."""
     told_log_problem: str = ""
     """What has been said of its log."""
     told_left_out: int = 0
@@ -103,9 +109,15 @@ class Watched:
         self.grew = self.grew or self.activity.growing
         return self.activity
 
+    def new_warnings(self) -> list[str]:
+        """Give what could not be read since the last call; printable, whatever source says it."""
+        warnings = self.source.warnings
+        news, self.told_warnings = warnings[self.told_warnings :], len(warnings)
+        return list(map(printable, news))
+
     def take(self, limit: int) -> list[Event]:
         """Fold the next events in, at most so many, and give them."""
         events = self.source.poll(limit)
-        self.behind = len(events) == limit or self.source.activity.behind
+        self.behind = len(events) == limit or self.source.behind
         self.history.apply(events)
         return events

@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from regtui import backends, datasets
@@ -50,6 +50,8 @@ class LiveRun:
     """One run that trains in this process and records itself."""
 
     listens: frozenset[type] = frozenset(COMMANDS.values())
+    behind = False
+    warnings: Sequence[str] = ()
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,9 +90,16 @@ class LogSource:
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
             stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
-            behind=self._reader.behind,
-            warnings=tuple(self._reader.warnings()), log_problem=problem, log_words=words,
+            log_problem=problem, log_words=words,
         )  # fmt: skip
+
+    @property
+    def behind(self) -> bool:
+        return self._reader.behind
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._reader.warnings()
 
     @property
     def _has_open_end(self) -> bool:
@@ -100,9 +107,11 @@ class LogSource:
         return self._run is not None and self._run.open_end is True and not self._ended
 
     def poll(self, limit: int | None = None) -> list[Event]:
-        if self._run is None and self._is_file():
-            self._find_format()
-        events = self._reader.poll(limit) if self._is_file() else []
+        events: list[Event] = []
+        if self._is_file():
+            if self._run is None:
+                self._find_format()
+            events = self._reader.poll(limit)
         if events and self._caught_up:
             self._news_at = time.monotonic()
         self._caught_up = self._caught_up or not (events or self._reader.behind)

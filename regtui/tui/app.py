@@ -20,6 +20,7 @@ from regtui.core.config import RunConfig
 from regtui.core.history import History
 from regtui.core.text import as_on_terminal, printable
 from regtui.output import captured_output
+from regtui.signals import FAULT
 from regtui.sources import Source
 from regtui.sources.here import LiveRun
 from regtui.tui.canvas import plain
@@ -28,7 +29,7 @@ from regtui.tui.dialogs import Question
 from regtui.tui.driver import DrawnInTurn, TerminalDriver
 from regtui.tui.keys import QUIT_ANYWHERE, SUSPEND
 from regtui.tui.lab import LabScreen
-from regtui.tui.leaving import FAULT, GONE, Departure, Leaving, depart
+from regtui.tui.leaving import GONE, Departure, Leaving, depart
 from regtui.tui.remembered import remember_theme, remembered_theme
 from regtui.tui.theme import ground_of, themes
 from regtui.tui.turns import KeysInTurn

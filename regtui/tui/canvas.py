@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from regtui.charts import Span, StyledLine
 from regtui.charts.view import plain as in_ascii
+from regtui.charts.wrap import wrap
 from regtui.tui.theme import role_style
 
 
@@ -183,6 +184,11 @@ def clip(line: Sequence[Span], width: int) -> StyledLine:
         kept.append(part)
         room -= len(part.text)
     return tuple(kept) if width > 0 else ()
+
+
+def wrapped(text: str, width: int, role: str = "text") -> list[StyledLine]:
+    """Set a text one cell in, on as many rows as it takes."""
+    return [clip([span(" "), span(row, role)], width) for row in wrap(text, max(width - 2, 1))]
 
 
 def fold_line(line: Sequence[Span], width: int, indent: int = 11) -> list[StyledLine]:

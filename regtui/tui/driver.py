@@ -5,7 +5,6 @@ import os
 import select
 import signal
 import termios
-import threading
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from regtui.core.size import sound_size
+from regtui.output import write_within
 from regtui.tui.cells import Picture
 from regtui.tui.line import PATIENCE_SECONDS, Answers, Line
 
@@ -197,11 +197,7 @@ class TerminalDriver(LinuxDriver):
 
     def restore_at_once(self, sentence: str = "") -> None:
         """Give the terminal back from any thread when there is no time for peace, as far as it takes bytes."""
-        # A blocked writer ends with the process, which is all that comes after this.
-        said = RESTORED + sentence.encode(errors="replace")
-        last = threading.Thread(target=_write_quietly, args=(self._out, said), daemon=True)
-        last.start()
-        last.join(CLOSE_SECONDS)
+        write_within(self._out, RESTORED + sentence.encode(errors="replace"), CLOSE_SECONDS)
         if self.attrs_before is not None:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
             with suppress(termios.error):
@@ -278,8 +274,3 @@ def _number(name: str) -> int:
     """Give a variable of the environment, 0 where it is no positive number."""
     value = os.environ.get(name, "")
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
-
-
-def _write_quietly(fd: int, data: bytes) -> None:
-    with suppress(OSError):
-        os.write(fd, data)

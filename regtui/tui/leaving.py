@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from regtui.core.events import Stop
-from regtui.signals import SIGNALS, status_of
+from regtui.output import write_within
+from regtui.signals import FAULT, Caught, caught, status_of
 from regtui.sources.here import LiveRun
 
 RUN_SECONDS = 0.9
@@ -27,9 +28,6 @@ SAY_SECONDS = 0.3
 
 LOOK_SECONDS = 0.02
 """How often it is looked whether the run has ended, while it is being waited for."""
-
-FAULT = 1
-"""Exit status of an app that broke off."""
 
 
 @dataclass(frozen=True)
@@ -81,26 +79,20 @@ class Leaving:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Answer signals meanwhile; those that the process was started to ignore stay ignored, as by nohup."""
-        before: dict[signal.Signals, Any] = {}
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, self._take_signal)
-        self._hang_up_is_ignored = signal.SIGHUP not in before
-        watcher = threading.Thread(target=self._see_off, name="leaving", daemon=True)
-        watcher.start()
-        try:
-            yield
-        finally:
-            if self.departure is None:
-                self._calls.put(None)
-                watcher.join()
-            # Else it watches on: what is said last may find a terminal that takes nothing.
-            self._left = True
-            for caught, handler in before.items():
-                signal.signal(caught, handler)
+        with caught(self._take_signal) as answered:
+            self._hang_up_is_ignored = signal.SIGHUP not in answered
+            watcher = threading.Thread(target=self._see_off, name="leaving", daemon=True)
+            watcher.start()
+            try:
+                yield
+            finally:
+                if self.departure is None:
+                    self._calls.put(None)
+                    watcher.join()
+                # Else it watches on: what is said last may find a terminal that takes nothing.
+                self._left = True
 
-    def _take_signal(self, number: int, _frame: Any) -> None:
-        received = signal.Signals(number)
+    def _take_signal(self, received: signal.Signals, _answered: Caught) -> None:
         self.call(Departure(f"stopped by {received.name}", status_of(received)))
 
     def _see_off(self) -> None:
@@ -148,12 +140,5 @@ def depart(departure: Departure) -> NoReturn:
 
     At once: what a framework does on its way out takes a second.
     """
-
-    def say() -> None:
-        with suppress(OSError):
-            os.write(2, f"regtui: {departure.reason}\n".encode())
-
-    saying = threading.Thread(target=say, daemon=True)
-    saying.start()
-    saying.join(SAY_SECONDS)
+    write_within(2, f"regtui: {departure.reason}\n".encode(), SAY_SECONDS)
     os._exit(departure.status)

@@ -10,27 +10,19 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from regtui import analysis
-from regtui.analysis.comparison import asked_differently, compared, run_seconds
-from regtui.analysis.facts import asked_for, completed_epochs, learning_rates
+from regtui.analysis.comparison import run_seconds
+from regtui.analysis.facts import completed_epochs, learning_rates
 from regtui.charts import Span, StyledLine
 from regtui.charts.sampling import logged
 from regtui.charts.strips.metrics import further, short_name
 from regtui.charts.wrap import wrap
 from regtui.core.config import RunConfig, fields
-from regtui.core.events import Changed, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
-from regtui.core.text import MISSING, cells, clock, short, time_of_day, who
+from regtui.core.text import MISSING, cells, clock, short
 from regtui.sources import Activity
-from regtui.tui.canvas import clip, span, spread, width_of
-
-ENDINGS: Mapping[str, tuple[str, str]] = {
-    "finished": ("✓ finished", "good"),
-    "stopped": ("■ stopped", "calm"),
-    "early_stopped": ("✓ stopped early", "good"),
-    "diverged": ("✗ diverged", "bad"),
-    "failed": ("✗ failed", "bad"),
-}
-"""Status of an end -> sign and word, and the role of its colour."""
+from regtui.tui.canvas import clip, span, spread, width_of, wrapped
+from regtui.tui.compared import comparison_rows
+from regtui.tui.eventlines import ENDINGS
 
 VERDICTS: Mapping[str, tuple[str, str]] = {
     "warming_up": ("◌", "calm"),
@@ -44,9 +36,6 @@ VERDICTS: Mapping[str, tuple[str, str]] = {
 
 NUMBER_WIDTH = 6
 """Cells of a loss that is read out."""
-
-SHORTER: Mapping[str, str] = {"best validation loss": "best", "final gap": "gap"}
-"""Name of a compared number -> the same in few cells."""
 
 WIDE = 110
 """Cells from which on form and curves stand side by side; `lab.py` has the same breakpoint."""
@@ -289,45 +278,6 @@ def _pairs(parts: list[tuple[str, str, str]], width: int) -> StyledLine:
     return tuple(line)
 
 
-def comparison_lines(history: History, ghost: History, width: int) -> list[StyledLine]:
-    """Put this run beside the one before it: two columns of the numbers that a remedy changes, then what differs."""
-    columns = [span(f"{'this run':>10}", "valid"), span(f"{'previous':>10}", "ghost")]
-    lines: list[StyledLine] = [(span(f" {'':<12}"), *columns)]
-    lines += [
-        (span(f" {SHORTER.get(name, name):<12}", "muted"), span(_cell(ours), "strong"), span(_cell(theirs)))
-        for name, ours, theirs in compared(history, ghost)
-    ]
-    return lines + _wrapped(asked_differently(history, ghost), width)
-
-
-def _cell(text: str) -> str:
-    """Set a compared number to the right of its column; a place that fills it is written without its unit."""
-    return f"{text if len(text) < 10 else text.removeprefix('epoch ').removeprefix('step '):>10}"
-
-
-def comparison_rows(history: History, ghost: History, width: int) -> list[StyledLine]:
-    """Put the same on as few rows as it takes, for a narrow screen: the numbers of the run before in brackets."""
-    pieces: list[list[Span]] = []
-    for name, ours, theirs in compared(history, ghost):
-        title = {"at": "at ", "time": ""}.get(name, f"{SHORTER.get(name, name)} ")
-        here, there = (text.removeprefix("epoch ") for text in (ours, theirs))
-        pieces.append([span(f"  {title}", "muted"), span(here, "strong"), span(f" ({there})", "ghost")])
-    asked = f"  {asked_differently(history, ghost)}"
-    # On one row where it fits, else without a gap: rows are few.
-    pieces += [[span(asked)]] if len(asked) <= width else [[span(f" {word}")] for word in asked[1:].split(" ")]
-    rows: list[list[Span]] = [[span(" (previous)", "ghost")]]
-    for piece in pieces:
-        if width_of(rows[-1]) + width_of(piece) > width:
-            rows.append([])
-        rows[-1] += piece
-    return [clip(row, width) for row in rows]
-
-
-def _wrapped(text: str, width: int, role: str = "text") -> list[StyledLine]:
-    """Set a text one cell in, on as many rows as it takes."""
-    return [clip([span(" "), span(row, role)], width) for row in wrap(text, max(width - 2, 1))]
-
-
 def held(lines: Sequence[StyledLine], rows: int, width: int) -> list[StyledLine]:
     """Keep as many lines as there are rows for; where some are left out, the last that is kept ends in an ellipsis."""
     kept = list(lines[: max(rows, 0)])
@@ -351,7 +301,7 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
         parts.append(compared_rows)
     effects = analysis.drop_effects(history)
     if effects:
-        parts.append(_wrapped(effects[-1].line, width, "rate"))
+        parts.append(wrapped(effects[-1].line, width, "rate"))
     while sum(map(len, parts)) > max(most, 0):
         long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
         longest = max(reversed(long), key=len)
@@ -364,57 +314,13 @@ def _meter_rows(text: str, width: int) -> list[StyledLine]:
     """Put a small bar before a line such as `plateau 143/200 → ...`."""
     found = re.search(r"(\d+)/(\d+)", text)
     if found is None:
-        return _wrapped(text, width, "muted")
+        return wrapped(text, width, "muted")
     used, patience = int(found[1]), max(int(found[2]), 1)
     first, *rest = wrap(text, max(width - METER_BAR - 3, 1))
     return [
         clip([span(" "), *bar(used / patience, METER_BAR), span(f" {first}")], width),
         *(clip([span(" " * (METER_BAR + 2)), span(row)], width) for row in rest),
     ]
-
-
-def event_line(event: RunStarted | Changed | Noted | Resumed | RunEnded) -> StyledLine:
-    """Tell one event of a run, for the event log."""
-    start = span(f" {time_of_day(event.time):<8}  ", "muted")
-    if isinstance(event, RunStarted):
-        weights = event.environment.get("parameters")
-        text = f"run {event.run_id}" + (f", {weights:,} weights" if isinstance(weights, int) else "")
-        text += f": {asked}" if event.config is None and (asked := asked_for(event.settings)) else ""
-        return (start, span(text, "text"))
-    if isinstance(event, Changed):
-        return (start, span(change_text(event), "rate" if event.what == "learning_rate" else "strong"))
-    if isinstance(event, Resumed):
-        return (start, span(resumed_text(event), "strong"))
-    if isinstance(event, Noted):
-        roles = {"warning": "warn", "error": "bad", "output": "muted"}
-        return (start, span(event.text, roles.get(event.level, "text")))
-    words, role = ENDINGS.get(event.status, (event.status, "calm"))
-    reason = f": {event.reason}" if event.reason else ""
-    test = (event.test or {}).get("loss")
-    measured = f"; test loss {test:.4f}" if test is not None else ""
-    # Zero is what a record has that does not say it.
-    places = [f"{unit} {count}" for unit, count in (("epoch", event.epoch), ("step", event.step)) if count]
-    place = f" at {', '.join(places)}" if places else ""
-    return (start, span(words, role), span(f"{place}{reason}{measured}", "text"))
-
-
-def resumed_text(event: Resumed) -> str:
-    """Say from where a run went on; a log that counts epochs alone says at which it goes on."""
-    if event.step or event.epoch is None:
-        return f"resumed after step {event.step:,}"
-    at = "at" if event.epoch != int(event.epoch) else "after"
-    return f"resumed {at} epoch {short(event.epoch, 6)}"
-
-
-def change_text(event: Changed) -> str:
-    """Say what took which value, and who did it."""
-    name = (
-        "LR" if event.what == "learning_rate" else fields()[event.what].label if event.what in fields() else event.what
-    )
-    old, new = (short(math.nan if value is None else value) for value in (event.old, event.new))
-    # Within a later epoch, zero is what a record has whose trainer counts no steps.
-    step = f", step {event.step}" if event.step or event.epoch <= 1 else ""
-    return f"{name} {old} → {new}  {who(event.cause)}, epoch {event.epoch}{step}"
 
 
 def _rate(value: float) -> str:

@@ -14,7 +14,9 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
-from regtui.tui.panels import WIDE_CURVES, comparison_lines, event_line, held, meter_lines, number_lines
+from regtui.tui.compared import comparison_lines
+from regtui.tui.eventlines import event_line
+from regtui.tui.panels import WIDE_CURVES, held, meter_lines, number_lines
 from regtui.tui.plot import Plot
 
 KEPT_LINES = 500

@@ -26,10 +26,8 @@ class Telling(Steering):
 
     def warn(self, shown: Watched) -> None:
         """Say which lines of a log could not be read, each once."""
-        warnings = shown.source.activity.warnings
-        for warning in warnings[shown.told_warnings :]:
+        for warning in shown.new_warnings():
             self.query_one(RunView).say((span(f" {warning}", "warn"),))
-        shown.told_warnings = len(warnings)
         for sentence in shown.history.left_out[shown.told_left_out :]:
             self.query_one(RunView).say((span(f" {sentence}", "warn"),))
         shown.told_left_out = len(shown.history.left_out)

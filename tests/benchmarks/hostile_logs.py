@@ -45,7 +45,8 @@ from regtui.sources import Activity
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import fold_line
-from regtui.tui.panels import event_line, meter_lines, number_lines, status_line, verdict_lines
+from regtui.tui.eventlines import event_line
+from regtui.tui.panels import meter_lines, number_lines, status_line, verdict_lines
 
 LOGS = Path(__file__).parents[1] / "logs"
 

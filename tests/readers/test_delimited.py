@@ -14,7 +14,7 @@ from regtui.core.history import History
 from regtui.readers import LogError, open_log, read_history
 from regtui.readers.dvclive import DvcliveReader
 from regtui.report import page
-from regtui.tui import panels
+from regtui.tui import eventlines
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 
@@ -161,7 +161,7 @@ def test_keras_fits_of_one_epoch_each_are_drawn_on(tmp_path):
     assert history.evaluations["valid/loss"].values.tolist() == [4, 3, 2]
     # The chart, the table of epochs and the event log mark it.
     assert page.render(history, 80, 24).count("resumed") >= 3
-    assert panels.resumed_text(history.resumed[0]) == "resumed at epoch 2"
+    assert eventlines.resumed_text(history.resumed[0]) == "resumed at epoch 2"
 
 
 def test_what_is_no_number_is_a_gap(tmp_path):

@@ -19,7 +19,7 @@ from regtui.core.text import MISSING, clock, time_of_day
 from regtui.readers.folding import blocks, fold
 from regtui.readers.jsonl import BLOCK_BYTES, BLOCKS_AT_ONCE, SNIFFED_LINES, JsonlReader
 from regtui.report import result, to_json
-from regtui.tui.panels import event_line
+from regtui.tui.eventlines import event_line
 
 STEP = encode(StepEnded(step=1, loss=0.5))
 

@@ -183,7 +183,8 @@ def test_a_run_that_counts_no_updates_has_none(recorder, history) -> None:
 def test_nothing_is_said_of_steps_where_nobody_counts_them(recorder, history, records) -> None:
     from regtui.core.events import SetKnob
     from regtui.report.result import result
-    from regtui.tui.panels import change_text, status_line
+    from regtui.tui.eventlines import change_text
+    from regtui.tui.panels import status_line
 
     with recorder(epochs=20) as run:
         run.knob("learning_rate", set=lambda rate: None, value=0.1)

@@ -183,7 +183,7 @@ def test_a_full_disk_is_a_warning(log) -> None:
 
 def test_a_disk_that_hangs_fills_no_memory_and_what_is_lost_is_said(recorder, records, monkeypatch) -> None:
     monkeypatch.setattr("regtui.recording.recorder.MANY_HELD", 5)
-    monkeypatch.setattr("regtui.recording.recorder.MOST_HELD", 10)
+    monkeypatch.setattr("regtui.recording.holding.MOST_HELD", 10)
     hangs, goes_on = threading.Event(), threading.Event()
     write = regtui.readers.LogWriter.write
 

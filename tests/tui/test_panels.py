@@ -16,17 +16,9 @@ from regtui.core.plan import Plan
 from regtui.report.comparison import comparison
 from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
-from regtui.tui.panels import (
-    bar,
-    comparison_lines,
-    comparison_rows,
-    event_line,
-    meter_lines,
-    number_lines,
-    state_of,
-    status_line,
-    verdict_lines,
-)
+from regtui.tui.compared import comparison_lines, comparison_rows
+from regtui.tui.eventlines import event_line
+from regtui.tui.panels import bar, meter_lines, number_lines, state_of, status_line, verdict_lines
 
 TRAINING = Activity(stage="training", alive=True, growing=True)
 

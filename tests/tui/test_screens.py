@@ -29,6 +29,8 @@ class Recorded:
     """A log as it stood after one of its epochs."""
 
     activity = Activity()
+    behind = False
+    warnings = ()
     listens: frozenset[type] = frozenset()
 
     def __init__(self, log: str, until: int | None) -> None:

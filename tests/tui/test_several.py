@@ -16,9 +16,11 @@ class Told:
     """A log in the hand of a test."""
 
     listens: frozenset[type] = frozenset()
+    behind = False
 
     def __init__(self, name: str, epochs: int) -> None:
-        self.activity = Activity(alive=True, warnings=(f"a warning of {name}",))
+        self.activity = Activity(alive=True)
+        self.warnings = (f"a warning of {name}",)
         self._told: list[Event] = [
             RunStarted(run_id=name, trainer="own loop", open_end=True, settings={"width": epochs})
         ]

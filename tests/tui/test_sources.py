@@ -37,6 +37,9 @@ def long(config: RunConfig, **given: Any) -> RunConfig:
 class Trainer:
     """A run in the hand of a test: it tells what it is given, and keeps what it is sent."""
 
+    behind = False
+    warnings = ()
+
     def __init__(self, config: RunConfig, *listens: type) -> None:
         self.listens = frozenset(listens)
         self.activity = Activity(stage="training", alive=True, growing=True)

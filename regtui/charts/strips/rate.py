@@ -6,6 +6,7 @@ import numpy as np
 
 from regtui import analysis
 from regtui.analysis.forecast import planned
+from regtui.analysis.rate_changes import rate_changes
 from regtui.charts.kept import kept
 from regtui.charts.sampling import EMPTY, Sampled, finest, logged, sample
 from regtui.charts.scales import FAR, Scale, XAxis, count, linear, logarithmic, short
@@ -73,16 +74,12 @@ def _future(forecast: analysis.Forecast | None, now: int, used: float | None, ax
 def _falls_by_factors(sight: Sight, values: FloatArray) -> bool:
     """Say whether a log axis shows the rates' shape: constant and falling by factors it does, falling to zero not."""
     history = sight.history
-    if history.now(_turned_by_hand):
+    if rate_changes(history).by_hand:
         return True
     policy = sight.preview.lr_policy if sight.preview else history.settings.get("lr_policy")
     if policy is not None:
         return policy not in LINEAR_POLICIES
     return float(values.min()) == float(values.max()) or float(np.median(values)) < BENT * float(values.max())
-
-
-def _turned_by_hand(history: History) -> bool:
-    return any(change.what == LEARNING_RATE and change.cause == "user" for change in history.changes)
 
 
 def _pin_floor(content: Content, scale: Scale, forecast: analysis.Forecast, now: int, axis: XAxis) -> None:
