@@ -7,8 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from regtui import backends, datasets
+from regtui.commands import Inbox
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.events import (
     COMMANDS,
@@ -16,11 +18,15 @@ from regtui.core.events import (
     EpochEnded,
     Event,
     Noted,
+    Pause,
     Record,
+    Resume,
     RunEnded,
+    RunEpoch,
     RunStarted,
     StepEnded,
     Stop,
+    SystemSampled,
 )
 from regtui.core.failing import failure
 from regtui.core.gate import passed
@@ -34,6 +40,9 @@ from regtui.sources import Activity
 PAUSED_SECONDS = 1.0
 """How often a run that is paused looks after its log; the writer itself looks no oftener."""
 
+ORDERS_SECONDS = 0.1
+"""How often a run looks for commands from other processes: a person does not notice a tenth of a second."""
+
 ABANDON_SECONDS = 0.3
 """How long an abandoned run may take to be out of the way: a write that hangs must not hold up the process's end."""
 
@@ -44,6 +53,19 @@ class _Abandoned(LogError):
 
 def nothing() -> None:
     """Do nothing: the listener of a run to which nobody listens."""
+
+
+class Companion(Protocol):
+    """Something that goes along with a run, such as who tells of its end; what it has to add, it gives to `put`."""
+
+    def begin(self, run: "LiveRun") -> None:
+        """Take note that the run's first record is written; in the driving thread."""
+
+    def see(self, events: Sequence[Record]) -> None:
+        """Take what was just recorded; in the driving thread, which it must not hold up."""
+
+    def end(self) -> None:
+        """Let go, on every path: the run is over and its log closed."""
 
 
 class LiveRun:
@@ -61,6 +83,7 @@ class LiveRun:
         log: Path | None = None,
         share: bool = False,
         on_news: Callable[[], None] = nothing,
+        companions: Sequence[Companion] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Name the run and its log; nothing is imported, opened or trained before `drive`.
@@ -83,11 +106,15 @@ class LiveRun:
         self._runs_dir = runs_dir if log is None else None
         self._share = share
         self._on_news = on_news
+        self._companions = tuple(companions)
         self._clock = clock
+        self._inbox: Inbox | None = None
+        self._inbox_at = 0.0
+        """When it is looked at next."""
         self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending: deque[Event] = deque()
-        self._said: deque[Noted] = deque()
+        self._said: deque[Noted | SystemSampled] = deque()
         self._finished = threading.Event()
         self._abandoned = False
         self._writing = threading.Lock()
@@ -123,7 +150,11 @@ class LiveRun:
 
     def say(self, text: str, level: str = "output") -> None:
         """Put a line into the run's event log, from any thread."""
-        self._said.append(Noted(level=level, text=printable(text), time=self._clock()))
+        self.put(Noted(level=level, text=printable(text), time=self._clock()))
+
+    def put(self, record: Noted | SystemSampled) -> None:
+        """Put a record of something beside the training into the log, from any thread; it goes with the next chunk."""
+        self._said.append(record)
 
     def listen(self, on_news: Callable[[], None]) -> None:
         """Name the listener after the run was made; before `drive`."""
@@ -199,6 +230,8 @@ class LiveRun:
             self.problem = str(error)
             self.refused = error if isinstance(error, ConfigError) else None
         finally:
+            for companion in self._companions:
+                companion.end()
             self._stage = "ended"
             self._finished.set()
             self._on_news()
@@ -212,6 +245,7 @@ class LiveRun:
 
     def _run(self, writer: LogWriter) -> None:
         self._writer = writer
+        self._inbox = Inbox(writer.path)
         try:
             # What is quickly found wrong comes before the framework, whose import takes seconds.
             backends.check(self.config.framework)
@@ -250,36 +284,70 @@ class LiveRun:
                     self._deliver(writer, events)
                     command = self._next_command()
                     continue
-                self._enter("paused")
+                if self._stage != "paused":
+                    self._enter_state("paused")
+                    self._deliver(writer, [])
                 command = self._wait_for_command(writer)
-                if not isinstance(command, Stop):
-                    self._enter("training")
         finally:
             chunks.close()
 
     def _wait_for_command(self, writer: LogWriter) -> Command:
         """Wait while the run is paused, with an eye on its log: the disk may get room, or the log be taken away."""
+        look_at = time.monotonic() + PAUSED_SECONDS
         while True:
-            try:
-                return self._commands.get(timeout=PAUSED_SECONDS)
-            except queue.Empty:
+            command = self._next_command(ORDERS_SECONDS)
+            if command is not None:
+                return command
+            if time.monotonic() >= look_at:
                 self._deliver(writer, [])
+                look_at = time.monotonic() + PAUSED_SECONDS
 
-    def _next_command(self) -> Command | None:
+    def _next_command(self, patience: float = 0.0) -> Command | None:
+        """Give the next command, of this process or of another; what it makes the run do is said in the log."""
+        self._look_for_orders()
         try:
-            return self._commands.get_nowait()
+            command = self._commands.get(timeout=patience) if patience else self._commands.get_nowait()
         except queue.Empty:
             return None
+        match command:
+            case Resume() | RunEpoch():
+                self._enter_state("training")
+            case Stop():
+                self._stopping = True
+            case Pause() if self._stage == "paused":
+                self._enter_state("paused")
+        return command
+
+    def _look_for_orders(self) -> None:
+        now = time.monotonic()
+        if self._inbox is None or now < self._inbox_at:
+            return
+        self._inbox_at = now + ORDERS_SECONDS
+        for command in self._inbox.poll():
+            self._commands.put(command)
+        if self._inbox.refused:
+            self.say(self._inbox.refused, "warning")
+            self._inbox.refused = ""
+
+    def _enter_state(self, state: str) -> None:
+        """Do something else from now on, and say so in the log, for whoever watches from another process."""
+        self._enter(state)
+        step, epoch = self._place or (0, 0)
+        self.put(Noted(step=step, epoch=epoch, level="state", text=state, time=self._clock()))
 
     def _deliver(self, writer: LogWriter, events: list[Record]) -> None:
         with self._writing:
             if self._abandoned:
                 raise _Abandoned("the process leaves")
-            self._record(writer, events)
+            recorded = self._record(writer, events)
+            for companion in self._companions:
+                if self._place is None:
+                    companion.begin(self)
+                companion.see(recorded)
             self._place = _reached(events) or self._place or (0, 0)
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
-    def _record(self, writer: LogWriter, events: list[Record]) -> None:
+    def _record(self, writer: LogWriter, events: list[Record]) -> list[Record]:
         # What is shown here is what a reader will give of the log: printable, all of it.
         events = [passed(event) for event in events]
         said: list[Record] = [self._said.popleft() for _ in range(len(self._said))]
@@ -295,6 +363,7 @@ class LiveRun:
         with self._lock:
             self._pending.extend(whole)
         self._on_news()
+        return whole
 
     def _enter(self, stage: str) -> None:
         if self._abandoned and not self.begun:

@@ -4,8 +4,9 @@ import os
 import threading
 from pathlib import Path
 
+from regtui.commands import send
 from regtui.core.config import RunConfig
-from regtui.core.events import Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, StepEnded, Stop
+from regtui.core.events import Noted, Pause, Resume, RunEnded, RunEpoch, RunStarted, SetKnob, StepEnded, Stop
 from regtui.core.history import History
 from regtui.readers import LogWriter
 from regtui.sources.here import LiveRun
@@ -262,6 +263,25 @@ def test_a_run_is_its_owners_alone_unless_it_is_shared(tmp_path: Path) -> None:
         assert modes == [file, folder, folder]
 
 
+def test_a_run_obeys_another_process_and_says_in_its_log_what_it_does(tmp_path: Path) -> None:
+    live = LiveRun(small(epochs=100_000), runs_dir=tmp_path)
+    history = History()
+    orders = [Pause(), SetKnob(knob="dropout", value=0.25), Resume(), Stop(reason="sent")]
+    said: list[list[str]] = [[], ["paused"], ["paused", "dropout"], ["paused", "dropout", "training"]]
+
+    def answer() -> None:
+        history.apply(live.poll())
+        done = [note.text for note in history.notes if note.level == "state"]
+        done[1:1] = [change.what for change in history.changes]
+        if orders and history.run is not None and done == said[-len(orders)]:
+            send(live.log_path, orders.pop(0))
+
+    live.listen(answer)
+    live.drive()
+    assert history.end is not None
+    assert (orders, history.end.reason) == ([], "sent")
+
+
 def test_a_run_that_is_paused_goes_on_looking_after_its_log(tmp_path: Path) -> None:
     live = LiveRun(small(epochs=100_000), runs_dir=tmp_path)
     history = History()
@@ -270,7 +290,7 @@ def test_a_run_that_is_paused_goes_on_looking_after_its_log(tmp_path: Path) -> N
         history.apply(live.poll())
         if live.stage != "paused":
             return
-        if history.notes:
+        if any("deleted" in note.text for note in history.notes):
             live.send(Stop(reason="seen"))
         elif live.log_path.exists():
             live.log_path.unlink()

@@ -409,10 +409,11 @@ async def test_a_watched_log_that_is_taken_away_is_said_once_and_so_is_its_retur
         assert "log" not in lab.shown("#status").replace("watching", "")
         log.rename(tmp_path / "away")
         await lab.until(lambda: "log gone" in lab.shown("#status"))
-        assert told(app) == [f"the log {log} was deleted or moved away: what is shown is what it held until then"]
+        gone = f"the log {log} was deleted or moved away: what is shown is what it held until then"
+        await lab.until(lambda: told(app) == [gone])
         log.write_bytes((LOGS / "clean-torch.jsonl").read_bytes())
         await lab.until(lambda: "log gone" not in lab.shown("#status"))
-        assert told(app) == ["The log is in order again."]
+        await lab.until(lambda: told(app) == ["The log is in order again."])
         await lab.until(lambda: len(lab.history.evaluations) > 2 and lab.history.end is not None)
 
 
