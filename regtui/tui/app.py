@@ -59,6 +59,7 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         config: RunConfig,
         *,
         start: bool = False,
+        detach: bool = False,
         source: Source | None = None,
         others: Sequence[Source] = (),
         runs_dir: Path = Path("runs"),
@@ -69,6 +70,8 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
     ) -> None:
         super().__init__()
         self.leaving = Leaving(self)
+        self.detach = detach
+        """A run that is started gets a process of its own, unless the form says otherwise."""
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
@@ -220,6 +223,7 @@ def run_app(
     config: RunConfig,
     *,
     start: bool = False,
+    detach: bool = False,
     source: Source | None = None,
     others: Sequence[Source] = (),
     runs_dir: Path,
@@ -234,6 +238,7 @@ def run_app(
     app = RegtuiApp(
         config,
         start=start,
+        detach=detach,
         source=source,
         others=others,
         runs_dir=runs_dir,
