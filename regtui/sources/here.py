@@ -143,7 +143,7 @@ class LiveRun:
         alive = self.alive
         return Activity(
             stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused,
-            log_problem=self.log_problem,
+            log=self.log_path, log_problem=self.log_problem,
         )  # fmt: skip
 
     def send(self, command: Command) -> None:

@@ -3,6 +3,7 @@
 import json
 import locale
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -256,6 +257,8 @@ def run_app(
         Path(stats).write_text(json.dumps(app.lab.frame_stats()))
     if app.leaving.departure is not None:
         depart(app.leaving.departure)
+    for sentence in app.lab.left_behind(runs_dir):
+        print(f"regtui: {sentence}", file=sys.stderr)
 
 
 def can_show_unicode() -> bool:
