@@ -36,6 +36,7 @@ from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
+from regtui.sources.machine import Machine
 
 PAUSED_SECONDS = 1.0
 """How often a run that is paused looks after its log; the writer itself looks no oftener."""
@@ -106,7 +107,7 @@ class LiveRun:
         self._runs_dir = runs_dir if log is None else None
         self._share = share
         self._on_news = on_news
-        self._companions = tuple(companions)
+        self._companions: tuple[Companion, ...] = (Machine(), *companions)
         self._clock = clock
         self._inbox: Inbox | None = None
         self._inbox_at = 0.0
