@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
 from regtui.analysis.facts import asked_for, completed_epochs, device, environment, framework
+from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
 from regtui.charts.strips import suited
@@ -148,6 +149,8 @@ def _result(history: History, width: int, view: View, warnings: Sequence[str]) -
     texts += comparison(history, view.ghost) if view.ghost is not None else []
     texts += _remarks(history)
     texts += [f"Cannot judge {gap}" for gap in found.cannot_judge]
+    if parts := machine_parts(history):
+        texts.append(f"Machine{', on average' if end is not None else ''}: {' · '.join(parts).replace('  ', ', ')}")
     if end is not None and end.reason and end.reason not in found.evidence:
         texts.append(f"The run {_ended(end.status)}: {end.reason}")
     if end is not None and end.test is not None:
@@ -163,12 +166,14 @@ def _result(history: History, width: int, view: View, warnings: Sequence[str]) -
 
 
 def _remarks(history: History) -> list[str]:
-    """Say what the last drops of the rate did and, while the run goes on, how much patience is left."""
+    """Say what the last drops of the rate did, while the run goes on how much patience is left, and what waits."""
     remarks = [effect.line for effect in drop_effects(history)[-DROPS_TOLD:]]
     if history.end is None:
         remarks += meters(history).lines()
         planned = forecast(history)
         remarks += [planned.line(history.step)] if planned is not None and planned.line(history.step) else []
+    waits = waiting(history)
+    remarks += [waits.line] if waits is not None else []
     return [remark[0].upper() + remark[1:] for remark in remarks]
 
 
