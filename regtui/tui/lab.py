@@ -21,6 +21,7 @@ from regtui.charts.strips import suited
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Knob, SetKnob, Stop
 from regtui.core.history import History
+from regtui.notify.audience import Audience
 from regtui.sources import Nothing, Source, Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.budget import FrameBudget
@@ -66,14 +67,13 @@ class LabScreen(Several):
         source: Source | None,
         ghost: History | None,
         others: Sequence[Source] = (),
+        audience: Audience,
     ) -> None:
         shown = Watched(source=source) if source is not None else Watched(source=Nothing(), open=False)
         behind = [Watched(source=Nothing(), history=ghost, open=False)] if ghost is not None else []
         followed = [Watched(source=other) for other in others]
-        super().__init__([shown, *behind, *followed], [shown, *followed])
+        super().__init__([shown, *behind, *followed], [shown, *followed], audience)
         self.only_watches = source is not None
-        self.bell_at_end = False
-        """Ring the terminal's bell when a run has ended."""
         self.budget = FrameBudget()
         self._config = config
         self._start_at_once = start
@@ -120,6 +120,7 @@ class LabScreen(Several):
         self._replaced = self.watched
         behind = self.watched if len(self.history.evaluations) else self.watched[1:]
         self.put_on_show([Watched(source=live), *behind[:1]])
+        self.look_after(self.shown, from_start=True)
         self.shown.ask()
         self._trained_seconds = 0.0
         # Beside the framework's import, which takes longer: the first frames of the training need not wait for it.
@@ -135,6 +136,13 @@ class LabScreen(Several):
             self.live.send(Stop(reason=reason))
             if self.is_mounted:
                 self._schedule_frame()
+
+    def last_look(self) -> None:
+        """Take in what the run that trained here said after the last frame, and tell of it; no screen is needed."""
+        if self.live is not None and self.shown.source is self.live:
+            while self.shown.take(FOLD_EVENTS):
+                pass
+            self.audience.tell(self.notices(self.shown, time.monotonic()))
 
     def say(self, text: str) -> None:
         """Put a line that a library printed into the log of the run that trains here; from any thread."""
@@ -195,6 +203,7 @@ class LabScreen(Several):
                 self._schedule_frame()
             elif not activity.alive:
                 self._finish(shown)
+        self.tell_others(shown, now)
         if self.follow_others(now) and self._next_frame is None:
             self._next_frame = self.set_timer(0.001, self._frame)
         self.tell_of_log(shown)
@@ -265,8 +274,6 @@ class LabScreen(Several):
             # What is in force is over: the form says again what the run was started with.
             self._show_config(self.history.config)
         self.refresh_bindings()
-        if self.bell_at_end and shown.grew:
-            self.app.bell()
         problem = problem_text(shown.activity)
         if problem:
             self.query_one(RunView).say((span(f" {problem}", "bad"),))
