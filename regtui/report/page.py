@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
-from regtui.analysis.facts import asked_for, completed_epochs, device, environment, framework
+from regtui.analysis.facts import asked_for, device, environment, framework, how_far
 from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
 from regtui.charts.strips import suited
-from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
-from regtui.core.text import number, short
+from regtui.core.text import number, plain, short
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells
 from regtui.report.table import FEWEST_ROWS, epoch_table
@@ -91,7 +90,7 @@ def _header(history: History, width: int) -> StyledLine:
         return (Span("no run yet"[:width], "heading"),)
     name = history.run.run_id if history.run else "a run without a name"
     version = environment(history, "framework_version")
-    last = _done(history) + ("" if history.status == "unknown" else f", {history.status.replace('_', ' ')}")
+    last = how_far(history) + ("" if history.status == "unknown" else f", {history.status.replace('_', ' ')}")
     who, data, where = framework(history) or history.trainer or "", _data(history), device(history) or ""
     whole = f"{who} {version}" if version else who
     for middle in ((whole, data, where), (who, data, where), (who, data), (who,), ()):
@@ -101,15 +100,6 @@ def _header(history: History, width: int) -> StyledLine:
     if len(text) > width:
         text = last if len(last) <= width else text
     return (Span(fitted(text, width), "heading"),)
-
-
-def _done(history: History) -> str:
-    """Say how far the run is, and of how much: in epochs where they are counted, else in steps."""
-    if history.counts_epochs and (len(history.evaluations) or not len(history.steps) or history.plan.epochs):
-        planned = history.plan.epochs
-        return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
-    total = history.plan.total_steps
-    return f"step {history.step:,}" + (f" of {total:,}" if total else "")
 
 
 def _data(history: History) -> str:
