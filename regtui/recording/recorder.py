@@ -311,6 +311,7 @@ class Recorder:
 
         Of processes that train together the first alone knows: it must tell the others.
         """
+        self.orders.asked = True
         return self.orders.stopping
 
     @property
