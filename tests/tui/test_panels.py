@@ -10,7 +10,17 @@ from regtui.analysis import drop_effects, verdict
 from regtui.analysis.comparison import compared
 from regtui.charts import StyledLine
 from regtui.core.config import RunConfig, difference
-from regtui.core.events import Changed, EpochEnded, Evaluated, Metrics, Noted, RunEnded, RunStarted, StepEnded
+from regtui.core.events import (
+    Changed,
+    EpochEnded,
+    Evaluated,
+    Metrics,
+    Noted,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    SystemSampled,
+)
 from regtui.core.history import History
 from regtui.core.plan import Plan
 from regtui.report.comparison import comparison
@@ -312,6 +322,38 @@ def test_patience_is_metered() -> None:
     lines = [text_of(line) for line in meter_lines(history, None, 100, 5)]
     assert any("early stop 6/10" in line for line in lines)
     assert any("━" in line for line in lines)
+
+
+def machine_of(history: History) -> History:
+    """Add a sample of a machine with one GPU."""
+    gib = 2.0**30
+    metrics = {
+        "gpu0/utilization": 0.93, "gpu0/memory": 11.2 * gib, "gpu0/memory_total": 80 * gib, "gpu0/power": 305.0,
+        "gpu0/temperature": 71.0, "cpu": 1.9, "cores": 16.0, "rss": 1.8 * gib, "host/utilization": 0.2,
+    }  # fmt: skip
+    history.apply([SystemSampled(step=20, time=102.0, metrics=metrics)])
+    return history
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (30, " GPU 0 93 %  11.2 of 80 GiB…"),
+        (60, " GPU 0 93 %  11.2 of 80 GiB  305 W  71 °C"),
+        (80, " GPU 0 93 %  11.2 of 80 GiB  305 W  71 °C · CPU 1.9 of 16 cores  RSS 1.8 GiB"),
+        (140, " GPU 0 93 %  11.2 of 80 GiB  305 W  71 °C · CPU 1.9 of 16 cores  RSS 1.8 GiB · host 20 %"),
+    ],
+)
+def test_the_machine_is_told_on_one_row_in_parts_that_fit_whole(width: int, said: str) -> None:
+    (line,) = meter_lines(machine_of(history_of([1.0, 0.5])), None, width, 3)
+    assert text_of(line) == said
+
+
+def test_the_machine_is_told_where_meters_leave_a_row_for_it() -> None:
+    history = machine_of(history_of(TURNING, early_stopping=50))
+    assert [len(meter_lines(history, None, 80, most)) for most in (0, 1, 2)] == [0, 1, 2]
+    (line,) = meter_lines(history, None, 80, 1)
+    assert "early stop" in text_of(line)
 
 
 def test_the_event_log_tells_changes_notes_and_ends() -> None:
