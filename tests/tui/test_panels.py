@@ -28,7 +28,7 @@ from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
 from regtui.tui.compared import comparison_lines, comparison_rows
 from regtui.tui.eventlines import event_line
-from regtui.tui.panels import bar, meter_lines, number_lines, state_of, status_line, verdict_lines
+from regtui.tui.panels import bar, machine_lines, meter_lines, number_lines, state_of, status_line, verdict_lines
 
 TRAINING = Activity(stage="training", alive=True, growing=True)
 
@@ -345,15 +345,21 @@ def machine_of(history: History) -> History:
     ],
 )
 def test_the_machine_is_told_on_one_row_in_parts_that_fit_whole(width: int, said: str) -> None:
-    (line,) = meter_lines(machine_of(history_of([1.0, 0.5])), None, width, 3)
+    (line,) = machine_lines(machine_of(history_of([1.0, 0.5])), width)
     assert text_of(line) == said
 
 
-def test_the_machine_is_told_where_meters_leave_a_row_for_it() -> None:
-    history = machine_of(history_of(TURNING, early_stopping=50))
-    assert [len(meter_lines(history, None, 80, most)) for most in (0, 1, 2)] == [0, 1, 2]
-    (line,) = meter_lines(history, None, 80, 1)
-    assert "early stop" in text_of(line)
+def test_a_machine_that_was_not_looked_at_has_no_row() -> None:
+    assert machine_lines(history_of([1.0, 0.5]), 80) == []
+
+
+def test_a_gpu_that_waits_is_told_among_the_meters() -> None:
+    history = history_of([1.0, 0.5])
+    history.run = msgspec.structs.replace(history.run, environment={"device": "cuda"})
+    metrics = {"gpu0/utilization": 0.2, "cpu": 1.0, "cores": 16.0}
+    history.apply([SystemSampled(step=20 + at, time=102.0 + at, metrics=metrics) for at in range(60)])
+    (first, *_) = meter_lines(history, None, 80, 5)
+    assert text_of(first).startswith(" the GPU waits: it computed 20 % of the last 59 s")
 
 
 def test_the_event_log_tells_changes_notes_and_ends() -> None:
