@@ -305,7 +305,7 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
     """Say how far each patience is used up and what the last rate drop did; on a narrow screen also the comparison.
 
     On at most so many rows: where that is too few, the longest part gives way first, with an ellipsis, and the
-    comparison last: it is told nowhere else on a narrow screen. The machine has what is left.
+    comparison last: it is told nowhere else on a narrow screen.
     """
     parts: list[list[StyledLine]] = []
     compared_rows: list[StyledLine] = []
@@ -319,8 +319,6 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
         parts.append(wrapped(effects[-1].line, width, "rate"))
     if (waits := waiting(history)) is not None:
         parts.append(wrapped(waits.line, width, "warn"))
-    if sum(map(len, parts)) < most:
-        parts.append(machine_lines(history, width))
     while sum(map(len, parts)) > max(most, 0):
         long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
         longest = max(reversed(long), key=len)

@@ -57,7 +57,7 @@ def _has_data(history: History) -> bool:
 
 STRIP = Strip(
     name="machine",
-    title="how much of the time each GPU computes, and of its processors the run keeps busy",
+    title="the share of the time in which each GPU computes, and of its processors that the run keeps busy",
     share=3,
     has_data=_has_data,
     draw=draw,
