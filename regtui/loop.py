@@ -113,9 +113,9 @@ class Training:
         self._backend = backend
         self._data = data
         self._clock = clock
-        self._steps_per_epoch = math.ceil(len(data.train) / config.batch_size)
-        self._total_steps = self._steps_per_epoch * config.epochs
-        self._schedule = make_schedule(config, steps_per_epoch=self._steps_per_epoch)
+        self.steps_per_epoch = math.ceil(len(data.train) / config.batch_size)
+        self._total_steps = self.steps_per_epoch * config.epochs
+        self._schedule = make_schedule(config, steps_per_epoch=self.steps_per_epoch)
         self._knobs = {"l2": config.l2, "l1": config.l1, "weight_decay": config.weight_decay, "dropout": config.dropout}
         self._every_step = math.ceil(self._total_steps / MOST_STEP_RECORDS)
         self._every_epoch = evaluate_every(config, data)
@@ -154,7 +154,7 @@ class Training:
 
     def restore(self, state: RunState) -> None:
         """Go on from a state; the backend has been given its own. Raises ValueError where it is another run's."""
-        if not 0 <= state.step - state.epoch * self._steps_per_epoch <= self._steps_per_epoch:
+        if not 0 <= state.step - state.epoch * self.steps_per_epoch <= self.steps_per_epoch:
             raise ValueError(f"epoch {state.epoch} does not hold step {state.step}")
         if state.knobs.keys() != self._knobs.keys():
             raise ValueError(f"its knobs are not {', '.join(self._knobs)}")
@@ -207,7 +207,7 @@ class Training:
         # Steps of one call share a batch size: a short last batch goes alone.
         parts = [part for part in (order[:whole].reshape(-1, size), order[whole:].reshape(1, -1)) if part.size]
         rate = math.nan
-        made = self.step - self.epoch * self._steps_per_epoch
+        made = self.step - self.epoch * self.steps_per_epoch
         for part in parts:
             done = min(made, len(part))
             made -= done
@@ -223,7 +223,7 @@ class Training:
                 self._loss_sum = added_up(self._loss_sum, losses.data_loss * batches.shape[1])
                 rate = float(rates[-1])
                 self._seconds += time.perf_counter() - began
-                if self._end is not None or self.step % self._steps_per_epoch:
+                if self._end is not None or self.step % self.steps_per_epoch:
                     yield from self._offer(events)
                 if self._end is not None:
                     return
@@ -386,7 +386,7 @@ class Training:
         return RunEnded(status=status, reason=reason, step=self.step, epoch=self.epoch, test=test, time=self._clock())
 
     def _epoch_of(self, step: int) -> int:
-        return max(1, math.ceil(step / self._steps_per_epoch))
+        return max(1, math.ceil(step / self.steps_per_epoch))
 
     @property
     def _epoch_now(self) -> int:

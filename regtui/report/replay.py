@@ -100,9 +100,9 @@ def replay(
     return check_status(history) if check else run_status(history)
 
 
-def line_an_epoch(batches: Iterable[list[Event]], out: TextIO) -> History:
-    """Fold a log and print a line at each epoch."""
-    history = History()
+def line_an_epoch(batches: Iterable[list[Event]], out: TextIO, history: History | None = None) -> History:
+    """Fold a log and print a line at each epoch; of a run that goes on, onto what is known of it."""
+    history = history or History()
     for events in batches:
         start, events = 0, list(singly(events))
         for index, event in enumerate(events, 1):
