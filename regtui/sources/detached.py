@@ -138,7 +138,7 @@ class Detached:
         stage = (told.stage or "training") if self._begun else self._stage or "starting"
         return replace(
             told, stage=stage if alive else "ended", alive=alive, growing=alive, problem=self.problem,
-            refused=self.refused,
+            refused=self.refused, log=self.log_path,
         )  # fmt: skip
 
     def poll(self, limit: int | None = None) -> list[Event]:

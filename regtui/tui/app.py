@@ -71,13 +71,18 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
     ) -> None:
         super().__init__()
         self.leaving = Leaving(self)
-        self.detach = detach
-        """A run that is started gets a process of its own, unless the form says otherwise."""
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
         self.lab = LabScreen(
-            config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost, others=others
+            config,
+            runs_dir=runs_dir,
+            share=share,
+            start=start,
+            source=source,
+            ghost=ghost,
+            others=others,
+            detach=detach,
         )
         palette = PALETTES.get(self.console.color_system or "")
         self._fewer_colours = FewerColours(palette) if palette else None
@@ -160,8 +165,8 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         elif not isinstance(self.screen, Question):
             self.push_screen(Question("A run is training. Stop it and quit?", "Stop and quit", "Stay"), self._quit)
 
-    def _quit(self, yes: bool | None) -> None:
-        if yes:
+    def _quit(self, answer: str | None) -> None:
+        if answer == "yes":
             self.run_worker(self.leave("stopped on quitting"))
 
     async def leave(self, reason: str) -> None:

@@ -37,6 +37,7 @@ LAB_KEYS: list[Binding] = [
     _key("l", "log_y", "Log", "Make the loss axis logarithmic, or linear."),
     _key("m", "smooth", "Smooth", "Smooth the curves; the raw ones stay behind them."),
     _key("p", "penalty", "Penalty", "Draw the L2 and L1 penalty beside the losses."),
+    _key("d", "move_run", "Detach", "Let the next run train in its own process, which outlives this app, or in it."),
     _key("n", "next_run", "Next run", "Show the next of several runs that are watched, this one behind it."),
     _key("left", "cursor(-1)", "Cursor", "Read the epoch before; the first press sets the cursor.", "←"),
     _key("right", "cursor(1)", "Cursor", "Read the epoch after.", "→", show=False),

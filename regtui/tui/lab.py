@@ -20,7 +20,6 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event
 from regtui.core.history import History
 from regtui.sources import Nothing, Source, Watched
-from regtui.tui.awaited import awaited
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, ascii_only
 from regtui.tui.form import HIGH, TWO_COLUMNS, Form
@@ -67,6 +66,7 @@ class LabScreen(Starting):
         start: bool,
         source: Source | None,
         ghost: History | None,
+        detach: bool = False,
         others: Sequence[Source] = (),
     ) -> None:
         shown = Watched(source=source) if source is not None else Watched(source=Nothing(), open=False)
@@ -75,7 +75,7 @@ class LabScreen(Starting):
         super().__init__([shown, *behind, *followed], [shown, *followed], runs_dir=runs_dir, share=share)
         self.only_watches = source is not None
         self.budget = FrameBudget()
-        self._config = config
+        self._config, self._detached_at_first = config, detach
         self._start_at_once = start
         self._was_paused = False
         self._news_waiting = False
@@ -93,7 +93,7 @@ class LabScreen(Starting):
         yield Canvas(id="status")
         yield Canvas(id="verdict")
         with Body(id="body"):
-            yield Form(self._config)
+            yield Form(self._config, detached=None if self.only_watches else self._detached_at_first)
             yield RunView()
         yield KeyBar(self.key_name)
 
@@ -236,13 +236,13 @@ class LabScreen(Starting):
         width = status.content_size.width
         watching = "" if not self.only_watches else "watching"
         watching += f" {self.among[0]} of {self.among[1]}" if self.among else ""
-        waiting = awaited(self.shown.sent, time.monotonic())
+        waiting = self.waits_for(self.shown, time.monotonic())
         status.show(
             [status_line(self.history, activity, config, width, time.time(), watching=watching, waiting=waiting)]
         )
         canvas = self.query_one("#verdict", Canvas)
         canvas.show(verdict_lines(self.history, activity, *canvas.content_size, row=view.cursor))
-        preview = planned if self.history.run is None and not self.alive else None
+        preview = planned if self.history.run is None and not self.occupied else None
         self.query_one(RunView).draw(self.history, view, preview)
 
     def on_resize(self) -> None:
@@ -259,6 +259,8 @@ class LabScreen(Starting):
 
     def key_name(self, binding: Binding) -> str:
         """Name a key by what it would do now."""
+        if binding.action == "move_run":
+            return "Attach" if self.query_one(Form).detached else binding.description
         return "Resume" if binding.action == "pause" and self._was_paused else binding.description
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

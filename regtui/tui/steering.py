@@ -37,6 +37,11 @@ class Steering(Looking):
         return self.live is not None and self.live.alive
 
     @property
+    def occupied(self) -> bool:
+        """Tell whether a run that was started on this screen still lives, here or in a process of its own."""
+        return not self.only_watches and (self.alive or self.shown.activity.growing)
+
+    @property
     def is_elsewhere(self) -> bool:
         """Tell whether the run on show has a process of its own, which goes on when the app is left."""
         return self.shown.source is not self.live
@@ -84,11 +89,11 @@ class Steering(Looking):
             return COMMANDS[action] in listens
         if action == "next_run":
             return bool(self.check_action(action, ()))
-        return action != "start" or not self.only_watches
+        return action not in {"start", "move_run"} or not self.only_watches
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "start":
-            return not (self.only_watches or self.alive)
+        if action in {"start", "move_run"}:
+            return not (self.only_watches or self.occupied)
         if action in COMMANDS:
             return self.obeys(COMMANDS[action])
         return super().check_action(action, parameters)
@@ -113,10 +118,10 @@ class Steering(Looking):
             return self._why_nothing_to_see()
         if action == "next_run":
             return "No other run is watched: `regtui watch RUN RUN ...` watches several." * self.only_watches
-        if action not in {"start", *COMMANDS}:
+        if action not in {"start", "move_run", *COMMANDS}:
             return ""
         listens = self.shown.source.listens
-        if self.only_watches and action == "start":
+        if self.only_watches and action in {"start", "move_run"}:
             return "This only watches: `regtui` opens the lab, which trains."
         if self.only_watches and not listens:
             return "This only watches, the run takes no commands here."
@@ -124,14 +129,14 @@ class Steering(Looking):
             return "The run is ending."
         if self.only_watches and COMMANDS[action] not in listens:
             return f"The run does not listen to that, but to {', '.join(names_of(listens))}."
-        if action == "start":
+        if action in {"start", "move_run"}:
             return "A run is training: x ends it, then ctrl+r starts the next."
         return "No run is training: ctrl+r starts one."
 
     def _why_nothing_to_see(self) -> str:
         if self.history.run is not None:
             return "No epoch has been measured yet."
-        starts = "" if self.only_watches or self.alive else ": ctrl+r starts a run"
+        starts = "" if self.only_watches or self.occupied else ": ctrl+r starts a run"
         return f"There are no curves yet{starts}."
 
     # What the keys do
@@ -145,8 +150,8 @@ class Steering(Looking):
     def action_stop(self) -> None:
         """End the run, after a question."""
 
-        def stop(yes: bool | None) -> None:
-            if yes:
+        def stop(answer: str | None) -> None:
+            if answer == "yes":
                 self.send(Stop(reason="stopped by hand"))
 
         self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)
