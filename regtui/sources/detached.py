@@ -58,12 +58,14 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        more: Sequence[str] = (),
+        resume: Path | None = None, more: Sequence[str] = (),
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
-        `more` are options of `regtui train` beside those of the configuration.
+        `resume` is the log of a run of this configuration that goes on from its last checkpoint; `more` are options of
+        `regtui train` beside those of the configuration.
         """
+        log = log if resume is None else resume
         self.config = config
         self.run_id = new_run_id(config.framework, time.time())
         self.problem = ""
@@ -85,6 +87,9 @@ class Detached:
         if log is None:
             self.run_id, self._made = make_run_folder(self.run_id, runs_dir, share=share)
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
+        self._resumes = resume is not None
+        if self._resumes:
+            self.run_id = self.log_path.parent.name
         self._size_before = self._size()
         self._output = output_of(self.log_path)
         self._output_made = False
@@ -144,7 +149,10 @@ class Detached:
     def poll(self, limit: int | None = None) -> list[Event]:
         source = self._log()
         events = source.poll(limit) if source is not None else []
-        self._begun = self._begun or any(isinstance(event, RunStarted) for event in events)
+        # The log of a run that goes on has its first record; the process says nothing more once it has added to it.
+        set_up = self._resumes and self._socket is None
+        starts = not self._resumes and any(isinstance(event, RunStarted) for event in events)
+        self._begun = self._begun or set_up or starts
         return events
 
     def send(self, command: Command) -> None:
@@ -197,7 +205,7 @@ class Detached:
         told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
         try:
             return subprocess.Popen(
-                _command(self.config, self.log_path, share, more),
+                _command(None if self._resumes else self.config, self.log_path, share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
                 env=_environment(told),
             )  # fmt: skip
@@ -298,13 +306,15 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
-def _command(config: RunConfig, log: Path, share: bool, more: Sequence[str]) -> list[str]:
-    """Give the command line of the process, as a person would type it and `ps` shows it.
+def _command(config: RunConfig | None, log: Path, share: bool, more: Sequence[str]) -> list[str]:
+    """Give the command line of the process, as a person would type it and `ps` shows it; without a configuration one
+    that goes on with what the log holds.
 
     The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own.
     """
     flags = ["-P", *["-s"] * sys.flags.no_user_site]
-    options = [*options_of(config), *more, "--log", str(log), *["--share"] * share]
+    what = [*options_of(config), "--log", str(log)] if config is not None else ["--resume", str(log)]
+    options = [*what, *more, *["--share"] * share]
     return [sys.executable, *flags, "-m", "regtui", "train", *options]
 
 

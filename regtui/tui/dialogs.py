@@ -10,6 +10,9 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
+HIGH = 16
+"""Rows from which a question has a margin around its words."""
+
 ABREAST = 2
 """Answers that stand side by side; more of them stand one below the other, so that 40 cells hold them."""
 
@@ -28,6 +31,7 @@ class Answer:
 class Question(ModalScreen[str]):
     """Ask one thing; gives `yes`, `no` or the name of a further answer."""
 
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (HIGH, "-high")]
     BINDINGS = [
         Binding("left,up", "app.focus_previous", "Before", show=False),
         Binding("right,down", "app.focus_next", "Next", show=False),

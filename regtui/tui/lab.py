@@ -20,16 +20,17 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event
 from regtui.core.history import History
 from regtui.sources import Nothing, Source, Watched
+from regtui.tui.awaited import HANDING_OVER
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, ascii_only
 from regtui.tui.form import HIGH, TWO_COLUMNS, Form
+from regtui.tui.handing import Handing
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.panels import WIDE, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
 from regtui.tui.several import FOLD_EVENTS, FOLD_SECONDS
-from regtui.tui.starting import Starting
 
 HEARTBEAT_SECONDS = 1.0
 """How often the screen looks by itself: a stage without events, a log that another process writes."""
@@ -48,7 +49,7 @@ class Body(Horizontal):
     BLANK = True
 
 
-class LabScreen(Starting):
+class LabScreen(Handing):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
@@ -165,7 +166,7 @@ class LabScreen(Starting):
                 self._next_frame = self.set_timer(0.001, self._frame)
             elif more:
                 self.schedule_frame()
-            elif not activity.alive:
+            elif not activity.alive and not self.handing_over:
                 self.finish(shown)
         if self.follow_others(now) and self._next_frame is None:
             self._next_frame = self.set_timer(0.001, self._frame)
@@ -236,7 +237,7 @@ class LabScreen(Starting):
         width = status.content_size.width
         watching = "" if not self.only_watches else "watching"
         watching += f" {self.among[0]} of {self.among[1]}" if self.among else ""
-        waiting = self.waits_for(self.shown, time.monotonic())
+        waiting = HANDING_OVER if self.handing_over else self.waits_for(self.shown, time.monotonic())
         status.show(
             [status_line(self.history, activity, config, width, time.time(), watching=watching, waiting=waiting)]
         )

@@ -81,7 +81,7 @@ class Starting(Several):
 
         self.live = None
         try:
-            return Detached(config, runs_dir=self._runs_dir, share=self._share)
+            return Detached(config, runs_dir=self._runs_dir, share=self._share, more=("--checkpoint", "both"))
         except LogError as error:
             self.notify(printable(str(error)), title="The run could not start", severity="error", markup=False)
             return None

@@ -19,6 +19,9 @@ COMMANDS: Mapping[str, type[Command]] = {
 }  # fmt: skip
 """Action of a key -> the command that it gives."""
 
+STARTING = frozenset({"start", "move_run", "hand_over"})
+"""Actions of a screen that starts runs."""
+
 REASON_SECONDS = 3.0
 """A reason is short, and the next key may need the place."""
 
@@ -89,10 +92,10 @@ class Steering(Looking):
             return COMMANDS[action] in listens
         if action == "next_run":
             return bool(self.check_action(action, ()))
-        return action not in {"start", "move_run"} or not self.only_watches
+        return action not in STARTING or not self.only_watches
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in {"start", "move_run"}:
+        if action in STARTING:
             return not (self.only_watches or self.occupied)
         if action in COMMANDS:
             return self.obeys(COMMANDS[action])
@@ -118,10 +121,10 @@ class Steering(Looking):
             return self._why_nothing_to_see()
         if action == "next_run":
             return "No other run is watched: `regtui watch RUN RUN ...` watches several." * self.only_watches
-        if action not in {"start", "move_run", *COMMANDS}:
+        if action not in STARTING | COMMANDS.keys():
             return ""
         listens = self.shown.source.listens
-        if self.only_watches and action in {"start", "move_run"}:
+        if self.only_watches and action in STARTING:
             return "This only watches: `regtui` opens the lab, which trains."
         if self.only_watches and not listens:
             return "This only watches, the run takes no commands here."
