@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from regtui.checkpoints import Keep, Point
     from regtui.core.history import History
     from regtui.sources.here import LiveRun
-    from regtui.sources.starter import Starter
 
 
 @dataclass(frozen=True)
@@ -30,15 +29,15 @@ class Resumed:
         run_id, warning = self.point.manifest.run_id, self.point.warning
         return printable(f"{run_id} goes on from {self.point.where}" + (f" ({warning})" if warning else ""))
 
-    def run(self, checkpoint: "Keep | None", *, share: bool, starter: "Starter") -> "LiveRun":
-        """Make the run that goes on; it keeps the checkpoints that it kept, where nothing else is said."""
+    def run(self, checkpoint: "Keep | None", **given: Any) -> "LiveRun":
+        """Make the run that goes on; it keeps the checkpoints that it kept, where nothing else is said.
+
+        `given` is what else a LiveRun can be given.
+        """
         from regtui.sources.here import LiveRun
 
         keep = checkpoint or self.point.manifest.keep
-        live = LiveRun(
-            self.point.config, runs_dir=self.point.log.parent, share=share, checkpoint=keep, resume=self.point,
-            starter=starter,
-        )  # fmt: skip
+        live = LiveRun(self.point.config, runs_dir=self.point.log.parent, checkpoint=keep, resume=self.point, **given)
         if self.point.warning:
             live.say(self.point.warning, "warning")
         return live

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,7 +14,7 @@ import click
 
 from regtui.cli.detaching import start_detached
 from regtui.cli.leaving import leave, leaving
-from regtui.cli.options import KEEP, NamedPath, given_options, make_config, run_options
+from regtui.cli.options import KEEP, NOTIFY, NamedPath, given_options, make_config, read_notify, run_options
 from regtui.cli.resuming import find_resumed, refuse_beside_resume
 from regtui.core.config import RunConfig
 from regtui.core.text import printable
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from regtui.checkpoints import Keep
     from regtui.core.events import Event
     from regtui.core.history import History
-    from regtui.sources.here import LiveRun
-    from regtui.sources.starter import Starter
+    from regtui.notify.audience import Audience, Way
+    from regtui.sources.here import Companion, LiveRun
 
 LAST_BYTES = 1 << 16
 """How much of a log's end is looked at for its last record, which takes some hundred."""
@@ -53,19 +54,12 @@ SAYING_SECONDS = 0.2
     metavar="RUN",
     help="Go on with a run, by id, folder or log, from its last checkpoint to its planned end, in its own log.",
 )
+@NOTIFY
 @click.pass_context
 def train(
-    context: click.Context,
-    /,
-    log: Path | None,
-    as_json: bool,
-    detach: bool,
-    checkpoint: "Keep | None",
-    resume: Path | None,
-    runs_dir: Path,
-    share: bool,
-    **options: Any,
-) -> None:
+    context: click.Context, /, log: Path | None, as_json: bool, detach: bool, checkpoint: "Keep | None",
+    resume: Path | None, runs_dir: Path, share: bool, notify: tuple[str, ...], **options: Any,
+) -> None:  # fmt: skip
     """Train without a screen: progress on standard error, the result on standard output.
 
     What nobody reads any more, a terminal or pipe that has gone, ends no training. With --detach it goes on by itself,
@@ -73,26 +67,25 @@ def train(
     """
     if log is not None and "runs_dir" in given_options(context):
         raise click.UsageError("--log names the one file of a run, --runs-dir the folder of all: one of them goes.")
+    if resume is not None:
+        refuse_beside_resume(context)
     if detach:
-        if resume is not None:
-            raise click.UsageError("--resume goes on here: without --detach.")
-        if said := _joined(log):
-            click.echo(said, err=True)
-        more = ("--checkpoint", checkpoint or "both")
-        start_detached(make_config(options), runs_dir=runs_dir, log=log, share=share, as_json=as_json, more=more)
+        _detach(options, resume, log=log, runs_dir=runs_dir, share=share, checkpoint=checkpoint, notify=notify,
+                as_json=as_json)  # fmt: skip
         return
+    audience, companions = _listeners(notify)
     from regtui.sources.starter import find_starter
 
     starter = find_starter()
+    given: dict[str, Any] = {"share": share, "companions": companions, "starter": starter}
     if resume is not None:
-        refuse_beside_resume(context)
         resumed = find_resumed(resume, runs_dir)
-        live, before = resumed.run(checkpoint, share=share, starter=starter), resumed.history
-        said = f"regtui: {resumed.said}"
+        live, before, said = resumed.run(checkpoint, **given), resumed.history, f"regtui: {resumed.said}"
+        config = live.config
     else:
-        live, before = _new_run(make_config(options), log, checkpoint, runs_dir, share=share, starter=starter), None
-        said = _joined(log)
-    driven = _Driven(live, before, every=ceil(live.config.epochs / MOST_LINES) if starter.keeps else 1)
+        config = make_config(options)
+        live, before, said = _new_run(config, log, checkpoint, runs_dir, **given), None, _joined(log)
+    driven = _Driven(live, before, every=ceil(config.epochs / MOST_LINES) if starter.keeps else 1)
     with leaving(driven.stop, driven.abandon):
         if said:
             click.echo(said, err=True)
@@ -114,11 +107,38 @@ def train(
                     f"the result cannot be printed on standard output ({lost}): "
                     f"`regtui --replay {live.log_path}` shows it"
                 ) from None
+        finally:
+            if audience is not None:
+                _wait_until_told(audience, leaving=driven.stopped_by is not None)
         if driven.stopped_by is not None and history.status == "stopped":
             leave(driven.stopped_by)
     from regtui import report
 
     context.exit(1 if report.run_status(history) or live.log_problem else 0)
+
+
+def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companion]]":
+    """Give those who are told of a run, and what goes along with it to tell them; none where nobody is asked for."""
+    if not notify:
+        return None, []
+    from regtui.notify.audience import Audience
+    from regtui.notify.teller import Teller
+    from regtui.notify.terminal import TerminalWay
+
+    asked = read_notify(notify)
+    ways: list[Way] = [*asked.services]
+    if os.isatty(2):
+        # Kept from what captures standard error while the run lives.
+        ways.append(TerminalWay(partial(os.write, os.dup(2)), asked.terminal, os.environ))
+    audience = Audience(ways)
+    return audience, [Teller(audience)]
+
+
+def _wait_until_told(audience: "Audience", *, leaving: bool) -> None:
+    from regtui.notify.audience import END_SECONDS, LEAVING_SECONDS
+
+    for problem in audience.settle(LEAVING_SECONDS if leaving else END_SECONDS):
+        click.echo(f"regtui: {printable(problem)}", err=True)
 
 
 def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
@@ -128,12 +148,27 @@ def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
     click.echo(report.to_json(found) if as_json else report.summary(history))
 
 
-def _new_run(
-    config: RunConfig, log: Path | None, checkpoint: "Keep | None", runs_dir: Path, *, share: bool, starter: "Starter"
-) -> "LiveRun":
+def _new_run(config: RunConfig, log: Path | None, checkpoint: "Keep | None", runs_dir: Path, **given: Any) -> "LiveRun":
     from regtui.sources.here import LiveRun
 
-    return LiveRun(config, runs_dir=runs_dir, log=log, share=share, checkpoint=checkpoint or "none", starter=starter)
+    return LiveRun(config, runs_dir=runs_dir, log=log, checkpoint=checkpoint or "none", **given)
+
+
+def _detach(
+    options: dict[str, Any], resume: Path | None, *, runs_dir: Path, log: Path | None, checkpoint: "Keep | None",
+    **given: Any,
+) -> None:  # fmt: skip
+    """Leave the run, or what is left of it, to a process of its own."""
+    if resume is None:
+        config, said, run_id = make_config(options), _joined(log), ""
+        keep = checkpoint or "both"
+    else:
+        resumed = find_resumed(resume, runs_dir)
+        config, log, said = resumed.point.config, resumed.point.log, f"regtui: {resumed.said}"
+        run_id, keep = resumed.point.manifest.run_id, checkpoint or resumed.point.manifest.keep
+    if said:
+        click.echo(said, err=True)
+    start_detached(config, runs_dir=runs_dir, log=log, resume=run_id, more=("--checkpoint", keep), **given)
 
 
 def _joined(log: Path | None) -> str:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,16 +58,16 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        resume: Path | None = None, more: Sequence[str] = (),
+        more: Sequence[str] = (), environment: Mapping[str, str] | None = None, resume: str = "",
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
-        `resume` is the log of a run of this configuration that goes on from its last checkpoint; `more` are options of
-        `regtui train` beside those of the configuration.
+        `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
+        that not every user of the machine may read. `resume` is the id of the run of that
+        `log`, where it goes on from its checkpoint.
         """
-        log = log if resume is None else resume
         self.config = config
-        self.run_id = new_run_id(config.framework, time.time())
+        self.run_id = resume or new_run_id(config.framework, time.time())
         self.problem = ""
         """Why the run could not be set up, or how its process was lost, in one sentence."""
         self.refused: ConfigError | None = None
@@ -86,17 +86,15 @@ class Detached:
         self._own_folder = log is None
         if log is None:
             self.run_id, self._made = make_run_folder(self.run_id, runs_dir, share=share)
+        self._resumes = bool(resume)
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
-        self._resumes = resume is not None
-        if self._resumes:
-            self.run_id = self.log_path.parent.name
         self._size_before = self._size()
         self._output = output_of(self.log_path)
         self._output_made = False
         ours, theirs = socket.socketpair()
         self._socket: socket.socket | None = ours
         try:
-            self._process = self._start(theirs.fileno(), share, more)
+            self._process = self._start(theirs.fileno(), share, more, environment or {})
         except OSError as error:
             self.let_go()
             self._take_back()
@@ -150,9 +148,8 @@ class Detached:
         source = self._log()
         events = source.poll(limit) if source is not None else []
         # The log of a run that goes on has its first record; the process says nothing more once it has added to it.
-        set_up = self._resumes and self._socket is None
-        starts = not self._resumes and any(isinstance(event, RunStarted) for event in events)
-        self._begun = self._begun or set_up or starts
+        begins = self._socket is None if self._resumes else any(isinstance(event, RunStarted) for event in events)
+        self._begun = self._begun or begins
         return events
 
     def send(self, command: Command) -> None:
@@ -198,19 +195,26 @@ class Detached:
                 self.log_path.unlink()
         self._part()
 
-    def _start(self, told_by: int, share: bool, more: Sequence[str]) -> "subprocess.Popen[bytes]":
+    def _start(
+        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
         output, self._output_made = open_own_file(self._output, share=share)
         told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
         try:
             return subprocess.Popen(
-                _command(None if self._resumes else self.config, self.log_path, share, more),
+                _command(self._what_to_train(), share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
-                env=_environment(told),
+                env={**_environment(told), **environment},
             )  # fmt: skip
         finally:
             os.close(output)
+
+    def _what_to_train(self) -> list[str]:
+        if self._resumes:
+            return ["--resume", str(self.log_path)]
+        return [*options_of(self.config), "--log", str(self.log_path)]
 
     def _log(self) -> LogSource | None:
         if self._source is None:
@@ -306,16 +310,13 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
-def _command(config: RunConfig | None, log: Path, share: bool, more: Sequence[str]) -> list[str]:
-    """Give the command line of the process, as a person would type it and `ps` shows it; without a configuration one
-    that goes on with what the log holds.
+def _command(what: Sequence[str], share: bool, more: Sequence[str]) -> list[str]:
+    """Give the command line of the process, as a person would type it and `ps` shows it.
 
     The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own.
     """
     flags = ["-P", *["-s"] * sys.flags.no_user_site]
-    what = [*options_of(config), "--log", str(log)] if config is not None else ["--resume", str(log)]
-    options = [*what, *more, *["--share"] * share]
-    return [sys.executable, *flags, "-m", "regtui", "train", *options]
+    return [sys.executable, *flags, "-m", "regtui", "train", *what, *more, *["--share"] * share]
 
 
 def _environment(told: Told) -> dict[str, str]:

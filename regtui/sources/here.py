@@ -39,6 +39,7 @@ from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 from regtui.sources.companions import Companion as Companion
+from regtui.sources.machine import Machine
 from regtui.sources.starter import Starter, Word
 
 PAUSED_SECONDS = 1.0
@@ -83,9 +84,9 @@ class LiveRun:
         share: bool = False,
         on_news: Callable[[], None] = nothing,
         companions: Sequence[Companion] = (),
-        starter: Starter | None = None,
         checkpoint: Keep = "none",
         resume: Point | None = None,
+        starter: Starter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Name the run and its log; nothing is imported, opened or trained before `drive`.
@@ -119,7 +120,7 @@ class LiveRun:
         self._runs_dir = runs_dir if log is None else None
         self._share = share
         self._on_news = on_news
-        self._companions = tuple(companions)
+        self._companions: tuple[Companion, ...] = (Machine(), *companions)
         self._clock = clock
         self._inbox: Inbox | None = None
         self._inbox_at = 0.0
@@ -236,12 +237,15 @@ class LiveRun:
             self._writer.discard()
             return
         self._over = True
-        records = self._unbegun("stopped", reason)
-        if self._place is not None:
-            step, epoch = self._place
-            records = [RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())]
+        started = [self._started()] if self._place is None else []
+        step, epoch = self._place or (0, 0)
+        ended = RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())
         with contextlib.suppress(OSError):
-            self._writer.write(records)
+            self._writer.write([*started, ended])
+
+    def _started(self) -> RunStarted:
+        """Make the first record of a run that was not even set up."""
+        return RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
 
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
@@ -304,11 +308,11 @@ class LiveRun:
         except (ConfigError, LogError) as error:
             if self._starter.hears(error):
                 raise
-            self._fail(writer, str(error))
+            self._deliver(writer, self._failed(str(error)))
             return
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            self._fail(writer, f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}")
+            self._deliver(writer, self._failed(f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"))
             return
         self._enter("training")
         self._keeper = Keeper(
@@ -328,17 +332,12 @@ class LiveRun:
         self._resume.put_back(backend, training)
         return self._resume.resumed(training.steps_per_epoch, self._clock())
 
-    def _fail(self, writer: LogWriter, reason: str) -> None:
-        """Record a run that existed and could not be set up."""
-        self._deliver(writer, self._unbegun("failed", reason))
-
-    def _unbegun(self, status: str, reason: str) -> list[Record]:
-        """Make the records of a run that ended before its training; one that was to go on has its first already."""
-        if self._resume is not None:
-            state = self._resume.manifest.state
-            return [RunEnded(status=status, reason=reason, step=state.step, epoch=state.epoch, time=self._clock())]
-        begun = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
-        return [begun, RunEnded(status=status, reason=reason, time=self._clock())]
+    def _failed(self, reason: str) -> list[Record]:
+        """Make the records of a run that existed and could not be set up."""
+        if self._resume is None:
+            return [self._started(), RunEnded(status="failed", reason=reason, time=self._clock())]
+        state = self._resume.manifest.state
+        return [RunEnded(status="failed", reason=reason, step=state.step, epoch=state.epoch, time=self._clock())]
 
     def _exchange(self, writer: LogWriter, chunks: Chunks, keeper: Keeper) -> None:
         """Carry events out of the loop and commands into it."""

@@ -96,8 +96,8 @@ class Handing(Starting):
         before = len(self.history.resumed)
         try:
             heir: Source = Detached(
-                live.config, runs_dir=self._runs_dir, share=self._share, resume=live.log_path,
-                more=("--checkpoint", "both"),
+                live.config, runs_dir=self._runs_dir, share=self._share, log=live.log_path,
+                resume=live.run_id, more=("--checkpoint", "both"),
             )  # fmt: skip
         except LogError as error:
             self._say_how_to_go_on(live, str(error))
@@ -105,6 +105,7 @@ class Handing(Starting):
         shown = Watched(source=heir)
         self.live = None
         self.put_on_show([shown, *self.watched[1:]])
+        self.look_after(shown)
         # Its log is read from the start again.
         self.query_one(RunView).retell(History())
         while len(shown.history.resumed) <= before and shown.ask().alive:

@@ -11,7 +11,8 @@ import msgspec
 
 from regtui import analysis
 from regtui.analysis.comparison import run_seconds
-from regtui.analysis.facts import completed_epochs, learning_rates
+from regtui.analysis.facts import completed_epochs, learning_rates, only_prints
+from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine
 from regtui.charts.sampling import logged
 from regtui.charts.strips.metrics import further, short_name
@@ -62,7 +63,7 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
     if history.end is not None:
         return ENDINGS.get(history.end.status, (history.end.status, "calm"))
     if activity.growing:
-        return "● training", "good"
+        return "● running" if only_prints(history) else "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
     if history.status == "unknown":
@@ -122,7 +123,7 @@ def status_line(
         time_left = ""
     # The state first, then by worth; drawn in another order.
     worth = {
-        "epoch": _progress(history),
+        "epoch": _progress(history) if not only_prints(history) else [],
         "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
         **({"speed": speed} if history.counts_steps else {}),
         "bar": bar(share, LEAST_BAR),
@@ -316,12 +317,24 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
     effects = analysis.drop_effects(history)
     if effects:
         parts.append(wrapped(effects[-1].line, width, "rate"))
+    if (waits := waiting(history)) is not None:
+        parts.append(wrapped(waits.line, width, "warn"))
     while sum(map(len, parts)) > max(most, 0):
         long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
         longest = max(reversed(long), key=len)
         longest[:] = held(longest, len(longest) - 1, width)
         parts = [part for part in parts if part]
     return [line for part in parts for line in part]
+
+
+def machine_lines(history: History, width: int) -> list[StyledLine]:
+    """Say on one row what the machine has to do, as much of it as fits whole; none where it was not sampled."""
+    parts = machine_parts(history)
+    for count in range(len(parts), 0, -1):
+        line = f" {' · '.join(parts[:count])}"
+        if len(line) <= width:
+            return [(span(line, "muted"),)]
+    return [clip([span(f" {parts[0]}", "muted")], width)] if parts else []
 
 
 def _meter_rows(text: str, width: int) -> list[StyledLine]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from regtui.core.history import History
 from regtui.core.text import printable
+from regtui.notify.audience import Audience
 from regtui.runs import called
 from regtui.sources import Watched
 from regtui.tui.runview import RunView
@@ -22,9 +23,9 @@ FOLD_EVENTS = 5_000
 class Several(Telling):
     """A screen that follows the runs behind the one on show, and brings the next of them to the front."""
 
-    def __init__(self, watched: list[Watched], runs: Sequence[Watched]) -> None:
+    def __init__(self, watched: list[Watched], runs: Sequence[Watched], audience: Audience) -> None:
         """Show the first of `watched`; `runs` are those to go through, in the order in which they were named."""
-        super().__init__(watched)
+        super().__init__(watched, audience)
         self.runs = list(runs)
         self._turn = 0
         """Whose turn it is to be read first, so that one that is long does not hold the others up."""
@@ -79,6 +80,7 @@ class Several(Telling):
                 if time.monotonic() - begun > FOLD_SECONDS:
                     more = True
                     break
+            self.tell_others(run, begun)
             if time.monotonic() - begun > FOLD_SECONDS:
                 more = more or any(each.behind for each in others)
                 break
