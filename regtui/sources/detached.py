@@ -141,13 +141,15 @@ class Detached:
         stage = (told.stage or "training") if self._begun else self._stage or "starting"
         return replace(
             told, stage=stage if alive else "ended", alive=alive, growing=alive, problem=self.problem,
-            refused=self.refused,
+            refused=self.refused, log=self.log_path,
         )  # fmt: skip
 
     def poll(self, limit: int | None = None) -> list[Event]:
         source = self._log()
         events = source.poll(limit) if source is not None else []
-        self._begun = self._begun or any(isinstance(event, RunStarted) for event in events)
+        # The log of a run that goes on has its first record; the process says nothing more once it has added to it.
+        begins = self._socket is None if self._resumes else any(isinstance(event, RunStarted) for event in events)
+        self._begun = self._begun or begins
         return events
 
     def send(self, command: Command) -> None:
