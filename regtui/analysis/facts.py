@@ -34,6 +34,12 @@ def asked_for(settings: Mapping[str, Any]) -> str:
     return " · ".join(f"{name} {value}" for name, value in settings.items() if isinstance(value, str | int | float))
 
 
+def only_prints(history: History) -> bool:
+    """Tell whether nothing is known of a run but what it prints: a command that has written no log of a training."""
+    measured = len(history.steps) or len(history.evaluations)
+    return history.trainer == "command" and not measured
+
+
 def framework(history: History) -> str | None:
     """Name the framework: the one that trained, else the one that was asked for; None where nobody says."""
     said = environment(history, "framework")
@@ -62,3 +68,12 @@ def _completed_epochs(history: History) -> int:
     # The newest may not say it, where others do.
     known = np.flatnonzero(np.isfinite(epochs))
     return int(epochs[known[-1]]) if len(known) else 0
+
+
+def how_far(history: History) -> str:
+    """Say how far a run is, and of how much: in epochs where they are counted, else in steps."""
+    if history.counts_epochs and (len(history.evaluations) or not len(history.steps) or history.plan.epochs):
+        planned = history.plan.epochs
+        return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
+    total = history.plan.total_steps
+    return f"step {history.step:,}" + (f" of {total:,}" if total else "")

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from regtui.analysis.facts import only_prints
 from regtui.charts.grid import Grid
 from regtui.charts.kept import kept
 from regtui.charts.labels import names, pin, rules, say, tint
@@ -14,9 +15,10 @@ from regtui.charts.rules import rules_of
 from regtui.charts.scales import LABEL, Scale, XAxis, count
 from regtui.charts.strip import Content, Sight
 from regtui.charts.strips import STRIPS
-from regtui.charts.view import Glyphs, StyledLine, View, glyphs, plain
+from regtui.charts.view import Glyphs, StyledLine, View, glyphs
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.text import plain
 
 LINES = frozenset({"valid", "train", "ghost"})
 """Curves that a mark of what lies beyond the axis does not cover where it can stand elsewhere."""
@@ -79,6 +81,8 @@ def _finish(grid: Grid, view: View) -> list[StyledLine]:
 
 
 def _nothing_yet(history: History) -> str:
+    if only_prints(history):
+        return "No log of a training: what the command prints is all there is."
     if history.end is not None:
         return "The run ended before its first step."
     if history.run is not None:

@@ -7,7 +7,17 @@ from typing import Any
 import click
 
 from regtui import __version__
-from regtui.cli.options import ASCII, GHOST, given_options, make_config, option_name, read_ghost, run_options
+from regtui.cli.options import (
+    ASCII,
+    GHOST,
+    NOTIFY,
+    given_options,
+    make_config,
+    option_name,
+    read_ghost,
+    read_notify,
+    run_options,
+)
 from regtui.cli.replay import refuse_without_replay, replay, replay_options
 from regtui.cli.terminal import THEME, need_terminal
 
@@ -38,6 +48,8 @@ def _files() -> set[str]:
 )
 @run_options
 @click.option("--start", is_flag=True, help="Begin the run at once.")
+@click.option("--detach", is_flag=True, help="Let runs have a process of their own, which outlives the app.")
+@NOTIFY
 @THEME
 @ASCII
 @GHOST
@@ -54,16 +66,19 @@ def cli(context: click.Context, /, **options: Any) -> None:
     if options["replay"] is not None:
         context.exit(replay(context, options))
     refuse_without_replay(context)
-    config = make_config(options)
+    config, ghost = make_config(options), read_ghost(options)
     need_terminal()
+    told = read_notify(options["notify"])
     from regtui.tui.app import run_app
 
     run_app(
         config,
         start=options["start"],
+        detach=options["detach"],
         runs_dir=options["runs_dir"],
         share=options["share"],
         ascii_only=options["ascii_only"],
-        ghost=read_ghost(options),
+        ghost=ghost,
         theme=options["theme"],
+        told=told,
     )

@@ -11,9 +11,8 @@ from regtui.core.config import fields
 from regtui.core.text import printable
 
 if TYPE_CHECKING:
-    from regtui.checkpoints import Keep, Point
+    from regtui.checkpoints import Point
     from regtui.core.history import History
-    from regtui.sources.here import LiveRun
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,6 @@ class Resumed:
         """Say where it goes on from, and what was damaged."""
         run_id, warning = self.point.manifest.run_id, self.point.warning
         return printable(f"{run_id} goes on from {self.point.where}" + (f" ({warning})" if warning else ""))
-
-    def run(self, checkpoint: "Keep | None", *, share: bool) -> "LiveRun":
-        """Make the run that goes on; it keeps the checkpoints that it kept, where nothing else is said."""
-        from regtui.sources.here import LiveRun
-
-        keep = checkpoint or self.point.manifest.keep
-        live = LiveRun(
-            self.point.config, runs_dir=self.point.log.parent, share=share, checkpoint=keep, resume=self.point
-        )
-        if self.point.warning:
-            live.say(self.point.warning, "warning")
-        return live
 
 
 def refuse_beside_resume(context: click.Context) -> None:

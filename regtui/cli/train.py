@@ -5,26 +5,33 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from regtui.cli.detaching import start_detached
 from regtui.cli.leaving import leave, leaving
-from regtui.cli.options import KEEP, NamedPath, given_options, make_config, run_options
+from regtui.cli.options import KEEP, NOTIFY, NamedPath, given_options, make_config, read_notify, run_options
 from regtui.cli.resuming import find_resumed, refuse_beside_resume
-from regtui.core.config import RunConfig
 from regtui.core.text import printable
 from regtui.output import OutputLost, captured_output, losable, write_within
 
 if TYPE_CHECKING:
     from regtui.checkpoints import Keep
+    from regtui.cli.resuming import Resumed
     from regtui.core.events import Event
     from regtui.core.history import History
-    from regtui.sources.here import LiveRun
+    from regtui.notify.audience import Audience, Way
+    from regtui.sources.here import Companion, LiveRun
 
 LAST_BYTES = 1 << 16
 """How much of a log's end is looked at for its last record, which takes some hundred."""
+
+MOST_LINES = 5_000
+"""Epochs that a detached run tells of, in equal distances: some 400 kB of its `output.log`, however long it runs."""
 
 SAYING_SECONDS = 0.2
 """How long a last sentence may take to be written."""
@@ -46,35 +53,45 @@ SAYING_SECONDS = 0.2
     metavar="RUN",
     help="Go on with a run, by id, folder or log, from its last checkpoint to its planned end, in its own log.",
 )
+@click.option("--detach", is_flag=True, help="Train in a process of its own: print the run's id, and return.")
+@NOTIFY
 @click.pass_context
 def train(
-    context: click.Context,
-    /,
-    log: Path | None,
-    as_json: bool,
-    checkpoint: "Keep | None",
-    resume: Path | None,
-    runs_dir: Path,
-    share: bool,
-    **options: Any,
-) -> None:
+    context: click.Context, /, log: Path | None, as_json: bool, checkpoint: "Keep | None", resume: Path | None,
+    detach: bool, runs_dir: Path, share: bool, notify: tuple[str, ...], **options: Any,
+) -> None:  # fmt: skip
     """Train without a screen: progress on standard error, the result on standard output.
 
-    What nobody reads any more, a terminal or pipe that has gone, ends no training.
+    What nobody reads any more, a terminal or pipe that has gone, ends no training. With --detach it goes on by itself,
+    and what it prints is in output.log in the run's folder: watch, send and runs are for it.
     """
     if log is not None and "runs_dir" in given_options(context):
         raise click.UsageError("--log names the one file of a run, --runs-dir the folder of all: one of them goes.")
+    resumed = None
     if resume is not None:
         refuse_beside_resume(context)
         resumed = find_resumed(resume, runs_dir)
-        live, before = resumed.run(checkpoint, share=share), resumed.history
-        said = f"regtui: {resumed.said}"
-    else:
-        live, before, said = _new_run(make_config(options), log, checkpoint, runs_dir, share=share), None, _joined(log)
-    driven = _Driven(live, before)
+    config = make_config(options) if resumed is None else resumed.point.config
+    if detach:
+        _say_what_it_joins(log)
+        keep = ("--checkpoint", checkpoint or "both")
+        start_detached(config, runs_dir=runs_dir, log=log, share=share, as_json=as_json, notify=notify, more=keep)
+        return
+    audience, companions = _listeners(notify)
+    from regtui.sources.here import LiveRun
+    from regtui.sources.starter import find_starter
+
+    starter = find_starter()
+    live = LiveRun(
+        config, runs_dir=runs_dir, log=log, share=share, companions=companions, starter=starter,
+        checkpoint=checkpoint or (resumed.point.manifest.keep if resumed else "none"),
+        resume=resumed.point if resumed else None,
+    )  # fmt: skip
+    driven = _Driven(live, every=ceil(config.epochs / MOST_LINES) if starter.keeps else 1, before=resumed)
     with leaving(driven.stop, driven.abandon):
-        if said:
-            click.echo(said, err=True)
+        if resumed is not None:
+            click.echo(f"regtui: {resumed.said}", err=True)
+        _say_what_it_joins(log)
         with captured_output(live.say) as terminal:
             history = driven.drive(losable(terminal.err.fileno(), sys.stderr))
         if live.problem is not None and not driven.began:
@@ -93,11 +110,38 @@ def train(
                     f"the result cannot be printed on standard output ({lost}): "
                     f"`regtui --replay {live.log_path}` shows it"
                 ) from None
+        finally:
+            if audience is not None:
+                _wait_until_told(audience, leaving=driven.stopped_by is not None)
         if driven.stopped_by is not None and history.status == "stopped":
             leave(driven.stopped_by)
     from regtui import report
 
     context.exit(1 if report.run_status(history) or live.log_problem else 0)
+
+
+def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companion]]":
+    """Give those who are told of a run, and what goes along with it to tell them; none where nobody is asked for."""
+    if not notify:
+        return None, []
+    from regtui.notify.audience import Audience
+    from regtui.notify.teller import Teller
+    from regtui.notify.terminal import TerminalWay
+
+    asked = read_notify(notify)
+    ways: list[Way] = [*asked.services]
+    if os.isatty(2):
+        # Kept from what captures standard error while the run lives.
+        ways.append(TerminalWay(partial(os.write, os.dup(2)), asked.terminal, os.environ))
+    audience = Audience(ways)
+    return audience, [Teller(audience)]
+
+
+def _wait_until_told(audience: "Audience", *, leaving: bool) -> None:
+    from regtui.notify.audience import END_SECONDS, LEAVING_SECONDS
+
+    for problem in audience.settle(LEAVING_SECONDS if leaving else END_SECONDS):
+        click.echo(f"regtui: {printable(problem)}", err=True)
 
 
 def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
@@ -107,37 +151,29 @@ def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
     click.echo(report.to_json(found) if as_json else report.summary(history))
 
 
-def _new_run(
-    config: RunConfig, log: Path | None, checkpoint: "Keep | None", runs_dir: Path, *, share: bool
-) -> "LiveRun":
-    from regtui.sources.here import LiveRun
-
-    return LiveRun(config, runs_dir=runs_dir, log=log, share=share, checkpoint=checkpoint or "none")
-
-
-def _joined(log: Path | None) -> str:
+def _say_what_it_joins(log: Path | None) -> None:
     """Say that a log holds a run already: readers show the last one of a log."""
     if log is None or not log.is_file() or not (size := log.stat().st_size):
-        return ""
+        return
     try:
         with log.open("rb") as file:
             file.seek(max(0, size - LAST_BYTES))
             last = file.read().rstrip().rpartition(b"\n")[2]
     except OSError:
         # Not ours to read; whether it can be written is seen by its writer.
-        return ""
+        return
     held = "a finished run" if b'"kind":"end"' in last else "records without an end"
-    return f"regtui: appends to {printable(str(log))}, which holds {held}"
+    click.echo(f"regtui: appends to {printable(str(log))}, which holds {held}", err=True)
 
 
 class _Driven:
     """A run that trains in a thread of its own, so that this one always hears signals."""
 
-    def __init__(self, live: "LiveRun", before: "History | None" = None) -> None:
-        """Take the run, and what is known of it already."""
+    def __init__(self, live: "LiveRun", *, every: int, before: "Resumed | None" = None) -> None:
+        """Say a line at every so many epochs; `before` is what is known of a run that goes on."""
         self.began = False
         """It has told of its training."""
-        self._before = before
+        self._every, self._before = every, before
         self.stopped_by: signal.Signals | None = None
         self._live = live
         self._news = threading.Event()
@@ -150,7 +186,8 @@ class _Driven:
 
         self._live.listen(self._news.set)
         threading.Thread(target=self._train, daemon=True).start()
-        history = report.line_an_epoch(self._batches(err), err, self._before)
+        known = self._before.history if self._before else None
+        history = report.line_an_epoch(self._batches(err), err, every=self._every, history=known)
         if self._broken:
             raise self._broken[0]
         return history

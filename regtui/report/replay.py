@@ -100,16 +100,19 @@ def replay(
     return check_status(history) if check else run_status(history)
 
 
-def line_an_epoch(batches: Iterable[list[Event]], out: TextIO, history: History | None = None) -> History:
-    """Fold a log and print a line at each epoch; of a run that goes on, onto what is known of it."""
-    history = history or History()
+def line_an_epoch(
+    batches: Iterable[list[Event]], out: TextIO, *, every: int = 1, history: History | None = None
+) -> History:
+    """Fold a log, onto what is known of its run, and print a line at each epoch, or at every so many of them."""
+    history, met = history or History(), 0
     for events in batches:
         start, events = 0, list(singly(events))
         for index, event in enumerate(events, 1):
             if is_evaluation(event):
                 history.apply(events[start:index])
-                start = index
-                print(epoch_line(history), file=out)
+                start, met = index, met + 1
+                if met % every == 0:
+                    print(epoch_line(history), file=out)
         history.apply(events[start:])
     return history
 

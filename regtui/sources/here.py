@@ -39,6 +39,8 @@ from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 from regtui.sources.companions import Companion as Companion
+from regtui.sources.machine import Machine
+from regtui.sources.starter import Starter, Word
 
 PAUSED_SECONDS = 1.0
 """How often a run that is paused looks after its log; the writer itself looks no oftener."""
@@ -84,17 +86,21 @@ class LiveRun:
         companions: Sequence[Companion] = (),
         checkpoint: Keep = "none",
         resume: Point | None = None,
+        starter: Starter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Name the run and its log; nothing is imported, opened or trained before `drive`.
 
         A run without a `log` of its own gets a folder in `runs_dir`, and another id where that one is taken; others
         can read it where it is to be shared. `on_news` is called in the driving thread, after each chunk and each
-        change of the stage. One that goes on from a checkpoint has that one's configuration and log.
+        change of the stage; `starter` hears how the set-up goes. One that goes on from a checkpoint has that one's
+        configuration and log.
         """
         self.config = config
-        self.run_id = new_run_id(config.framework, clock()) if resume is None else resume.manifest.run_id
-        log = log if resume is None else resume.log
+        self._starter = starter or Starter()
+        self.run_id = self._starter.run_id or new_run_id(config.framework, clock())
+        if resume is not None:
+            self.run_id, log = resume.manifest.run_id, resume.log
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self.log_problem = ""
         """What the log lacks, or where it has gone, in one sentence; empty again once it is whole."""
@@ -114,7 +120,7 @@ class LiveRun:
         self._runs_dir = runs_dir if log is None else None
         self._share = share
         self._on_news = on_news
-        self._companions = tuple(companions)
+        self._companions: tuple[Companion, ...] = (Machine(), *companions)
         self._clock = clock
         self._inbox: Inbox | None = None
         self._inbox_at = 0.0
@@ -148,7 +154,7 @@ class LiveRun:
         alive = self.alive
         return Activity(
             stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused,
-            log_problem=self.log_problem,
+            log=self.log_path, log_problem=self.log_problem,
         )  # fmt: skip
 
     def send(self, command: Command) -> None:
@@ -227,13 +233,25 @@ class LiveRun:
     def _end_the_log(self, reason: str) -> None:
         if self._writer is None or self._over:
             return
-        if self._place is None:
+        if self._place is None and not self._starter.keeps:
             self._writer.discard()
             return
         self._over = True
-        step, epoch = self._place
+        if self._place is None:
+            ended = self._unbegun("stopped", reason)
+        else:
+            step, epoch = self._place
+            ended = [RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())]
         with contextlib.suppress(OSError):
-            self._writer.write([RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())])
+            self._writer.write(ended)
+
+    def _unbegun(self, status: str, reason: str) -> list[Record]:
+        """Make the records of a run that was not even set up; of one that was to go on, its end where it was."""
+        if self._resume is not None:
+            state = self._resume.manifest.state
+            return [RunEnded(status=status, reason=reason, step=state.step, epoch=state.epoch, time=self._clock())]
+        started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
+        return [started, RunEnded(status=status, reason=reason, time=self._clock())]
 
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
@@ -254,6 +272,9 @@ class LiveRun:
                 writer.close()
                 self.log_problem = writer.problem
         except (ConfigError, LogError) as error:
+            if self._writer is None:
+                # Its log could not even be opened.
+                self._starter.hears(error)
             self.problem = str(error)
             self.refused = error if isinstance(error, ConfigError) else None
         finally:
@@ -272,7 +293,7 @@ class LiveRun:
 
     def _run(self, writer: LogWriter) -> None:
         self._writer = writer
-        self._inbox = Inbox(writer.path)
+        self._inbox = Inbox(writer.path, from_start=self._starter.own_folder)
         try:
             # What is quickly found wrong comes before the framework, whose import takes seconds.
             backends.check(self.config.framework)
@@ -281,18 +302,23 @@ class LiveRun:
             check_fits(self.config, data)
             if self._resume is not None:
                 self._resume.check_data(data)
+            self._starter.say(Word(checked=True))
             self._enter(f"importing {self.config.framework}")
             backend_class = backends.find(self.config.framework)
             self._enter("building the model")
             backend = backend_class(self.config, data)
             training = Training(self.config, backend, data, self._clock)
             first = self._begin(training, backend, data)
-        except (ConfigError, LogError):
+        except _Abandoned:
             raise
+        except (ConfigError, LogError) as error:
+            if self._starter.hears(error):
+                raise
+            self._fail(writer, str(error))
+            return
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            reason = f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"
-            self._deliver(writer, self._failed(reason))
+            self._fail(writer, f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}")
             return
         self._enter("training")
         self._keeper = Keeper(
@@ -312,13 +338,9 @@ class LiveRun:
         self._resume.put_back(backend, training)
         return self._resume.resumed(training.steps_per_epoch, self._clock())
 
-    def _failed(self, reason: str) -> list[Record]:
-        """Make the records of a run that failed before its training."""
-        if self._resume is None:
-            begun: Record = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
-            return [begun, RunEnded(status="failed", reason=reason, time=self._clock())]
-        state = self._resume.manifest.state
-        return [RunEnded(status="failed", reason=reason, step=state.step, epoch=state.epoch, time=self._clock())]
+    def _fail(self, writer: LogWriter, reason: str) -> None:
+        """Record a run that existed and could not be set up."""
+        self._deliver(writer, self._unbegun("failed", reason))
 
     def _exchange(self, writer: LogWriter, chunks: Chunks, keeper: Keeper) -> None:
         """Carry events out of the loop and commands into it."""
@@ -415,6 +437,8 @@ class LiveRun:
                 if self._place is None:
                     companion.begin(self)
                 companion.see(recorded)
+            if self._place is None:
+                self._starter.let_go()
             self._place = _reached(events) or self._place or (0, 0)
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
@@ -440,6 +464,8 @@ class LiveRun:
         if self._abandoned and not self.begun:
             raise _Abandoned("the process leaves")
         self._stage = stage
+        if not self.begun:
+            self._starter.say(Word(stage=stage))
         self._on_news()
 
     def _show_download(self, done: int, total: int) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regtui import commands
+from regtui.commandfile import is_command
 from regtui.core.events import COMMANDS, Command, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
 from regtui.readers import LOG_NAME, NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, written_at
@@ -53,7 +54,7 @@ class LogSource:
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
         """Open the log, by these names where it is another trainer's; raises LogError when there is nothing to read."""
-        self.path = path / LOG_NAME if (path / LOG_NAME).is_file() else path
+        self.path = path / LOG_NAME if (path / LOG_NAME).is_file() and not is_command(path) else path
         self._is_folder = self.path.is_dir()
         """Whether the log is a whole folder, as some trainers write it: its reader looks for files."""
         self._reader = open_log(path, growing=True, wanted=wanted)
@@ -90,7 +91,7 @@ class LogSource:
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
             stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
-            log_problem=problem, log_words=words,
+            log=self.path, log_problem=problem, log_words=words,
         )  # fmt: skip
 
     @property
@@ -127,12 +128,7 @@ class LogSource:
         return events
 
     def send(self, command: Command) -> None:
-        """Lay the command into the file that whoever trains looks at; one that cannot be written there is lost."""
-        with suppress(OSError):
-            self.give(command)
-
-    def give(self, command: Command) -> None:
-        """Send a command; raises OSError where it cannot be written."""
+        """Lay the command into the file that whoever trains looks at; raises OSError where that cannot be written."""
         commands.send(self.path, command)
 
     def _find_format(self) -> None:

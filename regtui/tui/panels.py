@@ -11,7 +11,8 @@ import msgspec
 
 from regtui import analysis
 from regtui.analysis.comparison import run_seconds
-from regtui.analysis.facts import completed_epochs, learning_rates
+from regtui.analysis.facts import completed_epochs, learning_rates, only_prints
+from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine
 from regtui.charts.sampling import logged
 from regtui.charts.strips.metrics import further, short_name
@@ -20,6 +21,7 @@ from regtui.core.config import RunConfig, fields
 from regtui.core.history import History
 from regtui.core.text import MISSING, cells, clock, short
 from regtui.sources import Activity
+from regtui.tui.awaited import Awaited
 from regtui.tui.canvas import clip, span, spread, width_of, wrapped
 from regtui.tui.compared import comparison_rows
 from regtui.tui.eventlines import ENDINGS
@@ -43,6 +45,9 @@ WIDE = 110
 WIDE_CURVES = 84
 """Cells of the curves' side from which on the comparison has a panel of its own."""
 
+BESIDE_STATE = 24
+"""Cells that what is said of a command leaves to the rest of its line: its own margins and the progress."""
+
 LEAST_BAR, MOST_BAR, METER_BAR = 6, 48, 8
 """Cells of the progress bar, and of a patience meter's."""
 
@@ -58,7 +63,7 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
     if history.end is not None:
         return ENDINGS.get(history.end.status, (history.end.status, "calm"))
     if activity.growing:
-        return "● training", "good"
+        return "● running" if only_prints(history) else "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
     if history.status == "unknown":
@@ -75,11 +80,13 @@ def problem_text(activity: Activity) -> str:
 
 
 def status_line(
-    history: History, activity: Activity, config: RunConfig | None, width: int, now: float, *, watching: str = ""
-) -> StyledLine:
+    history: History, activity: Activity, config: RunConfig | None, width: int, now: float, *, watching: str = "",
+    waiting: Awaited | None = None,
+) -> StyledLine:  # fmt: skip
     """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it.
 
-    `watching` says that it is only looked at, and which of several it is.
+    `watching` says that it is only looked at, and which of several it is; `waiting` what was sent
+    and is not obeyed yet.
     """
     # The form's only before there is a run: what a log does not say is not said.
     config = history.config if history.run is not None else config
@@ -95,6 +102,8 @@ def status_line(
         # In front, so that it stays where the rest does not fit.
         names.insert(0, watching)
     told = history.end is not None or (activity.growing and words[0] in "‖■")
+    if waiting is not None:
+        words, role, told = _waiting(waiting, width), waiting.role, waiting.silent
     state = [span(f" {words:<11} ", f"chip-{role}" if told else role)]
     if activity.log_problem:
         state += [span(" "), span(f" {activity.log_words} ", "chip-bad")]
@@ -114,7 +123,7 @@ def status_line(
         time_left = ""
     # The state first, then by worth; drawn in another order.
     worth = {
-        "epoch": _progress(history),
+        "epoch": _progress(history) if not only_prints(history) else [],
         "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
         **({"speed": speed} if history.counts_steps else {}),
         "bar": bar(share, LEAST_BAR),
@@ -133,6 +142,12 @@ def status_line(
         kept["bar"] = bar(share, min(LEAST_BAR + max(room - width_of([named]) - 1, 0), MOST_BAR))
     right = [part for name in ("epoch", "bar", "speed", "time") for part in kept.get(name, [])]
     return spread([*state, named], right, width)
+
+
+def _waiting(waiting: Awaited, width: int) -> str:
+    """Say what is waited for in the place of the state, as much of it as leaves the progress its cells."""
+    fitting = [words for words in waiting.words if len(words) + BESIDE_STATE <= width]
+    return f"◌ {(fitting or waiting.words[-1:])[0]}"
 
 
 def _names(names: list[str], room: int) -> Span:
@@ -302,12 +317,24 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
     effects = analysis.drop_effects(history)
     if effects:
         parts.append(wrapped(effects[-1].line, width, "rate"))
+    if (waits := waiting(history)) is not None:
+        parts.append(wrapped(waits.line, width, "warn"))
     while sum(map(len, parts)) > max(most, 0):
         long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
         longest = max(reversed(long), key=len)
         longest[:] = held(longest, len(longest) - 1, width)
         parts = [part for part in parts if part]
     return [line for part in parts for line in part]
+
+
+def machine_lines(history: History, width: int) -> list[StyledLine]:
+    """Say on one row what the machine has to do, as much of it as fits whole; none where it was not sampled."""
+    parts = machine_parts(history)
+    for count in range(len(parts), 0, -1):
+        line = f" {' · '.join(parts[:count])}"
+        if len(line) <= width:
+            return [(span(line, "muted"),)]
+    return [clip([span(f" {parts[0]}", "muted")], width)] if parts else []
 
 
 def _meter_rows(text: str, width: int) -> list[StyledLine]:

@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.css.scalar import Scalar
 from textual.widget import Widget
 
+from regtui.analysis import facts
 from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, Resumed, RunEnded, RunStarted
@@ -16,7 +17,7 @@ from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
 from regtui.tui.compared import comparison_lines
 from regtui.tui.eventlines import event_line
-from regtui.tui.panels import WIDE_CURVES, held, meter_lines, number_lines
+from regtui.tui.panels import WIDE_CURVES, held, machine_lines, meter_lines, number_lines
 from regtui.tui.plot import Plot
 
 KEPT_LINES = 500
@@ -95,6 +96,14 @@ class RunView(Vertical):
 
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
         self._drawn = history, view, preview
+        # Of a command that writes no log of a training the output is all there is, and has the place of the curves.
+        only_prints = facts.only_prints(history)
+        for part in ("#plot", "#numbers", "#meters"):
+            self.query_one(part).display = not only_prints
+        if only_prints:
+            self.query_one("#comparison").display = False
+            _set(self.query_one("#foot"), "height", self.content_size.height)
+            return
         numbers = self.query_one("#numbers", Canvas)
         numbers.show(number_lines(history, *numbers.content_size, row=view.cursor))
         least_foot = self._draw_comparison(history, view.ghost)
@@ -107,6 +116,9 @@ class RunView(Vertical):
         height = self.content_size.height
         spare = height - _rows(self.query_one("#numbers").styles.height) - max(LEAST_PLOT, height // 2)
         lines = meter_lines(history, ghost, self.content_size.width, max(spare - least_foot, 1))
+        if len(lines) < spare - least_foot:
+            # The machine has a row that nothing else needs.
+            lines += machine_lines(history, self.content_size.width)
         _set(foot, "height", max(least_foot, min(_rows(foot.styles.base.height), spare - len(lines))))
         _set(meters, "height", len(lines))
         meters.show(lines)

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from regtui.core.history import History
+from regtui.notify.audience import Audience
+from regtui.runs import called
 from regtui.sources import Watched
 from regtui.tui.runview import RunView
 from regtui.tui.telling import Telling
@@ -19,9 +22,9 @@ FOLD_EVENTS = 5_000
 class Several(Telling):
     """A screen that follows the runs behind the one on show, and brings the next of them to the front."""
 
-    def __init__(self, watched: list[Watched], runs: Sequence[Watched]) -> None:
+    def __init__(self, watched: list[Watched], runs: Sequence[Watched], audience: Audience) -> None:
         """Show the first of `watched`; `runs` are those to go through, in the order in which they were named."""
-        super().__init__(watched)
+        super().__init__(watched, audience)
         self.runs = list(runs)
         self._turn = 0
         """Whose turn it is to be read first, so that one that is long does not hold the others up."""
@@ -46,6 +49,17 @@ class Several(Telling):
         """The runs that are followed behind the one on show."""
         return [run for run in self.runs if run is not self.shown]
 
+    def left_behind(self, runs_dir: Path) -> list[str]:
+        """Say of each run that goes on without the app, one with a process of its own, how it is seen again."""
+        sentences = []
+        for run in (self.shown, *self.others):
+            activity = run.ask()
+            if run.source is self.live or not activity.growing or activity.log is None or run.history.run is None:
+                continue
+            name = called(activity.log, runs_dir)
+            sentences.append(f"run {run.history.run.run_id} goes on; regtui watch {name} shows it")
+        return sentences
+
     def follow_others(self, begun: float) -> bool:
         """Take in what the runs behind have to say, for the rest of a frame's time; tells whether more waits."""
         others = self.others
@@ -64,6 +78,7 @@ class Several(Telling):
                 if time.monotonic() - begun > FOLD_SECONDS:
                     more = True
                     break
+            self.tell_others(run, begun)
             if time.monotonic() - begun > FOLD_SECONDS:
                 more = more or any(each.behind for each in others)
                 break
