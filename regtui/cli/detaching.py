@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 def start_detached(
     config: "RunConfig", *, runs_dir: Path, log: Path | None, share: bool, as_json: bool, notify: Sequence[str] = (),
-    more: Sequence[str] = (),
+    resumes: str = "", more: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Start a run in a process of its own and print how to name it, its id or the log that was asked for.
 
+    `resumes` is the id of a run that goes on, whose log is given.
     `notify` is who is to be told, as for `regtui train`; `more` are its other options that are no fields of the
     configuration. Raises UsageError where it is quickly
     known that the run cannot be set up; nothing of it is left then.
@@ -30,7 +31,7 @@ def start_detached(
     if notify:
         read_notify(tuple(notify))
     environment = environment_for(notify)
-    run = Detached(config, runs_dir=runs_dir, log=log, share=share, more=more, environment=environment)
+    run = Detached(config, runs_dir=runs_dir, log=log, share=share, resumes=resumes, more=more, environment=environment)
     try:
         begins = run.wait_until_checked()
     except BaseException:

@@ -74,8 +74,11 @@ def train(
     config = make_config(options) if resumed is None else resumed.point.config
     if detach:
         _say_what_it_joins(log)
-        keep = ("--checkpoint", checkpoint or "both")
-        start_detached(config, runs_dir=runs_dir, log=log, share=share, as_json=as_json, notify=notify, more=keep)
+        start_detached(
+            config, runs_dir=runs_dir, log=resumed.point.log if resumed else log, share=share, as_json=as_json,
+            notify=notify, more=("--checkpoint", checkpoint or "both"),
+            resumes=resumed.point.manifest.run_id if resumed else "",
+        )  # fmt: skip
         return
     audience, companions = _listeners(notify)
     from regtui.sources.here import LiveRun

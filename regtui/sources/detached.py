@@ -58,15 +58,16 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+        resumes: str = "", more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
+        `resumes` is the id of a run that has a checkpoint and whose log is given: the process goes on with it.
         `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
         that not every user of the machine may read.
         """
         self.config = config
-        self.run_id = new_run_id(config.framework, time.time())
+        self.run_id = resumes or new_run_id(config.framework, time.time())
         self.problem = ""
         """Why the run could not be set up, or how its process was lost, in one sentence."""
         self.refused: ConfigError | None = None
@@ -92,7 +93,7 @@ class Detached:
         ours, theirs = socket.socketpair()
         self._socket: socket.socket | None = ours
         try:
-            self._process = self._start(theirs.fileno(), share, more, environment or {})
+            self._process = self._start(theirs.fileno(), share, more, environment or {}, goes_on=bool(resumes))
         except OSError as error:
             self.let_go()
             self._take_back()
@@ -192,7 +193,7 @@ class Detached:
         self._part()
 
     def _start(
-        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str]
+        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str], *, goes_on: bool
     ) -> "subprocess.Popen[bytes]":
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
@@ -200,7 +201,7 @@ class Detached:
         told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
         try:
             return subprocess.Popen(
-                _command(self.config, self.log_path, share, more),
+                _command(None if goes_on else self.config, self.log_path, share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
                 env={**_environment(told), **environment},
             )  # fmt: skip
@@ -301,13 +302,15 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
-def _command(config: RunConfig, log: Path, share: bool, more: Sequence[str]) -> list[str]:
-    """Give the command line of the process, as a person would type it and `ps` shows it.
+def _command(config: RunConfig | None, log: Path, share: bool, more: Sequence[str]) -> list[str]:
+    """Give the command line of the process, as a person would type it and `ps` shows it; without a configuration it
+    goes on with the run of a log.
 
     The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own.
     """
     flags = ["-P", *["-s"] * sys.flags.no_user_site]
-    options = [*options_of(config), *more, "--log", str(log), *["--share"] * share]
+    named = ["--resume", str(log)] if config is None else [*options_of(config), "--log", str(log)]
+    options = [*named, *more, *["--share"] * share]
     return [sys.executable, *flags, "-m", "regtui", "train", *options]
 
 
