@@ -91,8 +91,11 @@ def _waiting(history: History) -> Waiting | None:
         return None
     steps, times = table.step.values[-LOOKS:], table["time"].values[-LOOKS:]
     between = np.diff(times)
+    known = between[np.isfinite(between)]
+    if not len(known):
+        return None
     # A longer gap is a pause, in which nothing is sampled.
-    lived = between <= GAP * np.nanmedian(between)
+    lived = between <= GAP * np.median(known)
     passed, made = float(between[lived].sum()), float(np.diff(steps)[lived].sum())
     if not (passed > 0 and made > 0):
         return None

@@ -74,6 +74,12 @@ def test_a_pause_is_no_waiting():
     assert waiting(run([0.6], steps_per_second=25, pause=3600)) is None
 
 
+def test_samples_that_do_not_say_when_they_were_taken_are_not_judged():
+    history = History()
+    history.apply([SystemSampled(step=at, metrics={"gpu0/utilization": 0.3}) for at in range(90)])
+    assert waiting(history) is None
+
+
 def test_gpus_that_a_run_does_not_use_are_none_that_wait():
     assert waiting(run([0.9], gpus=8)) is None
     assert waiting(run([0.3], gpus=8)).utilization == pytest.approx(0.3)
