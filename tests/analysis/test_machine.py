@@ -46,6 +46,7 @@ def test_a_gpu_that_computes_little_while_steps_are_slow_waits():
     [
         ({"cpu": 15.0}, "prepare rows once and keep them"),
         ({"cpu": 0.1}, "the processors wait, too, for a disk or a network"),
+        ({"cpu": 1.0, "host/utilization": 0.99}, "other programs take the rest"),
         ({"cpu": None}, "look at what comes between steps"),
     ],
 )
