@@ -145,6 +145,7 @@ class LabScreen(Handing):
 
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""
+        self.tell_of_audience()
         if self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
             activity = self.shown.ask()
             behind = any(run.open or run.ask().alive for run in self.others)
