@@ -80,6 +80,9 @@ class Supervisor:
                 os.read(self._wakes, 4096)
             self._obey()
             self._stopping.press()
+            if self._stopping.by_signals and not self._run.stopping:
+                self._run = replace(self._run, stopping=self._stopping.reason, stopping_since=time.time())
+                self._unwritten = True
             self._output.bound()
             self._take_log(self._looking.look())
             if self._unwritten:

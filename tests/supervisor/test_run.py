@@ -194,6 +194,8 @@ def test_a_command_that_hears_nothing_is_killed_when_its_time_is_up(start) -> No
     end = started.ended().end
     assert (end.status, end.signal) == ("stopped", "SIGKILL")
     assert end.reason == "stopped by regtui send, and killed since it had not ended"
+    states = [each for each in started.events() if isinstance(each, Noted) and each.level == "state"]
+    assert [(each.text, each.time) for each in states] == [("stopping", started.run.stopping_since)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
