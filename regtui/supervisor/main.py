@@ -90,7 +90,8 @@ class Supervisor:
         self._take_log(self._looking.last_look())
         self._run = replace(self._run, end=self._end())
         until = time.monotonic() + END_PATIENCE_SECONDS
-        while not self._write() and time.monotonic() < until:
+        # A folder that was deleted meanwhile takes no end any more.
+        while not self._write() and time.monotonic() < until and self._folder.is_dir():
             time.sleep(POLL_SECONDS)
 
     def _receive(self, number: int, _frame: object) -> None:
