@@ -25,6 +25,7 @@ from regtui.sources import Nothing, Source, Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, ascii_only, span
+from regtui.tui.driver import DrawnInTurn
 from regtui.tui.form import HIGH, TWO_COLUMNS, Form
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
@@ -83,6 +84,7 @@ class LabScreen(Several):
         self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
+        self._sent_bytes = 0
         self._before, self._trained_from, self._trained_seconds = FrameBudget(), 0.0, 0.0
 
     def compose(self) -> ComposeResult:
@@ -254,7 +256,10 @@ class LabScreen(Several):
         form.hold(True, read_only=True)
 
     def _drew(self, begun: float) -> None:
-        self.budget.end(time.thread_time() - begun)
+        app = cast(DrawnInTurn, self.app)
+        self.budget.cells = app.size.width * app.size.height
+        self.budget.end(time.thread_time() - begun, app.sent_bytes - self._sent_bytes, app.way_seconds)
+        self._sent_bytes = app.sent_bytes
 
     def _finish(self, shown: Watched) -> None:
         """Let the form go; what could not be set up is said in words."""
