@@ -22,7 +22,7 @@ def start_detached(
 
     `resumes` is the id of a run that goes on, whose log is given.
     `notify` is who is to be told, as for `regtui train`; `more` are its other options that are no fields of the
-    configuration. `resume` is the id of the run of that `log` that is to go on. Raises UsageError where it is quickly
+    configuration. Raises UsageError where it is quickly
     known that the run cannot be set up; nothing of it is left then.
     """
     from regtui.notify.asked import environment_for
