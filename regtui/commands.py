@@ -43,13 +43,14 @@ def send(log: Path, command: Command) -> None:
 class Inbox:
     """The commands to one run, each given out once; those that were there before it are not for it."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, *, from_start: bool = False) -> None:
+        """Begin behind what is there; with `from_start`, such as in a folder that was made for the run, with it."""
         self._path = commands_of(log)
         self._rest = b""
         self.refused = ""
         """Why the file is not obeyed, or a line of it was not understood, in one sentence."""
         status = self._status()
-        self._position = status.st_size if status else 0
+        self._position = status.st_size if status and not from_start else 0
 
     def poll(self) -> list[Command]:
         """Give the commands that have come since the last call; costs some microseconds where there are none."""

@@ -5,6 +5,7 @@ already is nobody's to change.
 """
 
 import contextlib
+import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -73,3 +74,25 @@ def take_back(made: list[Made]) -> None:
     """Remove folders that were made here, the innermost first, as far as they are empty."""
     for each in reversed(made):
         each.take_back()
+
+
+def open_own_file(path: Path, *, share: bool = False) -> tuple[int, bool]:
+    """Open a file of one's own for appending, and make it where it is missing; gives a descriptor and whether it was.
+
+    Never follows a link, never waits for a reader. Raises OSError, also for what is no file or is another's.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    mode = SHARED_FILE if share else PRIVATE_FILE
+    try:
+        fd, made = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode), True
+    except FileExistsError:
+        fd, made = os.open(path, flags), False
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode) or os.geteuid() not in (status.st_uid, 0):
+        os.close(fd)
+        raise PermissionError(errno.EPERM, "it is no file of your own", str(path))
+    if made and not share and stat.S_IMODE(status.st_mode) != mode:
+        # An umask that takes from the owner himself.
+        os.fchmod(fd, mode)
+    os.set_blocking(fd, True)
+    return fd, made

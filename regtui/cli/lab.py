@@ -38,6 +38,7 @@ def _files() -> set[str]:
 )
 @run_options
 @click.option("--start", is_flag=True, help="Begin the run at once.")
+@click.option("--detach", is_flag=True, help="Let runs have a process of their own, which outlives the app.")
 @THEME
 @ASCII
 @GHOST
@@ -61,6 +62,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
     run_app(
         config,
         start=options["start"],
+        detach=options["detach"],
         runs_dir=options["runs_dir"],
         share=options["share"],
         ascii_only=options["ascii_only"],

@@ -35,7 +35,7 @@ def send(run: str, what: str, runs_dir: Path) -> None:
         known = ", ".join(name for name, kind in COMMANDS.items() if kind in source.listens)
         raise LogError(f"the run of {source.path} does not listen to that, but to {known or 'nothing'}")
     try:
-        source.give(command)
+        source.send(command)
     except OSError as error:
         raise LogError(f"the run of {source.path} cannot be told: {error.strerror or error}") from None
     if not source.activity.growing:

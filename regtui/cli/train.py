@@ -5,11 +5,13 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
+from regtui.cli.detaching import start_detached
 from regtui.cli.leaving import leave, leaving
 from regtui.cli.options import NamedPath, given_options, make_config, run_options
 from regtui.core.text import printable
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 LAST_BYTES = 1 << 16
 """How much of a log's end is looked at for its last record, which takes some hundred."""
 
+MOST_LINES = 5_000
+"""Epochs that a detached run tells of, in equal distances: some 400 kB of its `output.log`, however long it runs."""
+
 SAYING_SECONDS = 0.2
 """How long a last sentence may take to be written."""
 
@@ -31,21 +36,30 @@ SAYING_SECONDS = 0.2
 @run_options
 @click.option("--log", type=NamedPath(dir_okay=False), metavar="F", help="Record the run in this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
+@click.option("--detach", is_flag=True, help="Train in a process of its own: print the run's id, and return.")
 @click.pass_context
 def train(
-    context: click.Context, /, log: Path | None, as_json: bool, runs_dir: Path, share: bool, **options: Any
-) -> None:
+    context: click.Context, /, log: Path | None, as_json: bool, detach: bool, runs_dir: Path, share: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Train without a screen: progress on standard error, the result on standard output.
 
-    What nobody reads any more, a terminal or pipe that has gone, ends no training.
+    What nobody reads any more, a terminal or pipe that has gone, ends no training. With --detach it goes on by itself,
+    and what it prints is in output.log in the run's folder: watch, send and runs are for it.
     """
     if log is not None and "runs_dir" in given_options(context):
         raise click.UsageError("--log names the one file of a run, --runs-dir the folder of all: one of them goes.")
     config = make_config(options)
+    if detach:
+        _say_what_it_joins(log)
+        start_detached(config, runs_dir=runs_dir, log=log, share=share, as_json=as_json)
+        return
     from regtui.sources.here import LiveRun
+    from regtui.sources.starter import find_starter
 
-    live = LiveRun(config, runs_dir=runs_dir, log=log, share=share)
-    driven = _Driven(live)
+    starter = find_starter()
+    live = LiveRun(config, runs_dir=runs_dir, log=log, share=share, starter=starter)
+    driven = _Driven(live, every=ceil(config.epochs / MOST_LINES) if starter.keeps else 1)
     with leaving(driven.stop, driven.abandon):
         _say_what_it_joins(log)
         with captured_output(live.say) as terminal:
@@ -98,7 +112,9 @@ def _say_what_it_joins(log: Path | None) -> None:
 class _Driven:
     """A run that trains in a thread of its own, so that this one always hears signals."""
 
-    def __init__(self, live: "LiveRun") -> None:
+    def __init__(self, live: "LiveRun", *, every: int) -> None:
+        """Say a line at every so many epochs."""
+        self._every = every
         self.stopped_by: signal.Signals | None = None
         self._live = live
         self._news = threading.Event()
@@ -111,7 +127,7 @@ class _Driven:
 
         self._live.listen(self._news.set)
         threading.Thread(target=self._train, daemon=True).start()
-        history = report.line_an_epoch(self._batches(err), err)
+        history = report.line_an_epoch(self._batches(err), err, every=self._every)
         if self._broken:
             raise self._broken[0]
         return history

@@ -231,6 +231,22 @@ def policy_defaults(policy: str, plateau_per: str | None = None, plateau_rule: s
     return policies()[policy].defaults_for(plateau_per=plateau_per, plateau_rule=plateau_rule)
 
 
+def options_of(config: RunConfig) -> list[str]:
+    """Write a configuration as a person would type it: the framework, the data, and what is not as it is by default.
+
+    The words make the same configuration again, with no preset.
+    """
+    usual = policy_defaults(config.lr_policy, config.plateau_per, config.plateau_rule)
+    typed: list[str] = []
+    for name, field in fields().items():
+        value = getattr(config, name)
+        # Without the name of the data, a preset would fill in the rest.
+        if name not in ("framework", "dataset") and value == usual.get(name, field.default):
+            continue
+        typed += [field.option] if field.kind == "flag" else [field.option, unparse(field, value)]
+    return typed
+
+
 def difference(config: RunConfig | None, before: RunConfig | None) -> str:
     """Say what one configuration has that another has not: 'Dropout 0.4 (was 0)'; empty where one is not known.
 

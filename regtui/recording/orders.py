@@ -109,7 +109,8 @@ class Orders:
                     loop.note("paused", "state")
                 self.paused, self._at_epoch = True, False
             case Resume() | RunEpoch():
-                if self.paused:
+                # One that goes on to the end of its epoch anyhow has obeyed, too, and whoever asked for it waits.
+                if self.paused or isinstance(command, RunEpoch):
                     loop.note("training", "state")
                 self.paused, self._at_epoch = False, isinstance(command, RunEpoch)
             case Stop(reason=reason):

@@ -100,16 +100,17 @@ def replay(
     return check_status(history) if check else run_status(history)
 
 
-def line_an_epoch(batches: Iterable[list[Event]], out: TextIO) -> History:
-    """Fold a log and print a line at each epoch."""
-    history = History()
+def line_an_epoch(batches: Iterable[list[Event]], out: TextIO, *, every: int = 1) -> History:
+    """Fold a log and print a line at each epoch, or at every so many of them."""
+    history, met = History(), 0
     for events in batches:
         start, events = 0, list(singly(events))
         for index, event in enumerate(events, 1):
             if is_evaluation(event):
                 history.apply(events[start:index])
-                start = index
-                print(epoch_line(history), file=out)
+                start, met = index, met + 1
+                if met % every == 0:
+                    print(epoch_line(history), file=out)
         history.apply(events[start:])
     return history
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 import stat
 import time
 from pathlib import Path
@@ -11,6 +12,12 @@ from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError, find_log, is_log, logs_under, names_one_of_several
 from regtui.runs.status import Status
+
+DEFAULT_RUNS = Path("runs")
+"""The folder of runs where nobody names another."""
+
+RUNS_VARIABLE = "REGTUI_RUNS_DIR"
+"""The environment's name for it."""
 
 TAIL_LETTERS = "cfghjkpqrsvxz"
 """No field or value of a run can be spelled with these: an id `...-torch-l2` would seem to name its own setting."""
@@ -57,6 +64,14 @@ def make_run_folder(run_id: str, runs_dir: Path, *, share: bool = False) -> tupl
 
 def log_of(run_id: str, runs_dir: Path) -> Path:
     return runs_dir / run_id / LOG_NAME
+
+
+def called(log: Path, runs_dir: Path) -> str:
+    """Say by what a shell in this folder names a run to `regtui watch`: its id where that is enough, else its path."""
+    folder = log.parent if log.name == LOG_NAME else log
+    looked_in = Path(os.environ.get(RUNS_VARIABLE) or DEFAULT_RUNS)
+    is_found = log.name == LOG_NAME and folder.parent == runs_dir == looked_in
+    return shlex.quote(printable(folder.name if is_found else str(folder)))
 
 
 class Found(NamedTuple):

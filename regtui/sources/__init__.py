@@ -6,12 +6,14 @@ polls never waits. A screen asks a source what it does and what it obeys, and ne
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from regtui.core.config import ConfigError
 from regtui.core.events import Command, Event
 from regtui.core.history import History
 from regtui.core.text import printable
+from regtui.sources.sent import Sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,8 @@ class Activity:
     """Why it could not be set up or broke off, in one sentence."""
     refused: ConfigError | None = None
     """The field of the configuration that it could not be set up with, where the problem is one of those."""
+    log: Path | None = None
+    """Its log, where others can look at it."""
     log_problem: str = ""
     """What its log lacks, or where it has gone, in one sentence; empty again once it is whole."""
     log_words: str = "log incomplete"
@@ -63,7 +67,10 @@ class Source(Protocol):
         """Take what has come since the last call, at most `limit` events, without waiting."""
 
     def send(self, command: Command) -> None:
-        """Give it a command, from any thread; one that it does not listen to is lost."""
+        """Give it a command, from any thread; one that it does not listen to is lost.
+
+        Raises OSError where a command to another process cannot be written.
+        """
 
 
 class Nothing:
@@ -101,6 +108,10 @@ class Watched:
     """It was seen to grow, so its end is news."""
     behind: bool = False
     """More waits than was taken at the last look."""
+    sent: list[Sent] = field(default_factory=list)
+    """What was sent to its process and not answered yet, oldest first."""
+    told_silent: bool = False
+    """It has been said that nobody answers; said again once somebody had."""
 
     def ask(self) -> Activity:
         """Ask the source what it does; asked before its events are taken, what it said is shown with all of them."""
@@ -120,4 +131,21 @@ class Watched:
         events = self.source.poll(limit)
         self.behind = len(events) == limit or self.source.behind
         self.history.apply(events)
+        if self.sent and events:
+            self._see_answers(events)
         return events
+
+    def send(self, command: Command, now: float) -> None:
+        """Send a command to the process that trains, and keep it until that has answered; raises OSError."""
+        self.source.send(command)
+        self.sent.append(Sent(command=command, at=now))
+
+    def _see_answers(self, events: Sequence[Event]) -> None:
+        """Take each event as the answer to the first command that it can be one to; the end answers all."""
+        for event in events:
+            answered = next((sent for sent in self.sent if sent.is_answered_by(event)), None)
+            if answered is not None:
+                self.sent.remove(answered)
+                self.told_silent = False
+        if self.history.end is not None:
+            self.sent.clear()

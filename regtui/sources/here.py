@@ -36,6 +36,7 @@ from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
+from regtui.sources.starter import Starter, Word
 
 PAUSED_SECONDS = 1.0
 """How often a run that is paused looks after its log; the writer itself looks no oftener."""
@@ -84,16 +85,18 @@ class LiveRun:
         share: bool = False,
         on_news: Callable[[], None] = nothing,
         companions: Sequence[Companion] = (),
+        starter: Starter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Name the run and its log; nothing is imported, opened or trained before `drive`.
 
         A run without a `log` of its own gets a folder in `runs_dir`, and another id where that one is taken; others
         can read it where it is to be shared. `on_news` is called in the driving thread, after each chunk and each
-        change of the stage.
+        change of the stage; `starter` hears how the set-up goes.
         """
         self.config = config
-        self.run_id = new_run_id(config.framework, clock())
+        self._starter = starter or Starter()
+        self.run_id = self._starter.run_id or new_run_id(config.framework, clock())
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self.log_problem = ""
         """What the log lacks, or where it has gone, in one sentence; empty again once it is whole."""
@@ -140,7 +143,7 @@ class LiveRun:
         alive = self.alive
         return Activity(
             stage=self.stage, alive=alive, growing=alive, problem=self.problem or "", refused=self.refused,
-            log_problem=self.log_problem,
+            log=self.log_path, log_problem=self.log_problem,
         )  # fmt: skip
 
     def send(self, command: Command) -> None:
@@ -202,13 +205,19 @@ class LiveRun:
     def _end_the_log(self, reason: str) -> None:
         if self._writer is None or self._over:
             return
-        if self._place is None:
+        if self._place is None and not self._starter.keeps:
             self._writer.discard()
             return
         self._over = True
-        step, epoch = self._place
+        started = [self._started()] if self._place is None else []
+        step, epoch = self._place or (0, 0)
+        ended = RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())
         with contextlib.suppress(OSError):
-            self._writer.write([RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())])
+            self._writer.write([*started, ended])
+
+    def _started(self) -> RunStarted:
+        """Make the first record of a run that was not even set up."""
+        return RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
 
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
@@ -227,6 +236,9 @@ class LiveRun:
                 writer.close()
                 self.log_problem = writer.problem
         except (ConfigError, LogError) as error:
+            if self._writer is None:
+                # Its log could not even be opened.
+                self._starter.hears(error)
             self.problem = str(error)
             self.refused = error if isinstance(error, ConfigError) else None
         finally:
@@ -245,31 +257,38 @@ class LiveRun:
 
     def _run(self, writer: LogWriter) -> None:
         self._writer = writer
-        self._inbox = Inbox(writer.path)
+        self._inbox = Inbox(writer.path, from_start=self._starter.own_folder)
         try:
             # What is quickly found wrong comes before the framework, whose import takes seconds.
             backends.check(self.config.framework)
             self._enter(f"loading {Path(self.config.dataset).name}")
             data = datasets.load(self.config, progress=self._show_download)
             check_fits(self.config, data)
+            self._starter.say(Word(checked=True))
             self._enter(f"importing {self.config.framework}")
             backend_class = backends.find(self.config.framework)
             self._enter("building the model")
             backend = backend_class(self.config, data)
-        except (ConfigError, LogError):
+        except _Abandoned:
             raise
+        except (ConfigError, LogError) as error:
+            if self._starter.hears(error):
+                raise
+            self._fail(writer, str(error))
+            return
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            reason = f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"
-            started = RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
-            ended = RunEnded(status="failed", reason=reason, time=self._clock())
-            self._deliver(writer, [started, ended])
+            self._fail(writer, f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}")
             return
         self._enter("training")
         try:
             self._exchange(writer, train(self.config, backend, data, run_id=self.run_id, clock=self._clock))
         finally:
             backend.close()
+
+    def _fail(self, writer: LogWriter, reason: str) -> None:
+        """Record a run that existed and could not be set up."""
+        self._deliver(writer, [self._started(), RunEnded(status="failed", reason=reason, time=self._clock())])
 
     def _exchange(self, writer: LogWriter, chunks: Chunks) -> None:
         """Carry events out of the loop and commands into it."""
@@ -344,6 +363,8 @@ class LiveRun:
                 if self._place is None:
                     companion.begin(self)
                 companion.see(recorded)
+            if self._place is None:
+                self._starter.let_go()
             self._place = _reached(events) or self._place or (0, 0)
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
@@ -369,6 +390,8 @@ class LiveRun:
         if self._abandoned and not self.begun:
             raise _Abandoned("the process leaves")
         self._stage = stage
+        if not self.begun:
+            self._starter.say(Word(stage=stage))
         self._on_news()
 
     def _show_download(self, done: int, total: int) -> None:

@@ -90,7 +90,7 @@ class LogSource:
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
             stage=self._stage if growing else "", alive=growing or not self._ended, growing=growing,
-            log_problem=problem, log_words=words,
+            log=self.path, log_problem=problem, log_words=words,
         )  # fmt: skip
 
     @property
@@ -127,12 +127,7 @@ class LogSource:
         return events
 
     def send(self, command: Command) -> None:
-        """Lay the command into the file that whoever trains looks at; one that cannot be written there is lost."""
-        with suppress(OSError):
-            self.give(command)
-
-    def give(self, command: Command) -> None:
-        """Send a command; raises OSError where it cannot be written."""
+        """Lay the command into the file that whoever trains looks at; raises OSError where that cannot be written."""
         commands.send(self.path, command)
 
     def _find_format(self) -> None:

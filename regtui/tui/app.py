@@ -3,6 +3,7 @@
 import json
 import locale
 import os
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -59,6 +60,7 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         config: RunConfig,
         *,
         start: bool = False,
+        detach: bool = False,
         source: Source | None = None,
         others: Sequence[Source] = (),
         runs_dir: Path = Path("runs"),
@@ -69,6 +71,8 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
     ) -> None:
         super().__init__()
         self.leaving = Leaving(self)
+        self.detach = detach
+        """A run that is started gets a process of its own, unless the form says otherwise."""
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
@@ -220,6 +224,7 @@ def run_app(
     config: RunConfig,
     *,
     start: bool = False,
+    detach: bool = False,
     source: Source | None = None,
     others: Sequence[Source] = (),
     runs_dir: Path,
@@ -234,6 +239,7 @@ def run_app(
     app = RegtuiApp(
         config,
         start=start,
+        detach=detach,
         source=source,
         others=others,
         runs_dir=runs_dir,
@@ -251,6 +257,8 @@ def run_app(
         Path(stats).write_text(json.dumps(app.lab.frame_stats()))
     if app.leaving.departure is not None:
         depart(app.leaving.departure)
+    for sentence in app.lab.left_behind(runs_dir):
+        print(f"regtui: {sentence}", file=sys.stderr)
 
 
 def can_show_unicode() -> bool:

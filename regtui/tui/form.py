@@ -193,6 +193,11 @@ class Form(Vertical):
         self._review()
         return True
 
+    def unsend(self, field: str) -> None:
+        """Take note that a knob's value did not come to the run."""
+        self._knobs.unsend(field)
+        self._show_hint()
+
     def refuse(self, field: str, problem: str) -> None:
         """Go to a field that a run could not be started with, and say why beside it."""
         self._refused = {field: problem}

@@ -61,6 +61,10 @@ class Knobs:
         """Note that a value was sent."""
         self._sent[name] = shown
 
+    def unsend(self, name: str) -> None:
+        """Note that it was not sent after all."""
+        self._sent.pop(name, None)
+
     def mark(self, name: str, shown: str) -> str:
         """Give the sign before a knob's label; none before a field that cannot be turned now."""
         if name not in self._in_force:

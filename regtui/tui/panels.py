@@ -20,6 +20,7 @@ from regtui.core.config import RunConfig, fields
 from regtui.core.history import History
 from regtui.core.text import MISSING, cells, clock, short
 from regtui.sources import Activity
+from regtui.tui.awaited import Awaited
 from regtui.tui.canvas import clip, span, spread, width_of, wrapped
 from regtui.tui.compared import comparison_rows
 from regtui.tui.eventlines import ENDINGS
@@ -42,6 +43,9 @@ WIDE = 110
 
 WIDE_CURVES = 84
 """Cells of the curves' side from which on the comparison has a panel of its own."""
+
+BESIDE_STATE = 24
+"""Cells that what is said of a command leaves to the rest of its line: its own margins and the progress."""
 
 LEAST_BAR, MOST_BAR, METER_BAR = 6, 48, 8
 """Cells of the progress bar, and of a patience meter's."""
@@ -75,11 +79,13 @@ def problem_text(activity: Activity) -> str:
 
 
 def status_line(
-    history: History, activity: Activity, config: RunConfig | None, width: int, now: float, *, watching: str = ""
-) -> StyledLine:
+    history: History, activity: Activity, config: RunConfig | None, width: int, now: float, *, watching: str = "",
+    waiting: Awaited | None = None,
+) -> StyledLine:  # fmt: skip
     """Draw the one line that says what runs, how far it is and how fast: on a narrow screen what fits whole of it.
 
-    `watching` says that it is only looked at, and which of several it is.
+    `watching` says that it is only looked at, and which of several it is; `waiting` what was sent
+    and is not obeyed yet.
     """
     # The form's only before there is a run: what a log does not say is not said.
     config = history.config if history.run is not None else config
@@ -95,6 +101,8 @@ def status_line(
         # In front, so that it stays where the rest does not fit.
         names.insert(0, watching)
     told = history.end is not None or (activity.growing and words[0] in "‖■")
+    if waiting is not None:
+        words, role, told = _waiting(waiting, width), waiting.role, waiting.silent
     state = [span(f" {words:<11} ", f"chip-{role}" if told else role)]
     if activity.log_problem:
         state += [span(" "), span(f" {activity.log_words} ", "chip-bad")]
@@ -133,6 +141,12 @@ def status_line(
         kept["bar"] = bar(share, min(LEAST_BAR + max(room - width_of([named]) - 1, 0), MOST_BAR))
     right = [part for name in ("epoch", "bar", "speed", "time") for part in kept.get(name, [])]
     return spread([*state, named], right, width)
+
+
+def _waiting(waiting: Awaited, width: int) -> str:
+    """Say what is waited for in the place of the state, as much of it as leaves the progress its cells."""
+    fitting = [words for words in waiting.words if len(words) + BESIDE_STATE <= width]
+    return f"◌ {(fitting or waiting.words[-1:])[0]}"
 
 
 def _names(names: list[str], room: int) -> Span:

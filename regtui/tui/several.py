@@ -3,8 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from regtui.core.history import History
+from regtui.runs import called
 from regtui.sources import Watched
 from regtui.tui.runview import RunView
 from regtui.tui.telling import Telling
@@ -45,6 +47,17 @@ class Several(Telling):
     def others(self) -> list[Watched]:
         """The runs that are followed behind the one on show."""
         return [run for run in self.runs if run is not self.shown]
+
+    def left_behind(self, runs_dir: Path) -> list[str]:
+        """Say of each run that goes on without the app, one with a process of its own, how it is seen again."""
+        sentences = []
+        for run in (self.shown, *self.others):
+            activity = run.ask()
+            if run.source is self.live or not activity.growing or activity.log is None or run.history.run is None:
+                continue
+            name = called(activity.log, runs_dir)
+            sentences.append(f"run {run.history.run.run_id} goes on; regtui watch {name} shows it")
+        return sentences
 
     def follow_others(self, begun: float) -> bool:
         """Take in what the runs behind have to say, for the rest of a frame's time; tells whether more waits."""

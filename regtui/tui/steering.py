@@ -1,12 +1,15 @@
 """Telling a run what to do: the commands behind the keys, which of them can work now, and why one cannot."""
 
+import time
 from collections.abc import Mapping
 
 from textual import events
 from textual.binding import Binding
 
 from regtui.core.events import Command, Pause, Resume, RunEpoch, SetKnob, Stop
+from regtui.core.text import printable
 from regtui.sources.here import LiveRun
+from regtui.sources.sent import name_of, names_of
 from regtui.tui.dialogs import Question
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.looking import CURSORS, LOOKS, Looking
@@ -33,17 +36,43 @@ class Steering(Looking):
         """Tell whether a run trains here: it ends when the app does."""
         return self.live is not None and self.live.alive
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Tell whether the run on show has a process of its own, which goes on when the app is left."""
+        return self.shown.source is not self.live
+
     def obeys(self, command: type[Command]) -> bool:
         """Tell whether the run on show would obey a command now."""
         activity = self.shown.activity
         return command in self.shown.source.listens and activity.alive and activity.stage != "stopping"
 
-    def send(self, command: Command) -> None:
-        """Give the run on show a command, where it obeys such."""
-        if self.obeys(type(command)):
+    def send(self, command: Command) -> bool:
+        """Give the run on show a command, where it obeys such; tells whether it was sent."""
+        if not self.obeys(type(command)):
+            return False
+        if self.is_elsewhere:
+            try:
+                self.shown.send(command, time.monotonic())
+            except OSError as error:
+                self._say_unsent(command, error)
+                return False
+            # Before anything is read: the answer may be there already.
+            self.draw()
+            self.look_soon()
+        else:
             self.shown.source.send(command)
-            self.shown.ask()
-            self.refresh_bindings()
+        self.shown.ask()
+        self.refresh_bindings()
+        return True
+
+    def look_soon(self) -> None:
+        """Look what the run has to say, without waiting for the next beat."""
+        raise NotImplementedError
+
+    def _say_unsent(self, command: Command, error: OSError) -> None:
+        why = error.strerror or str(error)
+        text = f"{name_of(command)} was not sent: {error.filename or 'the file of commands'} cannot be written ({why})"
+        self.notify(printable(text), title="The run was not told", severity="error", markup=False)
 
     def usable_keys(self) -> list[Binding]:
         """Give the keys that can ever work on this screen, for the help."""
@@ -86,11 +115,15 @@ class Steering(Looking):
             return "No other run is watched: `regtui watch RUN RUN ...` watches several." * self.only_watches
         if action not in {"start", *COMMANDS}:
             return ""
-        if self.only_watches:
-            start = "`regtui` opens the lab, which trains"
-            return f"This only watches{f': {start}' if action == 'start' else ', the run takes no commands here'}."
+        listens = self.shown.source.listens
+        if self.only_watches and action == "start":
+            return "This only watches: `regtui` opens the lab, which trains."
+        if self.only_watches and not listens:
+            return "This only watches, the run takes no commands here."
         if self.shown.activity.stage == "stopping":
             return "The run is ending."
+        if self.only_watches and COMMANDS[action] not in listens:
+            return f"The run does not listen to that, but to {', '.join(names_of(listens))}."
         if action == "start":
             return "A run is training: x ends it, then ctrl+r starts the next."
         return "No run is training: ctrl+r starts one."

@@ -1,6 +1,7 @@
 """What is said of the run on show, beside its events: stages that took long, lines left out, what befell its log."""
 
 from regtui.sources import Watched
+from regtui.tui.awaited import awaited, is_given_up
 from regtui.tui.canvas import span
 from regtui.tui.runview import RunView
 from regtui.tui.steering import Steering
@@ -31,6 +32,15 @@ class Telling(Steering):
         for sentence in shown.history.left_out[shown.told_left_out :]:
             self.query_one(RunView).say((span(f" {sentence}", "warn"),))
         shown.told_left_out = len(shown.history.left_out)
+
+    def tell_of_silence(self, shown: Watched, now: float) -> None:
+        """Say once that nobody answers what was sent; it is still counted in the line of the state."""
+        if is_given_up(shown.sent, now, growing=shown.activity.growing):
+            shown.sent.clear()
+        waiting = awaited(shown.sent, now)
+        if waiting is not None and waiting.silent and not shown.told_silent:
+            shown.told_silent = True
+            self.query_one(RunView).say((span(f" {waiting.name}: {waiting.words[0]}", "warn"),))
 
     def tell_of_log(self, shown: Watched) -> None:
         """Say once what is wrong with the log, and once that it is right again; a run here says it in its log, too."""

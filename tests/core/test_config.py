@@ -11,6 +11,7 @@ from regtui.core.config import (
     ConfigError,
     RunConfig,
     fields,
+    options_of,
     parse,
     policy_defaults,
     policy_fields,
@@ -309,3 +310,29 @@ def test_every_field_has_a_label_and_a_line_that_says_what_it_does(field):
     assert field.label
     assert 10 < len(field.hint) < 100
     assert "\n" not in field.hint
+
+
+@pytest.mark.parametrize(
+    ("preset", "given"),
+    [
+        (None, {}),
+        *((preset, {}) for preset in PRESETS),
+        (None, {"dataset": "my own.csv", "train_rows": None, "hidden": (), "keep_going": True}),
+        (None, {"lr_policy": "plateau", "plateau_rule": "keras", "learning_rate": 0.1 + 0.2}),
+        *((None, {"dataset": "digits", "lr_policy": policy}) for policy in POLICIES),
+    ],
+)
+def test_a_configuration_typed_as_options_is_made_again_from_them(preset, given):
+    config = RunConfig.create(preset, **given)
+    words = iter(options_of(config))
+    typed = {}
+    for word in words:
+        field = FIELDS[word.removeprefix("--").replace("-", "_")]
+        typed[field.name] = True if field.kind == "flag" else parse(field, next(words))
+    assert RunConfig.create(None, **typed) == config
+
+
+def test_options_say_what_is_not_as_it_is_by_default_and_no_more():
+    config = RunConfig.create(dataset="digits", dropout=0.4, lr_policy="plateau")
+    typed = ["--framework", "torch", "--dataset", "digits", "--dropout", "0.4", "--lr-policy", "plateau"]
+    assert sorted(options_of(config)) == sorted(typed)

@@ -1,0 +1,41 @@
+"""Starting a run that outlives the command: what is said of it, and how it ends where it cannot be set up."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from regtui.core.text import printable
+
+if TYPE_CHECKING:
+    from regtui.core.config import RunConfig
+
+
+def start_detached(
+    config: "RunConfig", *, runs_dir: Path, log: Path | None, share: bool, as_json: bool, more: Sequence[str] = ()
+) -> None:
+    """Start a run in a process of its own and print how to name it, its id or the log that was asked for.
+
+    `more` are options of `regtui train` that are no fields of the configuration. Raises UsageError where it is quickly
+    known that the run cannot be set up; nothing of it is left then.
+    """
+    from regtui.sources.detached import Detached
+
+    run = Detached(config, runs_dir=runs_dir, log=log, share=share, more=more)
+    try:
+        begins = run.wait_until_checked()
+    except BaseException:
+        run.call_off()
+        raise
+    if not begins:
+        raise click.UsageError(run.problem)
+    run.let_go()
+    if as_json:
+        found = {"run_id": run.run_id, "folder": str(run.folder), "log": str(run.log_path), "pid": run.pid}
+        click.echo(json.dumps(found))
+        return
+    click.echo(run.run_id if log is None else printable(str(log)))
+    where = printable(str(run.folder if log is None else log))
+    click.echo(f"regtui: process {run.pid} trains: `regtui watch {where}` shows it", err=True)

@@ -1,0 +1,178 @@
+"""What starts runs and ends them, and the form that says what is asked for: of the next run, or of the one on show."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from textual import on
+from textual.worker import Worker, WorkerState
+
+from regtui.charts import warm_up
+from regtui.core.config import RunConfig
+from regtui.core.events import Changed, Knob, SetKnob, Stop
+from regtui.sources import Watched
+from regtui.sources.here import LiveRun
+from regtui.tui.canvas import span
+from regtui.tui.form import Form
+from regtui.tui.panels import problem_text
+from regtui.tui.runview import RunView
+from regtui.tui.several import Several
+
+
+class Starting(Several):
+    """A screen with a form, which starts a run, or turns the one on show."""
+
+    def __init__(self, watched: list[Watched], runs: Sequence[Watched], *, runs_dir: Path, share: bool) -> None:
+        super().__init__(watched, runs)
+        self._runs_dir, self._share = runs_dir, share
+        self._replaced = self.watched
+        """What was on show before the last start, which may be refused."""
+        self.bell_at_end = False
+        """Ring the terminal's bell when a run has ended."""
+        self._turns: bool | None = None
+        """Whether the form of a run that is only watched turns its knobs, or is only read; None before it is filled."""
+
+    def schedule_frame(self) -> None:
+        """Draw as soon as a frame is due."""
+        raise NotImplementedError
+
+    def announce(self) -> None:
+        """Say, from the thread that trains, that there is news."""
+        raise NotImplementedError
+
+    def show_form(self, shown: bool) -> None:
+        """Choose what a narrow screen shows."""
+        raise NotImplementedError
+
+    def focus_curves(self) -> None:
+        """Go from the form to the curves."""
+        raise NotImplementedError
+
+    # What runs
+
+    def begin(self, config: RunConfig) -> None:
+        """Start a run; the one before it stays behind it as a ghost."""
+        live = self.live = LiveRun(config, runs_dir=self._runs_dir, share=self._share)
+        live.listen(self.announce)
+        self._replaced = self.watched
+        behind = self.watched if len(self.history.evaluations) else self.watched[1:]
+        self.put_on_show([Watched(source=live), *behind[:1]])
+        self.shown.ask()
+        # Beside the framework's import, which takes longer: the first frames of the training need not wait for it.
+        self.run_worker(warm_up, thread=True, group="drawing")
+        self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
+        self.query_one(Form).hold(True)
+        self.refresh_bindings()
+        self.schedule_frame()
+
+    def end_own(self, reason: str) -> None:
+        """Tell the run that trains here to end; those that are only watched go on."""
+        if self.live is not None and self.live.alive:
+            self.live.send(Stop(reason=reason))
+            if self.is_mounted:
+                self.schedule_frame()
+
+    def say(self, text: str) -> None:
+        """Put a line that a library printed into the log of the run that trains here; from any thread."""
+        if self.live is not None:
+            self.live.say(text)
+
+    @on(Worker.StateChanged)
+    def report(self, message: Worker.StateChanged) -> None:
+        """Say what went wrong in the thread that trains, where the run itself could not."""
+        if message.state is WorkerState.ERROR and self.live is not None:
+            self.live.problem = f"the run broke off: {message.worker.error!r}"
+            self.schedule_frame()
+
+    def finish(self, shown: Watched) -> None:
+        """Let the form go; what could not be set up is said in words."""
+        shown.open = False
+        if not self.only_watches:
+            self.query_one(Form).hold(False)
+        elif self.history.config is not None:
+            # What is in force is over: the form says again what the run was started with.
+            self._fill(self.history.config, turns=False)
+        self.refresh_bindings()
+        if self.bell_at_end and shown.grew:
+            self.app.bell()
+        problem = problem_text(shown.activity)
+        if problem:
+            self.query_one(RunView).say((span(f" {problem}", "bad"),))
+            began = shown.history.run is not None
+            title = "The run could not go on" if began else "The run could not start"
+            self.notify(problem, title=title, severity="error", markup=False)
+            if not began:
+                self._go_back(shown)
+
+    def _go_back(self, refused: Watched) -> None:
+        """Take a run that could not be started off the screen, and go to the field that it was refused for."""
+        if self._replaced[0].history.run is not None:
+            self.put_on_show(self._replaced)
+            self.refresh_bindings()
+        field = refused.activity.refused
+        if field is not None:
+            self.show_form(True)
+            self.query_one(Form).refuse(field.field, field.problem)
+
+    # What the form says of a run that is only watched
+
+    def say_asked(self) -> None:
+        """Show the form of a run that is only watched where its log says what was asked for, and else none."""
+        if not self.only_watches:
+            return
+        config = self.history.config
+        self._turns = None
+        self.set_class(config is None, "-formless")
+        if config is not None:
+            self._fill(config, turns=False)
+        else:
+            self.focus_curves()
+        self.refresh_bindings()
+
+    def settle_form(self) -> None:
+        """Let the form of a run that is only watched turn its knobs from when it is known to listen until it ends."""
+        config, shown = self.history.config, self.shown
+        if not self.only_watches or config is None or shown.behind:
+            return
+        turns = SetKnob in shown.source.listens and shown.activity.alive
+        if turns != self._turns:
+            self._fill(config, turns=turns)
+            self.query_one(Form).follow(self.history.changes if turns else ())
+            self.refresh_bindings()
+
+    def _fill(self, config: RunConfig, *, turns: bool) -> None:
+        """Put what a run was started with into the form: to be read, but for the knobs where those can be turned."""
+        self._turns = turns
+        form = self.query_one(Form)
+        form.fill(config)
+        form.hold(True, read_only=not turns)
+
+    def follow(self, changes: Sequence[Changed]) -> None:
+        """Show in the form what a run has told of its knobs, whoever turned them."""
+        if changes:
+            self.query_one(Form).follow(changes)
+
+    # What is done in the form
+
+    @on(Form.Pressed)
+    def press(self) -> None:
+        """Start, or stop after a question."""
+        if self.obeys(Stop):
+            self.action_stop()
+        elif self.check_action("start", ()):
+            self.action_start()
+
+    @on(Form.Turned)
+    def turn(self, message: Form.Turned) -> None:
+        if not self.send(SetKnob(knob=cast(Knob, message.knob), value=message.value)):
+            self.query_one(Form).unsend(message.knob)
+
+    def action_start(self) -> None:
+        """Start what the form says, or go to the field that cannot be run."""
+        form = self.query_one(Form)
+        if form.config is not None:
+            self.begin(form.config)
+            self.focus_curves()
+            return
+        self.show_form(True)
+        form.focus_problem()
