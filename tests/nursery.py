@@ -2,9 +2,10 @@
 
     python tests/nursery.py
 
-Each line of standard input is a JSON object: `words` of the command line, `dies_at` the number of the call of a Python
-or C function at which the child kills itself (-9), in whatever thread that is, 0 for never. For each the child's id is
-printed, and how it ended: its exit status, minus the signal; then how many calls there were, if it lived to say so.
+Each line of standard input is a JSON object: `words` of the command line; `dies_at` the number of the call of a Python
+or C function at which the child kills itself (-9), 0 for never; `recorded` where calls are counted only from the first
+writing of a log on, in the thread that writes it. For each the child's id is printed, and how it ended: its exit
+status, minus the signal; then how many calls there were, if it lived to say so.
 """
 
 import itertools
@@ -13,25 +14,41 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from regtui.core.events import Record
+from regtui.readers import LogWriter
 
-def count_calls(dies_at: int) -> "itertools.count[int]":
-    """Count calls from now on, in every thread, and die at one of them."""
+
+def count_calls(dies_at: int, recorded: bool) -> "itertools.count[int]":
+    """Count calls from now on or from the first writing of a log on, and die at one of them."""
     calls = itertools.count(1)
 
     def look(_frame: FrameType, _event: str, _argument: Any) -> None:
         if next(calls) == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.setprofile(look)
-    sys.setprofile(look)
+    def begin() -> None:
+        threading.setprofile(look)
+        sys.setprofile(look)
+
+    if not recorded:
+        begin()
+        return calls
+
+    def write(writer: LogWriter, events: Iterable[Record]) -> None:
+        LogWriter.write = plain  # type: ignore[method-assign]
+        begin()
+        plain(writer, events)
+
+    plain, LogWriter.write = LogWriter.write, write  # type: ignore[method-assign]
     return calls
 
 
-def live(words: list[str], dies_at: int, counted: int) -> None:
+def live(words: list[str], dies_at: int, recorded: bool, counted: int) -> None:
     """Run regtui, in a session of its own, with nothing to read and nobody to print to."""
     from regtui.cli.ending import run
 
@@ -40,7 +57,7 @@ def live(words: list[str], dies_at: int, counted: int) -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     sys.argv = ["regtui", *words]
-    calls = count_calls(dies_at)
+    calls = count_calls(dies_at, recorded)
     status = 0
     try:
         run()
@@ -62,7 +79,7 @@ def main() -> None:
         counts, counted = os.pipe()
         child = os.fork()
         if not child:
-            live(told["words"], told["dies_at"], counted)
+            live(told["words"], told["dies_at"], told["recorded"], counted)
         os.close(counted)
         print(child, flush=True)
         _, status = os.waitpid(child, 0)

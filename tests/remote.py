@@ -3,6 +3,7 @@
 import getpass
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -237,6 +238,12 @@ def drop(how: str, client: PseudoTerminal, server: Server, wire: Wire) -> None:
                 os.kill(pid, signal.SIGKILL)
         case "network dead":
             wire.cut()
+
+
+def shown_epoch(client: PseudoTerminal) -> int:
+    """The epoch that the first line of the screen names."""
+    found = re.search(r"epoch +(\d+)/", client.screen.display[0])
+    return int(found[1]) if found else 0
 
 
 def no_hole(events: list[Event]) -> bool:

@@ -1,13 +1,12 @@
 """A run of the lab itself over ssh: whatever becomes of the line, it ends with its `end`, and nothing stays."""
 
-import re
 import signal
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.remote import DROPS, Far, Server, Wire, drop, state, until
+from tests.remote import DROPS, Far, Server, Wire, drop, shown_epoch, state, until
 from tests.ssh.conftest import LONG
 
 REASONS = {"stopped by SIGHUP", "the terminal went away"}
@@ -61,12 +60,6 @@ def test_a_client_that_stops_reading_stalls_no_training_and_sees_it_as_it_is_whe
     client.press("xy")
     client.until(lambda: "stopped" in client.screen.display[0])
     assert far.end().status == "stopped"
-
-
-def shown_epoch(client: Any) -> int:
-    """The epoch that the first line of the screen names."""
-    found = re.search(r"epoch +(\d+)/", client.screen.display[0])
-    return int(found[1]) if found else 0
 
 
 def test_ctrl_z_stops_a_run_of_the_lab_and_fg_lets_it_go_on_without_losing_a_step(
