@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from regtui.commandfile import is_command
 from regtui.core.events import Command
 from regtui.readers import LOG_NAME
 
@@ -25,7 +26,9 @@ _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
 
 def commands_of(log: Path) -> Path:
-    """Give the file of the commands to the run that writes a log."""
+    """Give the file of the commands to the run that writes a log, or to the command that a folder is of."""
+    if is_command(log):
+        return log / FILE_NAME
     return log.with_name(FILE_NAME if log.name == LOG_NAME else f"{log.name}.{FILE_NAME}")
 
 

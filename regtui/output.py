@@ -15,6 +15,9 @@ from typing import Any, BinaryIO, TextIO
 
 from regtui.core.text import as_on_terminal
 
+CANNOT_DRAW = ("", "dumb", "unknown")
+"""Values of TERM that say that there is no cursor to move, and promise nothing else."""
+
 POLL_SECONDS = 0.25
 """How often new output is looked for: often enough for an event log, far too seldom to cost anything."""
 

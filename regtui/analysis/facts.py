@@ -62,3 +62,12 @@ def _completed_epochs(history: History) -> int:
     # The newest may not say it, where others do.
     known = np.flatnonzero(np.isfinite(epochs))
     return int(epochs[known[-1]]) if len(known) else 0
+
+
+def how_far(history: History) -> str:
+    """Say how far a run is, and of how much: in epochs where they are counted, else in steps."""
+    if history.counts_epochs and (len(history.evaluations) or not len(history.steps) or history.plan.epochs):
+        planned = history.plan.epochs
+        return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
+    total = history.plan.total_steps
+    return f"step {history.step:,}" + (f" of {total:,}" if total else "")

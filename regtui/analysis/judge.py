@@ -97,6 +97,14 @@ def judgement(history: History, row: int = -1) -> Judgement | None:
         return _judge(history).at(row)
 
 
+def first_row(history: History, state: State) -> int | None:
+    """Give the first row of the evaluations at which a run was in a state; None where there is none."""
+    if not len(history.evaluations):
+        return None
+    found = np.flatnonzero(_judge(history).states == STATES.index(state))
+    return int(found[0]) if len(found) else None
+
+
 def _judge(history: History) -> "_Judge":
     judge = history.derived(_Judge)
     with np.errstate(all="ignore"):  # a loss near the largest float overflows to infinity, which compares as it should
@@ -121,6 +129,11 @@ class _Judge:
         self._overfit = Overfitting(self._guessing, history.plan.valid_rows)
         self._underfit = Underfitting(self._guessing, lowest_loss(history))
         self._diverged = Divergence(self._guessing)
+
+    @property
+    def states(self) -> IntArray:
+        """The state at each evaluation, by its place in `STATES`."""
+        return self._states.values
 
     def at(self, row: int) -> Judgement:
         valid, overfit = self._valid, self._overfit

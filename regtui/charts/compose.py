@@ -14,9 +14,10 @@ from regtui.charts.rules import rules_of
 from regtui.charts.scales import LABEL, Scale, XAxis, count
 from regtui.charts.strip import Content, Sight
 from regtui.charts.strips import STRIPS
-from regtui.charts.view import Glyphs, StyledLine, View, glyphs, plain
+from regtui.charts.view import Glyphs, StyledLine, View, glyphs
 from regtui.core.config import RunConfig
 from regtui.core.history import History
+from regtui.core.text import plain
 
 LINES = frozenset({"valid", "train", "ghost"})
 """Curves that a mark of what lies beyond the axis does not cover where it can stand elsewhere."""

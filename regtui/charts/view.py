@@ -165,18 +165,3 @@ def _is_narrow(sign: str) -> bool:
     if ord(sign) < 0x1100:
         return sign.isprintable() and not unicodedata.category(sign).startswith("M")
     return sign in SINGLE or 0x2800 <= ord(sign) <= 0x28FF
-
-
-def plain(text: str) -> str:
-    """Write a text in ASCII, sign for sign, for `--ascii`."""
-    return text.translate(PLAIN).encode("ascii", "replace").decode("ascii")
-
-
-PLAIN = str.maketrans({
-    "×": "x", "÷": "/", "−": "-", "–": "-", "—": "-", "…": "~", "·": "-", "→": ">", "←": "<", "↑": "^", "↓": "v",
-    "●": "@", "○": "o", "◌": ".", "◆": "*", "◇": "?", "‖": "=", "■": "#", "✓": "+", "✗": "x", "▲": "!", "▼": "v",
-    "▴": "^", "▾": "v", "▸": ">", "│": "|", "─": "-", "━": "=", "╸": "=", "╺": "-", "├": "+", "┤": "+", "┬": "+",
-    "┼": "+", "└": "+", "┊": ":", "╷": "'", "┈": "-", "▏": "|", "‘": "'", "’": "'", "“": '"', "”": '"', "≤": "<",
-    "≥": ">", "≈": "~", "±": "~", "∞": "8", "²": "2", "Δ": "d", "µ": "u", "∑": "S",
-})  # fmt: skip
-"""Sign -> the one ASCII character that stands for it wherever the terminal has no others; widths stay the same."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from regtui.cli.options import read_notify
 from regtui.core.text import printable
 
 if TYPE_CHECKING:
@@ -14,16 +15,22 @@ if TYPE_CHECKING:
 
 
 def start_detached(
-    config: "RunConfig", *, runs_dir: Path, log: Path | None, share: bool, as_json: bool, more: Sequence[str] = ()
-) -> None:
+    config: "RunConfig", *, runs_dir: Path, log: Path | None, share: bool, as_json: bool, notify: Sequence[str] = (),
+    more: Sequence[str] = (),
+) -> None:  # fmt: skip
     """Start a run in a process of its own and print how to name it, its id or the log that was asked for.
 
-    `more` are options of `regtui train` that are no fields of the configuration. Raises UsageError where it is quickly
+    `notify` is who is to be told, as for `regtui train`; `more` are its other options that are no fields of the
+    configuration. Raises UsageError where it is quickly
     known that the run cannot be set up; nothing of it is left then.
     """
+    from regtui.notify.asked import environment_for
     from regtui.sources.detached import Detached
 
-    run = Detached(config, runs_dir=runs_dir, log=log, share=share, more=more)
+    if notify:
+        read_notify(tuple(notify))
+    environment = environment_for(notify)
+    run = Detached(config, runs_dir=runs_dir, log=log, share=share, more=more, environment=environment)
     try:
         begins = run.wait_until_checked()
     except BaseException:

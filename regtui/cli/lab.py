@@ -7,7 +7,17 @@ from typing import Any
 import click
 
 from regtui import __version__
-from regtui.cli.options import ASCII, GHOST, given_options, make_config, option_name, read_ghost, run_options
+from regtui.cli.options import (
+    ASCII,
+    GHOST,
+    NOTIFY,
+    given_options,
+    make_config,
+    option_name,
+    read_ghost,
+    read_notify,
+    run_options,
+)
 from regtui.cli.replay import refuse_without_replay, replay, replay_options
 from regtui.cli.terminal import THEME, need_terminal
 
@@ -39,6 +49,7 @@ def _files() -> set[str]:
 @run_options
 @click.option("--start", is_flag=True, help="Begin the run at once.")
 @click.option("--detach", is_flag=True, help="Let runs have a process of their own, which outlives the app.")
+@NOTIFY
 @THEME
 @ASCII
 @GHOST
@@ -57,6 +68,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
     refuse_without_replay(context)
     config = make_config(options)
     need_terminal()
+    told = read_notify(options["notify"])
     from regtui.tui.app import run_app
 
     run_app(
@@ -68,4 +80,5 @@ def cli(context: click.Context, /, **options: Any) -> None:
         ascii_only=options["ascii_only"],
         ghost=read_ghost(options),
         theme=options["theme"],
+        told=told,
     )

@@ -10,9 +10,11 @@ from regtui import backends
 from regtui.core.config import Field, RunConfig, fields, parse, policy_only_fields, unparse
 from regtui.core.policies import policies
 from regtui.core.presets import DEFAULT_PRESET, PRESETS
+from regtui.notify import VARIABLE
 
 if TYPE_CHECKING:
     from regtui.core.history import History
+    from regtui.notify.asked import Asked
     from regtui.readers import Wanted
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,6 +47,15 @@ SHARE = click.option(
 )
 ASCII = click.option("--ascii", "ascii_only", is_flag=True, help="Draw without braille and box characters.")
 GHOST = click.option("--ghost", type=NamedPath(), metavar="LOG", help="A run to show faintly behind it.")
+NOTIFY = click.option(
+    "--notify",
+    multiple=True,
+    metavar="URL|terminal|bell",
+    envvar=VARIABLE,
+    help="Tell when the run ends, fails, diverges, begins to overfit or stalls: through a URL of apprise such as "
+    "ntfy://TOPIC, by the terminal's notification and bell, or by its bell alone. May be given several times; "
+    f"{VARIABLE} in the environment holds the same, divided by blanks, and is not seen in `ps`.",
+)
 
 
 _NAMES = {
@@ -71,6 +82,16 @@ def make_wanted(options: Mapping[str, Any]) -> "Wanted":
         if options[f"{name}_name"] == "":
             raise click.UsageError(f"--{name} must name something that the log has, and is empty.")
     return Wanted(**{name: options[f"{name}_name"] or "" for name in _NAMES})
+
+
+def read_notify(words: tuple[str, ...]) -> "Asked":
+    """Give who is to be told; raises UsageError with no word of a URL but its scheme."""
+    from regtui.notify.asked import NotifyError, asked
+
+    try:
+        return asked(words)
+    except NotifyError as error:
+        raise click.UsageError(f"--notify {error}") from None
 
 
 MORE_DATA = " REGTUI_MAX_DATA=8G in the environment lifts the limit of 800 MB."

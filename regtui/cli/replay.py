@@ -23,7 +23,7 @@ SHOWN_BY = ("speed", "size", "until_epoch", "as_json", "svg", "to", "destination
 NEEDS_REPLAY = (*SHOWN_BY, "valid_name", "train_name", "rate_name", "metric_name")
 """Options that mean nothing without a log to replay."""
 
-NEW_RUN = (*fields(), "preset", "share", "start", "detach", "theme")
+NEW_RUN = (*fields(), "preset", "share", "start", "detach", "theme", "notify")
 """Options that mean nothing with one."""
 
 

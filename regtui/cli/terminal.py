@@ -5,15 +5,14 @@ import sys
 
 import click
 
+from regtui.output import CANNOT_DRAW
+
 THEME = click.option(
     "--theme",
     type=click.Choice(["auto", "dark", "light"]),
     help="Colours for a dark or a light terminal; auto goes by COLORFGBG, else dark. "
     "[default: the last choice, at first auto]",
 )
-
-CANNOT_DRAW = ("", "dumb", "unknown")
-"""Values of TERM that say that there is no cursor to move."""
 
 IN_A_BROWSER = "xterm-256color"
 """What textual-serve's page is, whatever terminal the server was started on."""

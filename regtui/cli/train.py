@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -13,14 +14,15 @@ import click
 
 from regtui.cli.detaching import start_detached
 from regtui.cli.leaving import leave, leaving
-from regtui.cli.options import NamedPath, given_options, make_config, run_options
+from regtui.cli.options import NOTIFY, NamedPath, given_options, make_config, read_notify, run_options
 from regtui.core.text import printable
 from regtui.output import OutputLost, captured_output, losable, write_within
 
 if TYPE_CHECKING:
     from regtui.core.events import Event
     from regtui.core.history import History
-    from regtui.sources.here import LiveRun
+    from regtui.notify.audience import Audience, Way
+    from regtui.sources.here import Companion, LiveRun
 
 LAST_BYTES = 1 << 16
 """How much of a log's end is looked at for its last record, which takes some hundred."""
@@ -37,10 +39,11 @@ SAYING_SECONDS = 0.2
 @click.option("--log", type=NamedPath(dir_okay=False), metavar="F", help="Record the run in this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
 @click.option("--detach", is_flag=True, help="Train in a process of its own: print the run's id, and return.")
+@NOTIFY
 @click.pass_context
 def train(
     context: click.Context, /, log: Path | None, as_json: bool, detach: bool, runs_dir: Path, share: bool,
-    **options: Any,
+    notify: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train without a screen: progress on standard error, the result on standard output.
 
@@ -52,13 +55,14 @@ def train(
     config = make_config(options)
     if detach:
         _say_what_it_joins(log)
-        start_detached(config, runs_dir=runs_dir, log=log, share=share, as_json=as_json)
+        start_detached(config, runs_dir=runs_dir, log=log, share=share, as_json=as_json, notify=notify)
         return
+    audience, companions = _listeners(notify)
     from regtui.sources.here import LiveRun
     from regtui.sources.starter import find_starter
 
     starter = find_starter()
-    live = LiveRun(config, runs_dir=runs_dir, log=log, share=share, starter=starter)
+    live = LiveRun(config, runs_dir=runs_dir, log=log, share=share, companions=companions, starter=starter)
     driven = _Driven(live, every=ceil(config.epochs / MOST_LINES) if starter.keeps else 1)
     with leaving(driven.stop, driven.abandon):
         _say_what_it_joins(log)
@@ -80,11 +84,38 @@ def train(
                     f"the result cannot be printed on standard output ({lost}): "
                     f"`regtui --replay {live.log_path}` shows it"
                 ) from None
+        finally:
+            if audience is not None:
+                _wait_until_told(audience, leaving=driven.stopped_by is not None)
         if driven.stopped_by is not None and history.status == "stopped":
             leave(driven.stopped_by)
     from regtui import report
 
     context.exit(1 if report.run_status(history) or live.log_problem else 0)
+
+
+def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companion]]":
+    """Give those who are told of a run, and what goes along with it to tell them; none where nobody is asked for."""
+    if not notify:
+        return None, []
+    from regtui.notify.audience import Audience
+    from regtui.notify.teller import Teller
+    from regtui.notify.terminal import TerminalWay
+
+    asked = read_notify(notify)
+    ways: list[Way] = [*asked.services]
+    if os.isatty(2):
+        # Kept from what captures standard error while the run lives.
+        ways.append(TerminalWay(partial(os.write, os.dup(2)), asked.terminal, os.environ))
+    audience = Audience(ways)
+    return audience, [Teller(audience)]
+
+
+def _wait_until_told(audience: "Audience", *, leaving: bool) -> None:
+    from regtui.notify.audience import END_SECONDS, LEAVING_SECONDS
+
+    for problem in audience.settle(LEAVING_SECONDS if leaving else END_SECONDS):
+        click.echo(f"regtui: {printable(problem)}", err=True)
 
 
 def _print_result(history: "History", as_json: bool, log_problem: str) -> None:

@@ -5,7 +5,17 @@ from typing import Any
 
 import click
 
-from regtui.cli.options import ASCII, GHOST, RUNS_DIR, NamedPath, make_wanted, name_options, read_ghost
+from regtui.cli.options import (
+    ASCII,
+    GHOST,
+    NOTIFY,
+    RUNS_DIR,
+    NamedPath,
+    make_wanted,
+    name_options,
+    read_ghost,
+    read_notify,
+)
 from regtui.cli.terminal import THEME, need_terminal
 from regtui.core.config import RunConfig
 
@@ -19,8 +29,11 @@ MOST_RUNS = 20
 @ASCII
 @GHOST
 @name_options
+@NOTIFY
 @RUNS_DIR
-def watch(runs: tuple[Path, ...], runs_dir: Path, ascii_only: bool, theme: str | None, **options: Any) -> None:
+def watch(
+    runs: tuple[Path, ...], runs_dir: Path, ascii_only: bool, theme: str | None, notify: tuple[str, ...], **options: Any
+) -> None:
     """Show logs of any format in the app, finished or growing; without an argument the newest run.
 
     Of several the first is on show; n brings the next to the front.
@@ -36,11 +49,12 @@ def watch(runs: tuple[Path, ...], runs_dir: Path, ascii_only: bool, theme: str |
     source, *others = [LogSource(log, wanted) for log in logs.values()]
     ghost = read_ghost({**options, "runs_dir": runs_dir})
     need_terminal()
+    told = read_notify(notify)
     from regtui.tui.app import run_app
 
     run_app(
         RunConfig.create(), source=source, others=others, runs_dir=runs_dir, ascii_only=ascii_only, ghost=ghost,
-        theme=theme,
+        theme=theme, told=told,
     )  # fmt: skip
 
 

@@ -194,7 +194,8 @@ class SystemSampled(msgspec.Struct, frozen=True, kw_only=True, tag="system", tag
     step: Count = 0
     """Updates completed."""
     metrics: Metrics = {}
-    """`gpu0/utilization` (0 to 1), `gpu0/memory` and `rss` (bytes), `cpu`, ..."""
+    """`gpu0/utilization` (0 to 1), `gpu0/memory` and `rss` (bytes), `cpu` (processors kept busy), ...: the
+    names stand in `regtui.system`."""
 
 
 class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resume", tag_field="kind"):

@@ -322,7 +322,8 @@ class History:
         self.end = None
         step = self.resumed_at[-1]
         kept = [change for change in self.changes if change.step <= step]
-        cut = [len(kept) < len(self.changes), *(table.cut(step) for table in (self.steps, self.evaluations))]
+        tables = (self.steps, self.evaluations, self.system)
+        cut = [len(kept) < len(self.changes), *(table.cut(step) for table in tables)]
         self.changes = kept
         return not any(cut)
 

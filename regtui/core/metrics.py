@@ -50,7 +50,12 @@ QUANTITIES: dict[str, Metric] = {
         Metric(name=PENALTY, label="penalty", role="penalty"),
         Metric(name="grad_norm", label="gradient norm", role="running"),
         Metric(name="utilization", label="utilization", unit="share"),
-        Metric(name="memory", label="memory", unit="bytes"),
+        *(Metric(name=name, label=name.replace("_", " "), unit="bytes") for name in ("memory", "memory_total")),
+        Metric(name="rss", label="RSS", unit="bytes"),
+        Metric(name="power", label="power", unit="W"),
+        Metric(name="temperature", label="temperature", unit="°C"),
+        Metric(name="cpu", label="CPU", unit="cores"),
+        Metric(name="cores", label="cores", unit="cores"),
     )
 }
 """Quantity -> what is known of it, whatever the split it is measured on."""

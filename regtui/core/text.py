@@ -146,3 +146,18 @@ def as_on_terminal(printed: str) -> str:
     """Give what is left on a terminal of a line that a program printed: a progress bar's last state, no colours."""
     line = SEQUENCES.sub("", printed).replace("\b", "").rstrip()
     return printable(line[line.rfind("\r") + 1 :]).strip()
+
+
+def plain(text: str) -> str:
+    """Write a text in ASCII, sign for sign, for `--ascii`."""
+    return text.translate(PLAIN).encode("ascii", "replace").decode("ascii")
+
+
+PLAIN = str.maketrans({
+    "×": "x", "÷": "/", "−": "-", "–": "-", "—": "-", "…": "~", "·": "-", "→": ">", "←": "<", "↑": "^", "↓": "v",
+    "●": "@", "○": "o", "◌": ".", "◆": "*", "◇": "?", "‖": "=", "■": "#", "✓": "+", "✗": "x", "▲": "!", "▼": "v",
+    "▴": "^", "▾": "v", "▸": ">", "│": "|", "─": "-", "━": "=", "╸": "=", "╺": "-", "├": "+", "┤": "+", "┬": "+",
+    "┼": "+", "└": "+", "┊": ":", "╷": "'", "┈": "-", "▏": "|", "‘": "'", "’": "'", "“": '"', "”": '"', "≤": "<",
+    "≥": ">", "≈": "~", "±": "~", "∞": "8", "²": "2", "Δ": "d", "µ": "u", "∑": "S",
+})  # fmt: skip
+"""Sign -> the one ASCII character that stands for it wherever the terminal has no others; widths stay the same."""

@@ -11,6 +11,8 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+from regtui.commandfile import is_command
+from regtui.readers.command import CommandReader
 from regtui.readers.folding import read_history as read_history
 from regtui.readers.gated import Gated as Gated
 from regtui.readers.jsonl import LOG_NAME as LOG_NAME
@@ -41,6 +43,10 @@ KNOWN_STARTS = {
 """First bytes of a file -> what it is and what to do, for what people take for logs."""
 
 
+OWN = (CommandReader, JsonlReader)
+"""Readers of what regtui itself writes."""
+
+
 def formats() -> tuple[type[Reader], ...]:
     """Give the reader of each format, in the order in which they are asked: `open_log` takes the first that accepts."""
     return _formats_in(tuple(__path__))
@@ -63,6 +69,8 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
     """
     path = Path(path)
     try:
+        if is_command(path):
+            return Gated(CommandReader(path, wanted))
         if path.is_dir():
             if not os.path.lexists(path / LOG_NAME):
                 return Gated(_known(find_log(path), wanted))
@@ -84,10 +92,12 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
 
 def _format_of(path: Path) -> type[Reader] | None:
     """Give the reader of a file's format, or of that of a folder of one run; None where no format knows it."""
-    # Our own is asked before the others are even loaded: databases and protobufs are nothing to a log of regtui.
+    # Our own are asked before the others are even loaded: databases and protobufs are nothing to a log of regtui.
+    if CommandReader.accepts(path):
+        return CommandReader
     if JsonlReader.accepts(path):
         return JsonlReader
-    return next((reader for reader in formats() if reader is not JsonlReader and reader.accepts(path)), None)
+    return next((reader for reader in formats() if reader not in OWN and reader.accepts(path)), None)
 
 
 def names_one_of_several(path: Path) -> bool:

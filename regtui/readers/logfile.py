@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
+from regtui.commandfile import OUTPUT_NAME, is_command
 from regtui.folders import PRIVATE_FILE, SHARED_FILE, TRIES, identity_of
 from regtui.readers.jsonl import BLOCK_BYTES, LOG_NAME
 from regtui.readers.protocol import LogError
@@ -182,9 +183,17 @@ def _no_link(folder: Path) -> int:
 
 
 def is_being_written(path: Path) -> bool:
-    """Tell whether a process of this machine has the log, or that in a run's folder, open for writing."""
+    """Tell whether a process of this machine has the log, or that in a run's folder, open for writing.
+
+    Of a command that runs as a run: whether it is stood by, or a recorder in it lives.
+    """
+    if is_command(path) and _is_locked(path / OUTPUT_NAME):
+        return True
+    return _is_locked(path / LOG_NAME if path.is_dir() else path)
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        path = path / LOG_NAME if path.is_dir() else path
         # A pipe in its place would wait for a writer.
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:

@@ -23,12 +23,10 @@ from regtui.core.events import RunStarted
 from regtui.core.plan import Plan
 from regtui.numbers import count_of, plain, text_of
 from regtui.recording.recorder import Recorder as Recorder
+from regtui.runs import folder_name
 
 SETTINGS_BYTES = 1 << 20
 """All settings together; what goes beyond is left out. A line of more than 4 MB is no record to any reader."""
-
-NAME_LETTERS = 60
-"""Longest part of a folder's name that a run gives it; its time and tail take 22 more."""
 
 
 def record(
@@ -49,11 +47,12 @@ def record(
     `settings` are free names and values (or an object that has them, such as argparse's); `epochs`, `total_steps` and
     `classes` (of the labels: guessing costs ln(classes) nats) say what is planned, as far as it is known. The log is
     `log`, or `events.jsonl` in a folder of its own, named after `name`, under `runs_dir` (else REGTUI_RUNS_DIR, else
-    `runs`). Of processes that train together the first alone records: `rank` says which this one is, where
-    torch.distributed, torchrun, SLURM and MPI do not.
+    `runs`). In a command that `regtui run` has started, which says so by REGTUI_RUN, the first run without a `log` is
+    that of the command, and is recorded in its folder under its name. Of processes that train together the first alone
+    records: `rank` says which this one is, where torch.distributed, torchrun, SLURM and MPI do not.
     """
     plan = Plan(epochs=count_of(epochs), total_steps=count_of(total_steps), classes=count_of(classes))
-    started = RunStarted(run_id=_folder_name(name), trainer=text_of(trainer), settings=_settings(settings), plan=plan)
+    started = RunStarted(run_id=folder_name(name), trainer=text_of(trainer), settings=_settings(settings), plan=plan)
     folder = runs_dir or os.environ.get("REGTUI_RUNS_DIR") or "runs"
     return Recorder(
         started, log=_whole_path(log) if log else None, runs_dir=_whole_path(folder), share=share, rank=rank
@@ -77,9 +76,3 @@ def _whole_path(path: str | Path) -> Path:
         return Path(str(path)).absolute()
     except OSError:  # the folder that it is in is gone
         return Path(str(path))
-
-
-def _folder_name(name: object) -> str:
-    """Make of whatever a run is called what a folder can be called on any disk."""
-    letters = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in str(name or "run"))
-    return letters.strip(".-")[:NAME_LETTERS].encode("utf-8", "replace").decode() or "run"

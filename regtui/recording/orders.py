@@ -14,6 +14,9 @@ from regtui.numbers import number_of
 LISTENS = ("pause", "resume", "epoch", "stop")
 """Commands that every recorded loop obeys, as far as it asks `should_stop`; `knob` where one is registered."""
 
+NOT_ASKED = "nothing in this loop has asked should_stop so far: it may not end by itself"
+"""Said where a stop comes to a loop that may never look."""
+
 WAIT_SECONDS = 0.05
 """How often a paused loop looks whether it may go on: commands come to it twice a second."""
 
@@ -44,6 +47,8 @@ class Orders:
         """There is something to do, or to wait for; looked at after each step."""
         self.paused = False
         self.stopping = False
+        self.asked = False
+        """The loop has looked whether it should stop."""
         self.reason = ""
         """What the stop was asked for by."""
         self.waited_seconds = 0.0
@@ -116,6 +121,8 @@ class Orders:
             case Stop(reason=reason):
                 if not self.stopping:
                     loop.note("stopping", "state")
+                    if not self.asked:
+                        loop.note(NOT_ASKED, "warning")
                 self.stopping, self.reason, self.paused = True, reason, False
             case SetKnob():
                 self._turn(command, loop)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from regtui.core.events import EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted
+from regtui.core.events import EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted, SystemSampled
 from regtui.core.failing import failure
 from regtui.core.plan import Plan
 from regtui.numbers import Kept, count_of, is_read, keep, number_of, numbers_of, plain, text_of
@@ -23,6 +23,7 @@ from regtui.recording.orders import Orders, changed
 from regtui.recording.ranks import environment, rank_here
 from regtui.recording.warned import Warned, harmless
 from regtui.recording.writing import Writing, opened
+from regtui.system import Sampler
 
 Scalar = Any
 """A float, an integer, a scalar of numpy, or a tensor of one element of any framework, on any device."""
@@ -56,6 +57,7 @@ class Recorder:
         self._rate: Kept = None
         self._has_loss = False
         self._writing: Writing | None = None
+        self._sampler: Sampler | None = None
 
     # A run
 
@@ -86,6 +88,8 @@ class Recorder:
         self._writing = Writing(self, self._held, writer)
         self._state = "running"
         processes.living.add(self)
+        self._sampler = Sampler(self._sampled, step=lambda: self._step, paused=lambda: self.orders.paused)
+        self._sampler.start()
 
     @harmless
     def tell(self, settings: Mapping[str, Any] | None = None, plan: Plan | None = None) -> None:
@@ -118,6 +122,8 @@ class Recorder:
                     test=numbers_of(test), time=time.time(),
                 )
             )  # fmt: skip
+        if self._sampler is not None:
+            self._sampler.stop()
         if self._writing is not None:
             self._writing.end()
 
@@ -305,6 +311,7 @@ class Recorder:
 
         Of processes that train together the first alone knows: it must tell the others.
         """
+        self.orders.asked = True
         return self.orders.stopping
 
     @property
@@ -340,6 +347,12 @@ class Recorder:
                 self._rate = new
             self._held.records.append(changed(self._step, self._epoch + 1, what, old, new))
 
+    def _sampled(self, record: SystemSampled) -> None:
+        """Record a look at the machine, once there is a first line: until then it may yet be said what is obeyed."""
+        with self._lock:
+            if self._opened and self._state == "running":
+                self._held.records.append(record)
+
     # For the thread that writes
 
     def opening(self) -> RunStarted:
@@ -352,7 +365,7 @@ class Recorder:
 
     def forked(self) -> None:
         """Record nothing in a process that was forked off, such as one that loads data."""
-        writing, self._writing = self._writing, None
+        writing, self._writing, self._sampler = self._writing, None, None
         self._state, self._held, self._lock = "elsewhere", Holding(self.warned), threading.RLock()
         if writing is not None:
             writing.let_go()

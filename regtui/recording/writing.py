@@ -1,12 +1,16 @@
 """The thread that writes what a recorder holds, and looks for commands to it."""
 
+import os
+import stat
 import threading
 from pathlib import Path
 from typing import Protocol, cast
 
+from regtui.commandfile import RUN_VARIABLE, is_command
 from regtui.commands import Inbox
 from regtui.core.events import Record, Resumed, RunStarted
 from regtui.core.failing import failure
+from regtui.folders import PRIVATE_FILE, SHARED_FILE
 from regtui.numbers import text_of
 from regtui.readers import LOG_NAME, LogWriter
 from regtui.recording.holding import Holding
@@ -29,14 +33,34 @@ PATIENCE_SECONDS = 10.0
 def opened(log: Path | None, runs_dir: Path, name: str, now: float, *, share: bool) -> tuple[LogWriter, str]:
     """Open the log of a run, and give it with the run's name; one without a `log` gets a folder in `runs_dir`.
 
-    Raises LogError and OSError.
+    The first one of a command that `regtui run` has started is that of the command, in its folder. Raises LogError and
+    OSError.
     """
+    if log is None and (claimed := _of_command()) is not None:
+        return LogWriter(claimed), text_of(claimed.parent.name)
     if log is None:
         run_id, made = make_run_folder(new_run_id(name, now), runs_dir, share=share)
         return LogWriter(log_of(run_id, runs_dir), share=share, made=made), run_id
     log = log / LOG_NAME if log.is_dir() else log
     own = log.parent.name if log.name == LOG_NAME else log.stem
     return LogWriter(log, share=share), name if name != "run" else text_of(own)
+
+
+def _of_command() -> Path | None:
+    """Claim the log in the folder of the command that this process belongs to, for those whom the folder is for.
+
+    None where there is none, or it is taken.
+    """
+    said = os.environ.get(RUN_VARIABLE)
+    if not said or not is_command(folder := Path(said)):
+        return None
+    try:
+        # Whoever makes it has it: of two that begin at once one.
+        mode = SHARED_FILE if folder.stat().st_mode & (stat.S_IROTH | stat.S_IRGRP) else PRIVATE_FILE
+        os.close(os.open(folder / LOG_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+    except OSError:
+        return None
+    return folder / LOG_NAME
 
 
 class Holder(Protocol):

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
-from regtui.analysis.facts import asked_for, completed_epochs, device, environment, framework
+from regtui.analysis.facts import asked_for, device, environment, framework, how_far
+from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
 from regtui.charts.strips import suited
-from regtui.charts.view import plain
 from regtui.core.config import fields
 from regtui.core.events import Metrics
 from regtui.core.history import History
-from regtui.core.text import number, short
+from regtui.core.text import number, plain, short
 from regtui.report.comparison import comparison
 from regtui.report.paint import as_text, cells
 from regtui.report.table import FEWEST_ROWS, epoch_table
@@ -90,7 +90,7 @@ def _header(history: History, width: int) -> StyledLine:
         return (Span("no run yet"[:width], "heading"),)
     name = history.run.run_id if history.run else "a run without a name"
     version = environment(history, "framework_version")
-    last = _done(history) + ("" if history.status == "unknown" else f", {history.status.replace('_', ' ')}")
+    last = how_far(history) + ("" if history.status == "unknown" else f", {history.status.replace('_', ' ')}")
     who, data, where = framework(history) or history.trainer or "", _data(history), device(history) or ""
     whole = f"{who} {version}" if version else who
     for middle in ((whole, data, where), (who, data, where), (who, data), (who,), ()):
@@ -100,15 +100,6 @@ def _header(history: History, width: int) -> StyledLine:
     if len(text) > width:
         text = last if len(last) <= width else text
     return (Span(fitted(text, width), "heading"),)
-
-
-def _done(history: History) -> str:
-    """Say how far the run is, and of how much: in epochs where they are counted, else in steps."""
-    if history.counts_epochs and (len(history.evaluations) or not len(history.steps) or history.plan.epochs):
-        planned = history.plan.epochs
-        return f"epoch {completed_epochs(history)}" + (f" of {planned}" if planned else "")
-    total = history.plan.total_steps
-    return f"step {history.step:,}" + (f" of {total:,}" if total else "")
 
 
 def _data(history: History) -> str:
@@ -148,6 +139,8 @@ def _result(history: History, width: int, view: View, warnings: Sequence[str]) -
     texts += comparison(history, view.ghost) if view.ghost is not None else []
     texts += _remarks(history)
     texts += [f"Cannot judge {gap}" for gap in found.cannot_judge]
+    if parts := machine_parts(history):
+        texts.append(f"Machine{', on average' if end is not None else ''}: {' · '.join(parts).replace('  ', ', ')}")
     if end is not None and end.reason and end.reason not in found.evidence:
         texts.append(f"The run {_ended(end.status)}: {end.reason}")
     if end is not None and end.test is not None:
@@ -163,12 +156,14 @@ def _result(history: History, width: int, view: View, warnings: Sequence[str]) -
 
 
 def _remarks(history: History) -> list[str]:
-    """Say what the last drops of the rate did and, while the run goes on, how much patience is left."""
+    """Say what the last drops of the rate did, while the run goes on how much patience is left, and what waits."""
     remarks = [effect.line for effect in drop_effects(history)[-DROPS_TOLD:]]
     if history.end is None:
         remarks += meters(history).lines()
         planned = forecast(history)
         remarks += [planned.line(history.step)] if planned is not None and planned.line(history.step) else []
+    waits = waiting(history)
+    remarks += [waits.line] if waits is not None else []
     return [remark[0].upper() + remark[1:] for remark in remarks]
 
 

@@ -12,6 +12,7 @@ from regtui.analysis import Verdict, best_row, drop_effects, forecast, meters, t
 from regtui.analysis.checkpoints import nearest
 from regtui.analysis.comparison import last_evaluated
 from regtui.analysis.facts import completed_epochs, device, framework, learning_rates
+from regtui.analysis.machine import highest, means, newest, waiting
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE, PENALTY
 
@@ -68,7 +69,25 @@ def result(
         "listens": list(history.run.listens) if history.run else [],
         "log_problem": log_problem or None,
         "checkpoint": _checkpoint(history, best),
+        "system": _system(history),
     }
+
+
+def _system(history: History) -> dict[str, Any] | None:
+    """Give what the machine showed, by name, and whether its GPU waits; None where nothing was sampled."""
+    if not len(history.system):
+        return None
+    waits = waiting(history)
+    found: dict[str, Any] = _finite(
+        {
+            "samples": len(history.system),
+            "last": newest(history),
+            "mean": means(history),
+            "highest": highest(history),
+            "waiting": msgspec.to_builtins(waits) if waits is not None else None,
+        }
+    )
+    return found
 
 
 def _checkpoint(history: History, best: int | None) -> dict[str, Any] | None:

@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from regtui.commandfile import is_command
 from regtui.core.text import printable
 from regtui.folders import Made, make_folder, make_folders, take_back
 from regtui.readers import LOG_NAME, LogError, find_log, is_log, logs_under, names_one_of_several
-from regtui.runs.status import Status
+from regtui.runs.status import Status, status_of
 
 DEFAULT_RUNS = Path("runs")
 """The folder of runs where nobody names another."""
@@ -24,6 +25,9 @@ TAIL_LETTERS = "cfghjkpqrsvxz"
 
 TAIL_LENGTH = 5
 """371,293 tails: of 16 runs that start in one second, two have the same in one case of 3,000."""
+
+NAME_LETTERS = 60
+"""Longest part of a folder's name that a run gives it; its time and tail take 22 more."""
 
 MOST_NAMES = 100
 """Names that are tried for a run; where so many are taken, something else is wrong with the folder."""
@@ -60,6 +64,12 @@ def make_run_folder(run_id: str, runs_dir: Path, *, share: bool = False) -> tupl
         why = error.strerror or str(error)
     take_back(made)
     raise LogError(f"{runs_dir} cannot be written: {why}; name another place with --runs-dir or --log")
+
+
+def folder_name(name: object) -> str:
+    """Make of whatever a run is called what a folder can be called on any disk."""
+    letters = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in str(name or "run"))
+    return letters.strip(".-")[:NAME_LETTERS].encode("utf-8", "replace").decode() or "run"
 
 
 def log_of(run_id: str, runs_dir: Path) -> Path:
@@ -99,7 +109,10 @@ def found_in(runs_dir: Path) -> list[Found]:
                     continue
                 path = Path(entry.path, LOG_NAME)
                 try:
-                    found.append(Found(entry.name, path, path.stat()))
+                    if is_command(path.parent):
+                        found.append(Found(entry.name, path.parent, status_of(path.parent)))
+                    else:
+                        found.append(Found(entry.name, path, path.stat()))
                 except OSError:
                     continue
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +126,7 @@ def found_in(runs_dir: Path) -> list[Found]:
 
 def logs(runs_dir: Path) -> list[Path]:
     """List the logs of the recorded runs, oldest first."""
-    return [each.path for each in found_in(runs_dir) if stat.S_ISREG(each.status.st_mode)]
+    return [each.path for each in found_in(runs_dir) if stat.S_ISREG(each.status.st_mode) or is_command(each.path)]
 
 
 def none_yet(runs_dir: Path) -> str:
@@ -139,6 +152,8 @@ def _closed(path: str | Path, error: OSError) -> LogError:
 def _find_run(name: str | Path | None, runs_dir: Path) -> Path:
     if name is not None:
         for path in (Path(name), runs_dir / name):
+            if is_command(path):
+                return path
             if (path / LOG_NAME).is_file():
                 return path / LOG_NAME
             if path.is_dir():

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,11 +58,12 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        more: Sequence[str] = (),
+        more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
-        `more` are options of `regtui train` beside those of the configuration.
+        `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
+        that not every user of the machine may read.
         """
         self.config = config
         self.run_id = new_run_id(config.framework, time.time())
@@ -91,7 +92,7 @@ class Detached:
         ours, theirs = socket.socketpair()
         self._socket: socket.socket | None = ours
         try:
-            self._process = self._start(theirs.fileno(), share, more)
+            self._process = self._start(theirs.fileno(), share, more, environment or {})
         except OSError as error:
             self.let_go()
             self._take_back()
@@ -190,7 +191,9 @@ class Detached:
                 self.log_path.unlink()
         self._part()
 
-    def _start(self, told_by: int, share: bool, more: Sequence[str]) -> "subprocess.Popen[bytes]":
+    def _start(
+        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
         output, self._output_made = open_own_file(self._output, share=share)
@@ -199,7 +202,7 @@ class Detached:
             return subprocess.Popen(
                 _command(self.config, self.log_path, share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
-                env=_environment(told),
+                env={**_environment(told), **environment},
             )  # fmt: skip
         finally:
             os.close(output)

@@ -36,6 +36,7 @@ from regtui.preparation import check_fits
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
+from regtui.sources.machine import Machine
 from regtui.sources.starter import Starter, Word
 
 PAUSED_SECONDS = 1.0
@@ -109,7 +110,7 @@ class LiveRun:
         self._runs_dir = runs_dir if log is None else None
         self._share = share
         self._on_news = on_news
-        self._companions = tuple(companions)
+        self._companions: tuple[Companion, ...] = (Machine(), *companions)
         self._clock = clock
         self._inbox: Inbox | None = None
         self._inbox_at = 0.0

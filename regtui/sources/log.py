@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from regtui import commands
+from regtui.commandfile import is_command
 from regtui.core.events import COMMANDS, Command, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.folders import Identity, identity_of
 from regtui.readers import LOG_NAME, NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, written_at
@@ -53,7 +54,7 @@ class LogSource:
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
         """Open the log, by these names where it is another trainer's; raises LogError when there is nothing to read."""
-        self.path = path / LOG_NAME if (path / LOG_NAME).is_file() else path
+        self.path = path / LOG_NAME if (path / LOG_NAME).is_file() and not is_command(path) else path
         self._is_folder = self.path.is_dir()
         """Whether the log is a whole folder, as some trainers write it: its reader looks for files."""
         self._reader = open_log(path, growing=True, wanted=wanted)

@@ -20,6 +20,9 @@ from textual.worker import WorkerError, WorkerFailed
 from regtui.core.config import RunConfig
 from regtui.core.history import History
 from regtui.core.text import as_on_terminal, printable
+from regtui.notify.asked import NOBODY, Asked
+from regtui.notify.audience import END_SECONDS, LEAVING_SECONDS, Audience
+from regtui.notify.terminal import Mode, TerminalWay
 from regtui.output import captured_output
 from regtui.signals import FAULT
 from regtui.sources import Source
@@ -46,6 +49,13 @@ THEME_COMMANDS = {
 }
 """What the palette offers -> what it means."""
 
+TELL_COMMANDS: dict[Mode, str] = {
+    "terminal": "The terminal notifies and rings when a run ends, overfits, diverges or stalls",
+    "bell": "The terminal's bell alone does so",
+    "off": "The terminal tells nothing",
+}
+"""The same of how the terminal tells."""
+
 
 class RegtuiApp(KeysInTurn, DrawnInTurn):
     """The lab and the monitor."""
@@ -68,6 +78,7 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         ghost: History | None = None,
         ascii_only: bool = False,
         theme: str = "auto",
+        told: Asked = NOBODY,
     ) -> None:
         super().__init__()
         self.leaving = Leaving(self)
@@ -76,9 +87,12 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
+        self.terminal_way = TerminalWay(self.write_beside, told.terminal, os.environ)
+        self.audience = Audience([self.terminal_way, *told.services])
         self.lab = LabScreen(
-            config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost, others=others
-        )
+            config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost, others=others,
+            audience=self.audience,
+        )  # fmt: skip
         palette = PALETTES.get(self.console.color_system or "")
         self._fewer_colours = FewerColours(palette) if palette else None
         self._themes = themes(self.console.color_system)
@@ -121,8 +135,8 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
             for action, binding in commands.items():
                 name = plain(self.lab.key_name(binding), self)
                 yield SystemCommand(name, plain(binding.tooltip, self), self._runner(action))
-        bell = "off" if self.lab.bell_at_end else "on"
-        yield SystemCommand("Bell", f"Turn the bell at a run's end {bell}", self.action_bell_at_end)
+        for mode, meant in TELL_COMMANDS.items():
+            yield SystemCommand(f"Notify: {mode}", meant, partial(self.choose_mode, mode))
         for choice, meant in THEME_COMMANDS.items():
             yield SystemCommand(f"Theme: {choice}", meant, partial(self.choose_theme, choice))
 
@@ -132,9 +146,9 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
 
         return run
 
-    def action_bell_at_end(self) -> None:
-        """Ring the terminal's bell when a run ends, or not."""
-        self.lab.bell_at_end = not self.lab.bell_at_end
+    def choose_mode(self, mode: Mode) -> None:
+        """Have the terminal tell that way from now on when a run ends, fails, diverges, overfits or stalls."""
+        self.terminal_way.mode = mode
 
     def choose_theme(self, choice: str) -> None:
         """Use a theme, now and from the next session on."""
@@ -232,6 +246,7 @@ def run_app(
     ascii_only: bool = False,
     ghost: History | None = None,
     theme: str | None = None,
+    told: Asked = NOBODY,
 ) -> None:
     """Open the app and stay until it is left; raise what it broke off for, and end the process if it was told to go."""
     if theme is not None:
@@ -247,9 +262,13 @@ def run_app(
         ghost=ghost,
         ascii_only=ascii_only or not can_show_unicode(),
         theme=theme or remembered_theme() or "auto",
+        told=told,
     )
     with app.leaving.watching(), captured_output(app.say):
         app.run()
+    app.lab.last_look()
+    for problem in app.audience.settle(LEAVING_SECONDS if app.leaving.departure else END_SECONDS):
+        print(f"regtui: {printable(problem)}", file=sys.stderr)
     if app.fault is not None:
         raise app.fault
     stats = os.environ.get(FRAME_STATS)

@@ -12,8 +12,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from regtui.charts import Span, StyledLine
-from regtui.charts.view import plain as in_ascii
 from regtui.charts.wrap import wrap
+from regtui.core.text import plain as in_ascii
 from regtui.tui.theme import role_style
 
 

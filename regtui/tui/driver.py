@@ -55,6 +55,16 @@ class DrawnInTurn(App[None]):
         else:
             super()._display(screen, renderable)
 
+    def write_beside(self, data: bytes) -> None:
+        """Write what moves no cursor, such as a bell, between two frames; from any thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._write_beside, data.decode())
+
+    def _write_beside(self, data: str) -> None:
+        if self._driver is not None:
+            self._driver.write(data)
+
     def on_resize(self) -> None:
         """Draw all of the screen: who knows what a terminal keeps that changes its size."""
         if isinstance(self._driver, TerminalDriver):

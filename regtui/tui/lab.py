@@ -19,6 +19,7 @@ from regtui.charts.strips import suited
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event
 from regtui.core.history import History
+from regtui.notify.audience import Audience
 from regtui.sources import Nothing, Source, Watched
 from regtui.tui.awaited import awaited
 from regtui.tui.budget import FrameBudget
@@ -68,11 +69,12 @@ class LabScreen(Starting):
         source: Source | None,
         ghost: History | None,
         others: Sequence[Source] = (),
+        audience: Audience,
     ) -> None:
         shown = Watched(source=source) if source is not None else Watched(source=Nothing(), open=False)
         behind = [Watched(source=Nothing(), history=ghost, open=False)] if ghost is not None else []
         followed = [Watched(source=other) for other in others]
-        super().__init__([shown, *behind, *followed], [shown, *followed], runs_dir=runs_dir, share=share)
+        super().__init__([shown, *behind, *followed], [shown, *followed], audience, runs_dir=runs_dir, share=share)
         self.only_watches = source is not None
         self.budget = FrameBudget()
         self._config = config
@@ -167,6 +169,7 @@ class LabScreen(Starting):
                 self.schedule_frame()
             elif not activity.alive:
                 self.finish(shown)
+        self.tell_others(shown, now)
         if self.follow_others(now) and self._next_frame is None:
             self._next_frame = self.set_timer(0.001, self._frame)
         self.settle_form()

@@ -12,6 +12,7 @@ import msgspec
 from regtui import analysis
 from regtui.analysis.comparison import run_seconds
 from regtui.analysis.facts import completed_epochs, learning_rates
+from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine
 from regtui.charts.sampling import logged
 from regtui.charts.strips.metrics import further, short_name
@@ -316,12 +317,24 @@ def meter_lines(history: History, ghost: History | None, width: int, most: int) 
     effects = analysis.drop_effects(history)
     if effects:
         parts.append(wrapped(effects[-1].line, width, "rate"))
+    if (waits := waiting(history)) is not None:
+        parts.append(wrapped(waits.line, width, "warn"))
     while sum(map(len, parts)) > max(most, 0):
         long = [part for part in parts if len(part) > 1 and part is not compared_rows] or parts
         longest = max(reversed(long), key=len)
         longest[:] = held(longest, len(longest) - 1, width)
         parts = [part for part in parts if part]
     return [line for part in parts for line in part]
+
+
+def machine_lines(history: History, width: int) -> list[StyledLine]:
+    """Say on one row what the machine has to do, as much of it as fits whole; none where it was not sampled."""
+    parts = machine_parts(history)
+    for count in range(len(parts), 0, -1):
+        line = f" {' · '.join(parts[:count])}"
+        if len(line) <= width:
+            return [(span(line, "muted"),)]
+    return [clip([span(f" {parts[0]}", "muted")], width)] if parts else []
 
 
 def _meter_rows(text: str, width: int) -> list[StyledLine]:

@@ -16,7 +16,7 @@ from regtui.core.history import History
 from regtui.tui.canvas import Canvas, fold_line
 from regtui.tui.compared import comparison_lines
 from regtui.tui.eventlines import event_line
-from regtui.tui.panels import WIDE_CURVES, held, meter_lines, number_lines
+from regtui.tui.panels import WIDE_CURVES, held, machine_lines, meter_lines, number_lines
 from regtui.tui.plot import Plot
 
 KEPT_LINES = 500
@@ -107,6 +107,9 @@ class RunView(Vertical):
         height = self.content_size.height
         spare = height - _rows(self.query_one("#numbers").styles.height) - max(LEAST_PLOT, height // 2)
         lines = meter_lines(history, ghost, self.content_size.width, max(spare - least_foot, 1))
+        if len(lines) < spare - least_foot:
+            # The machine has a row that nothing else needs.
+            lines += machine_lines(history, self.content_size.width)
         _set(foot, "height", max(least_foot, min(_rows(foot.styles.base.height), spare - len(lines))))
         _set(meters, "height", len(lines))
         meters.show(lines)

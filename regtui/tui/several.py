@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regtui.core.history import History
+from regtui.notify.audience import Audience
 from regtui.runs import called
 from regtui.sources import Watched
 from regtui.tui.runview import RunView
@@ -21,9 +22,9 @@ FOLD_EVENTS = 5_000
 class Several(Telling):
     """A screen that follows the runs behind the one on show, and brings the next of them to the front."""
 
-    def __init__(self, watched: list[Watched], runs: Sequence[Watched]) -> None:
+    def __init__(self, watched: list[Watched], runs: Sequence[Watched], audience: Audience) -> None:
         """Show the first of `watched`; `runs` are those to go through, in the order in which they were named."""
-        super().__init__(watched)
+        super().__init__(watched, audience)
         self.runs = list(runs)
         self._turn = 0
         """Whose turn it is to be read first, so that one that is long does not hold the others up."""
@@ -77,6 +78,7 @@ class Several(Telling):
                 if time.monotonic() - begun > FOLD_SECONDS:
                     more = True
                     break
+            self.tell_others(run, begun)
             if time.monotonic() - begun > FOLD_SECONDS:
                 more = more or any(each.behind for each in others)
                 break

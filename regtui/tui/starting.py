@@ -1,5 +1,6 @@
 """What starts runs and ends them, and the form that says what is asked for: of the next run, or of the one on show."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -10,25 +11,26 @@ from textual.worker import Worker, WorkerState
 from regtui.charts import warm_up
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Knob, SetKnob, Stop
+from regtui.notify.audience import Audience
 from regtui.sources import Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.canvas import span
 from regtui.tui.form import Form
 from regtui.tui.panels import problem_text
 from regtui.tui.runview import RunView
-from regtui.tui.several import Several
+from regtui.tui.several import FOLD_EVENTS, Several
 
 
 class Starting(Several):
     """A screen with a form, which starts a run, or turns the one on show."""
 
-    def __init__(self, watched: list[Watched], runs: Sequence[Watched], *, runs_dir: Path, share: bool) -> None:
-        super().__init__(watched, runs)
+    def __init__(
+        self, watched: list[Watched], runs: Sequence[Watched], audience: Audience, *, runs_dir: Path, share: bool
+    ) -> None:
+        super().__init__(watched, runs, audience)
         self._runs_dir, self._share = runs_dir, share
         self._replaced = self.watched
         """What was on show before the last start, which may be refused."""
-        self.bell_at_end = False
-        """Ring the terminal's bell when a run has ended."""
         self._turns: bool | None = None
         """Whether the form of a run that is only watched turns its knobs, or is only read; None before it is filled."""
 
@@ -57,6 +59,7 @@ class Starting(Several):
         self._replaced = self.watched
         behind = self.watched if len(self.history.evaluations) else self.watched[1:]
         self.put_on_show([Watched(source=live), *behind[:1]])
+        self.look_after(self.shown, from_start=True)
         self.shown.ask()
         # Beside the framework's import, which takes longer: the first frames of the training need not wait for it.
         self.run_worker(warm_up, thread=True, group="drawing")
@@ -71,6 +74,13 @@ class Starting(Several):
             self.live.send(Stop(reason=reason))
             if self.is_mounted:
                 self.schedule_frame()
+
+    def last_look(self) -> None:
+        """Take in what the run that trained here said after the last frame, and tell of it; no screen is needed."""
+        if self.live is not None and self.shown.source is self.live:
+            while self.shown.take(FOLD_EVENTS):
+                pass
+            self.audience.tell(self.notices(self.shown, time.monotonic()))
 
     def say(self, text: str) -> None:
         """Put a line that a library printed into the log of the run that trains here; from any thread."""
@@ -93,8 +103,6 @@ class Starting(Several):
             # What is in force is over: the form says again what the run was started with.
             self._fill(self.history.config, turns=False)
         self.refresh_bindings()
-        if self.bell_at_end and shown.grew:
-            self.app.bell()
         problem = problem_text(shown.activity)
         if problem:
             self.query_one(RunView).say((span(f" {problem}", "bad"),))

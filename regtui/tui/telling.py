@@ -1,5 +1,8 @@
 """What is said of the run on show, beside its events: stages that took long, lines left out, what befell its log."""
 
+from regtui.notify.audience import Audience
+from regtui.notify.lookout import Lookout
+from regtui.notify.notices import Notice
 from regtui.sources import Watched
 from regtui.tui.awaited import awaited, is_given_up
 from regtui.tui.canvas import span
@@ -15,6 +18,42 @@ class Telling(Steering):
 
     _stage = ""
     _stage_from = 0.0
+
+    def __init__(self, watched: list[Watched], audience: Audience) -> None:
+        super().__init__(watched)
+        self.audience = audience
+        """Who is told, beside whoever looks at the screen."""
+        self._lookouts: list[tuple[Watched, Lookout]] = []
+
+    def look_after(self, run: Watched, *, from_start: bool = False) -> Lookout:
+        """Give what says when there is something to tell of a run; of one that begins here all of it is news."""
+        for each, lookout in self._lookouts:
+            if each is run:
+                return lookout
+        lookout = Lookout(from_start=from_start)
+        self._lookouts.append((run, lookout))
+        return lookout
+
+    def tell_others(self, run: Watched, now: float) -> None:
+        """Tell what has come of a run; one whose log is still being read through has no news yet."""
+        notices = self.notices(run, now)
+        self.audience.tell(notices)
+        for notice in notices:
+            if run is self.shown and notice.kind in ("stall", "recovery"):
+                text = f" {notice.body.replace(chr(10), '; ')}"
+                self.query_one(RunView).say((span(text, "warn" if notice.kind == "stall" else "text"),))
+        for problem in self.audience.problems():
+            if self.live is not None and self.live.alive:
+                self.live.say(problem, "warning")
+            else:
+                self.query_one(RunView).say((span(f" {problem}", "warn"),))
+
+    def notices(self, run: Watched, now: float) -> list[Notice]:
+        """Give what there is to tell of a run."""
+        lookout, activity = self.look_after(run), run.activity
+        if run.behind and not lookout.begun:
+            return []
+        return lookout.look(run.history, now, paused=activity.stage == "paused", growing=activity.growing)
 
     def follow_stage(self, stage: str, now: float) -> None:
         """Keep the stage on show, and tell how long the one before took where that is worth knowing."""

@@ -11,10 +11,11 @@ from rich.cells import cell_len
 from regtui.charts import ROLES, STRIPS, STYLES, View, draw, glyphs, row_at
 from regtui.charts.kept import Kept
 from regtui.charts.layout import TRAIN_ROWS, layout
-from regtui.charts.view import narrow, plain
+from regtui.charts.view import narrow
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, EpochEnded, Metrics, Noted, RunEnded, RunStarted, StepEnded
 from regtui.core.history import History
+from regtui.core.text import plain
 from regtui.datasets import split
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from regtui.charts import View, draw
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, RunStarted, StepEnded
+from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, RunStarted, StepEnded, SystemSampled
 from regtui.core.history import History
 
 SCREENS = Path(__file__).parents[1] / "screens"
@@ -91,6 +91,19 @@ def diverged():
     return history
 
 
+def sampled(gpus):
+    """Fold a run whose machine was sampled: its GPUs wait for rows from the middle on."""
+    history = run(60)
+    samples = []
+    for at in range(1, 240):
+        step, share = at * 4, 0.95 if at < 120 else 0.35
+        used = {f"gpu{gpu}/utilization": share + 0.04 * math.sin(at * 1.3 + gpu) - 0.05 * gpu for gpu in range(gpus)}
+        busy = 3.2 if at < 120 else 7.5
+        samples.append(SystemSampled(step=step, time=float(at), metrics={**used, "cpu": busy, "cores": 8.0}))
+    history.apply(samples)
+    return history
+
+
 ALL = ("loss", "rate", "gap", "norms")
 CASES = {
     "overfit-half-way": lambda: draw(run(60, 30), 80, 24, View(overfit_since=18 * PER_EPOCH)),
@@ -103,6 +116,9 @@ CASES = {
     "overfit-log": lambda: draw(run(60, status="finished"), 80, 24, View(overfit_since=18 * PER_EPOCH, log_y=True)),
     "penalty": lambda: draw(run(60), 80, 16, View(show_penalty=True)),
     "accuracy": lambda: draw(run(60, 40), 80, 24, View(strips=("loss", "accuracy"), overfit_since=18 * PER_EPOCH)),
+    "machine": lambda: draw(sampled(1), 80, 24, View(strips=("loss", "machine"))),
+    "machine-gpus": lambda: draw(sampled(6), 140, 40, View(strips=("loss", "rate", "machine"))),
+    "machine-cpu": lambda: draw(sampled(0), 40, 12, View(strips=("machine",), ascii=True)),
     "decay-forecast": lambda: draw(decayed(), 80, 24),
     "decay-preview": lambda: draw(History(), 80, 24, preview=RunConfig.create("lr-decay")),
     "diverged": lambda: draw(diverged(), 80, 24),

@@ -10,7 +10,7 @@ from regtui.charts import ROLES, STRIPS, View, draw, glyphs, stacks
 from regtui.charts.kept import Kept
 from regtui.charts.layout import layout
 from regtui.core.config import RunConfig
-from regtui.core.events import EpochEnded, Evaluated, RunEnded, RunStarted, StepEnded
+from regtui.core.events import EpochEnded, Evaluated, RunEnded, RunStarted, StepEnded, SystemSampled
 from regtui.core.history import History
 from regtui.core.plan import Plan
 
@@ -64,6 +64,10 @@ def full():
             learning_rate=0.1,
             weight_norms={"hidden_1": 3.0 + number},
         )
+        for number in range(1, 6)
+    )
+    history.apply(
+        SystemSampled(step=10 * number, time=float(number), metrics={"gpu0/utilization": 0.5, "cpu": 1.0, "cores": 2.0})
         for number in range(1, 6)
     )
     return history

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, StepEnded, decode, encode
+from regtui.core.events import Changed, EpochEnded, Metrics, RunEnded, StepEnded, SystemSampled, decode, encode
 from regtui.core.history import History
-from regtui.report import check_status, epoch_line, result, to_json
+from regtui.report import check_status, epoch_line, render, result, summary, to_json
 
 PROMISED = [
     "run_id", "status", "framework", "device", "epochs", "steps", "train_loss", "valid_loss", "train_accuracy",
@@ -35,11 +35,32 @@ def test_the_result_has_the_promised_keys_in_their_order(run):
 def test_the_result_holds_what_the_screen_says_beside(run):
     found = result(folded([*run(status=""), RunEnded(status="finished", reason="done", test=Metrics(loss=0.5))]))
     beside = ["reason", "test", "cannot_judge", "drops", "meters", "floor"]
-    gained = ["trainer", "format", "settings", "best_step", "metrics", "listens", "log_problem", "checkpoint"]
+    gained = ["trainer", "format", "settings", "best_step", "metrics", "listens", "log_problem", "checkpoint", "system"]
     assert list(found)[len(PROMISED) :] == [*beside, *gained]
     assert (found["reason"], found["test"], found["cannot_judge"]) == ("done", {"loss": 0.5, "accuracy": None}, [])
     (drop,) = found["drops"]
     assert (drop["epoch"], drop["old"], drop["new"], drop["helped"]) == (20, 0.1, 0.01, None)
+
+
+def test_the_result_tells_what_the_machine_showed(run):
+    events = run()
+    assert result(folded(events))["system"] is None
+    samples = [SystemSampled(step=at, time=float(at), metrics={"gpu0/utilization": at / 4}) for at in (1, 2, 3)]
+    found = result(folded([*events[:-1], *samples, events[-1]]))["system"]
+    assert found == {
+        "samples": 3, "last": {"gpu0/utilization": 0.75}, "mean": {"gpu0/utilization": 0.5},
+        "highest": {"gpu0/utilization": 0.75}, "waiting": None,
+    }  # fmt: skip
+
+
+def test_the_page_tells_what_the_machine_showed_and_nothing_where_it_was_not_looked_at(run):
+    events = run()
+    assert "Machine" not in summary(folded(events))
+    sample = SystemSampled(step=1, time=1.0, metrics={"gpu0/utilization": 0.93, "gpu0/power": 305.0, "cpu": 1.9})
+    for page in (summary, lambda history: render(history, 80, 24)):
+        assert "Machine, on average: GPU 0 93 %, 305 W · CPU 1.9 cores" in page(
+            folded([*events[:-1], sample, events[-1]])
+        )
 
 
 def test_the_result_tells_how_much_patience_is_left(run):

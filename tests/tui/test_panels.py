@@ -10,7 +10,17 @@ from regtui.analysis import drop_effects, verdict
 from regtui.analysis.comparison import compared
 from regtui.charts import StyledLine
 from regtui.core.config import RunConfig, difference
-from regtui.core.events import Changed, EpochEnded, Evaluated, Metrics, Noted, RunEnded, RunStarted, StepEnded
+from regtui.core.events import (
+    Changed,
+    EpochEnded,
+    Evaluated,
+    Metrics,
+    Noted,
+    RunEnded,
+    RunStarted,
+    StepEnded,
+    SystemSampled,
+)
 from regtui.core.history import History
 from regtui.core.plan import Plan
 from regtui.report.comparison import comparison
@@ -18,7 +28,7 @@ from regtui.sources import Activity
 from regtui.tui.canvas import clip, fold_line, span, spread, width_of
 from regtui.tui.compared import comparison_lines, comparison_rows
 from regtui.tui.eventlines import event_line
-from regtui.tui.panels import bar, meter_lines, number_lines, state_of, status_line, verdict_lines
+from regtui.tui.panels import bar, machine_lines, meter_lines, number_lines, state_of, status_line, verdict_lines
 
 TRAINING = Activity(stage="training", alive=True, growing=True)
 
@@ -312,6 +322,44 @@ def test_patience_is_metered() -> None:
     lines = [text_of(line) for line in meter_lines(history, None, 100, 5)]
     assert any("early stop 6/10" in line for line in lines)
     assert any("━" in line for line in lines)
+
+
+def machine_of(history: History) -> History:
+    """Add a sample of a machine with one GPU."""
+    gib = 2.0**30
+    metrics = {
+        "gpu0/utilization": 0.93, "gpu0/memory": 11.2 * gib, "gpu0/memory_total": 80 * gib, "gpu0/power": 305.0,
+        "gpu0/temperature": 71.0, "cpu": 1.9, "cores": 16.0, "rss": 1.8 * gib, "host/utilization": 0.2,
+    }  # fmt: skip
+    history.apply([SystemSampled(step=20, time=102.0, metrics=metrics)])
+    return history
+
+
+@pytest.mark.parametrize(
+    ("width", "said"),
+    [
+        (30, " GPU 0 93 %  11.2 of 80 GiB…"),
+        (60, " GPU 0 93 %  11.2 of 80 GiB  305 W  71 °C"),
+        (80, " GPU 0 93 %  11.2 of 80 GiB  305 W  71 °C · CPU 1.9 of 16 cores  RSS 1.8 GiB"),
+        (140, " GPU 0 93 %  11.2 of 80 GiB  305 W  71 °C · CPU 1.9 of 16 cores  RSS 1.8 GiB · host 20 %"),
+    ],
+)
+def test_the_machine_is_told_on_one_row_in_parts_that_fit_whole(width: int, said: str) -> None:
+    (line,) = machine_lines(machine_of(history_of([1.0, 0.5])), width)
+    assert text_of(line) == said
+
+
+def test_a_machine_that_was_not_looked_at_has_no_row() -> None:
+    assert machine_lines(history_of([1.0, 0.5]), 80) == []
+
+
+def test_a_gpu_that_waits_is_told_among_the_meters() -> None:
+    history = history_of([1.0, 0.5])
+    history.run = msgspec.structs.replace(history.run, environment={"device": "cuda"})
+    metrics = {"gpu0/utilization": 0.2, "cpu": 1.0, "cores": 16.0}
+    history.apply([SystemSampled(step=20 + at, time=102.0 + at, metrics=metrics) for at in range(60)])
+    (first, *_) = meter_lines(history, None, 80, 5)
+    assert text_of(first).startswith(" the GPU waits: it computed 20 % of the last 59 s")
 
 
 def test_the_event_log_tells_changes_notes_and_ends() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Command, EpochEnded, Event
+from regtui.core.events import Command, EpochEnded, Event, Metrics, SystemSampled
 from regtui.core.history import History
 from regtui.sources import Activity
 from regtui.sources.log import LogSource
@@ -33,10 +33,14 @@ class Recorded:
     warnings = ()
     listens: frozenset[type] = frozenset()
 
-    def __init__(self, log: str, until: int | None) -> None:
+    def __init__(self, log: str, until: int | None, machine: Metrics | None = None) -> None:
         events = LogSource(LOGS / f"{log}.jsonl").poll()
         ends = [at for at, event in enumerate(events) if isinstance(event, EpochEnded) and event.epoch == until]
         self._events = events[: ends[0] + 1] if ends else events
+        if machine is not None:
+            # One that the log's run did not have, but the same at all of its epochs.
+            steps = [event.step for event in self._events if isinstance(event, EpochEnded)]
+            self._events += [SystemSampled(step=step, time=float(step), metrics=machine) for step in steps]
 
     def poll(self, limit: int | None = None) -> list[Event]:
         taken, self._events = self._events[:limit], self._events[limit:] if limit else []
@@ -52,6 +56,12 @@ def folded(log: str) -> History:
     return history
 
 
+MACHINE = {
+    "gpu0/utilization": 0.93, "gpu0/memory": 12e9, "gpu0/memory_total": 85.9e9, "gpu0/power": 305.0,
+    "gpu0/temperature": 71.0, "cpu": 1.9, "cores": 16.0, "rss": 1.9e9, "host/utilization": 0.21, "host/memory": 22e9,
+    "host/memory_total": 135e9,
+}  # fmt: skip
+
 SCENES = {
     "overfit-half": {"log": "noisy-torch", "until": 30},
     "overfit-end": {"log": "noisy-torch"},
@@ -59,6 +69,7 @@ SCENES = {
     "plateau": {"log": "plateau-epoch-torch"},
     "lr-decay": {"log": "lr-decay-torch", "until": 10},
     "diverged": {"log": "lr-large-sgd-torch"},
+    "machine": {"log": "noisy-torch", "until": 30, "machine": MACHINE},
     "empty": {},
     "ascii": {"log": "noisy-torch", "ascii": True},
 }
@@ -73,7 +84,7 @@ async def test_the_screen_is_as_it_was_looked_at(name, size, drive, monkeypatch)
     scene = SCENES[name]
     app = RegtuiApp(
         RunConfig.create(framework="torch"),
-        source=Recorded(scene["log"], scene.get("until")) if "log" in scene else None,
+        source=Recorded(scene["log"], scene.get("until"), scene.get("machine")) if "log" in scene else None,
         ghost=folded(scene["ghost"]) if "ghost" in scene else None,
         ascii_only=scene.get("ascii", False),
     )

@@ -1,0 +1,108 @@
+"""Which of some fresh files are the log of a training, and of this one: asked by the process beside a command.
+
+It is a process of its own, since it loads the readers of all formats, and ends with its answer.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from regtui.commandfile import is_command
+from regtui.readers import Reader, formats
+from regtui.readers.jsonl import JsonlReader
+
+MOST_ABOVE = 4
+"""Folders above a file that may be its log: MLflow's `metrics/valid/loss` lies three below its run's."""
+
+
+def main() -> None:
+    """Answer the one question that standard input holds."""
+    asked = json.load(sys.stdin)
+    found = find(
+        [Path(path) for path in asked["fresh"]], root=Path(asked["root"]), output=Path(asked["output"]),
+        busy=frozenset(map(Path, asked["busy"])), session=asked["session"], better_than=asked["rank"],
+    )  # fmt: skip
+    print(json.dumps(None if found is None else {"log": str(found[0]), "rank": found[1]}))
+
+
+def find(
+    fresh: Sequence[Path], *, root: Path, output: Path, busy: frozenset[Path], session: int,
+    better_than: int | None = None,
+) -> tuple[Path, int] | None:  # fmt: skip
+    """Give the log that tells most of a training among fresh files, and its format's rank; None where there is none.
+
+    What the processes of the session hold open is theirs; what others hold open, or wrote to before the command began,
+    is not. `output` is what the command prints: its lines are read where there is nothing better.
+    """
+    ours, theirs = holders(session, set(fresh))
+    kept = [path for path in fresh if path in ours or (path not in theirs and path not in busy)]
+    best: tuple[int, bool, int] | None = None
+    found = None
+    for reader in formats():
+        if better_than is not None and reader.rank >= better_than:
+            break
+        for place, path in enumerate(kept):
+            log = log_with(reader, path, root)
+            if log is None or (path == output and reader.rank < max(each.rank for each in formats())):
+                continue
+            # Of one format what is held open by the command, then what was written last.
+            worth = (reader.rank, path not in ours or path == output, place)
+            if best is None or worth < best:
+                best, found = worth, log
+    return None if found is None or best is None else (found, best[0])
+
+
+def log_with(reader: type[Reader], path: Path, root: Path) -> Path | None:
+    """Give the log of a format that a file is, or is a part of: the outermost folder that is one; else None."""
+    patterns: Sequence[str] = ("*.jsonl",) if reader is JsonlReader else getattr(reader, "file_names", ())
+    if patterns and not any(fnmatch(path.name, pattern) for pattern in patterns):
+        return None
+    found = None
+    for each in _with_folders(path, root):
+        with suppress(OSError, ValueError):
+            if not is_command(each) and reader.accepts(each):
+                found = each
+    return found
+
+
+def _with_folders(path: Path, root: Path) -> Iterator[Path]:
+    yield path
+    for folder in list(path.parents)[:MOST_ABOVE]:
+        if folder != root and root not in folder.parents:
+            return
+        yield folder
+
+
+def holders(session: int, paths: set[Path]) -> tuple[set[Path], set[Path]]:
+    """Give the files that processes of a session hold open, and those that others of this user do; on Linux alone."""
+    ours: set[Path] = set()
+    theirs: set[Path] = set()
+    for process in _processes():
+        mine = _session_of(process) == session
+        with suppress(OSError):
+            for fd in os.scandir(process / "fd"):
+                with suppress(OSError):
+                    path = Path(os.readlink(fd.path))  # noqa: PTH115 # a third of the time of Path's
+                    if path in paths:
+                        (ours if mine else theirs).add(path)
+    return ours, theirs
+
+
+def _processes() -> list[Path]:
+    try:
+        return [Path(entry.path) for entry in os.scandir("/proc") if entry.name.isdigit()]
+    except OSError:
+        return []
+
+
+def _session_of(process: Path) -> Any:
+    try:
+        # pid (name) state parent group session ...; a name may hold anything.
+        return int((process / "stat").read_bytes().rpartition(b")")[2].split()[3])
+    except (OSError, ValueError, IndexError):
+        return None
