@@ -1,6 +1,7 @@
 """The other end of a line: a real server of ssh on the loopback, the line to it, and what lives there."""
 
 import getpass
+import json
 import os
 import queue
 import re
@@ -21,6 +22,10 @@ from regtui.sources.log import LogSource
 from tests.terminals import PseudoTerminal
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+LONG = ["--framework", "torch", "--dataset", "digits", "--train-rows", "200", "--batch-size", "200",
+        "--hidden", "512,512", "--epochs", "20000"]  # fmt: skip
+"""A run that takes minutes, and of which every step is recorded: of more than 20,000 only every so many are."""
 
 PATIENCE_SECONDS = 60
 """What has to come comes soon, also on a busy machine; what hangs must end."""
@@ -287,6 +292,16 @@ class Far:
         """The log of the only run."""
         (log,) = self.runs.glob("*/events.jsonl")
         return log
+
+    def detach(self, *options: str, umask: str = "022") -> int:
+        """Start a detached run here, and give its process once it trains."""
+        words = self.words("train", *LONG, "--detach", "--json", "--runs-dir", str(self.runs), *options)
+        within = ("sh", "-c", f'umask {umask}; exec "$@"', "sh", *words)
+        done = subprocess.run(within, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS)
+        pid = json.loads(done.stdout)["pid"]
+        assert isinstance(pid, int)
+        until(lambda: self.count("epoch") > 2, "for the third epoch")
+        return pid
 
     def count(self, kind: str) -> int:
         """How many records of a kind the logs hold by now."""

@@ -3,17 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.remote import Far, NoServer, Server, Wire
 from tests.terminals import PseudoTerminal
-
-LONG = ["--framework", "torch", "--dataset", "digits", "--train-rows", "200", "--batch-size", "200",
-        "--hidden", "512,512", "--epochs", "20000"]  # fmt: skip
-"""A run that takes minutes, and of which every step is recorded: of more than 20,000 only every so many are."""
 
 
 @pytest.fixture(scope="session")
@@ -24,15 +19,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip(str(none))
     with closing(server):
         yield server
-
-
-@pytest.fixture
-def far(tmp_path: Path) -> Iterator[Far]:
-    if not Path("/proc/self/environ").exists():
-        pytest.skip("looks for processes in /proc")
-    (tmp_path / "far").mkdir()
-    with closing(Far(tmp_path / "far")) as far:
-        yield far
 
 
 @pytest.fixture

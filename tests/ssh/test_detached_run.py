@@ -1,9 +1,7 @@
 """A run in its own process over ssh: whatever becomes of the line, it goes on, is seen whole again, and obeys."""
 
-import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +9,7 @@ import pytest
 
 from regtui.core.events import Noted
 from regtui.sources.log import LogSource
-from tests.remote import DROPS, Far, Server, Wire, drop, shown_epoch, state, until
-from tests.ssh.conftest import LONG
+from tests.remote import DROPS, LONG, Far, Server, Wire, drop, shown_epoch, state, until
 
 Dial = Callable[..., Any]
 
@@ -20,12 +17,7 @@ Dial = Callable[..., Any]
 @pytest.fixture
 def run(far: Far) -> int:
     """Start a detached run, and give its process once it trains."""
-    words = far.words("train", *LONG, "--detach", "--json", "--runs-dir", str(far.runs))
-    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
-    pid = json.loads(done.stdout)["pid"]
-    assert isinstance(pid, int)
-    until(lambda: far.count("epoch") > 2)
-    return pid
+    return far.detach()
 
 
 def stop_from(client: Any, far: Far) -> None:

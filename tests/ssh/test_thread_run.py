@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.remote import DROPS, Far, Server, Wire, drop, shown_epoch, state, until
-from tests.ssh.conftest import LONG
+from tests.remote import DROPS, LONG, Far, Server, Wire, drop, shown_epoch, state, until
 
 REASONS = {"stopped by SIGHUP", "the terminal went away"}
 """Which of the two it hears first is for the system to say."""
