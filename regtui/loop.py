@@ -6,18 +6,17 @@ many updates as fit into about 50 ms, and tells what came of them.
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from regtui.backends import Backend, FloatArray, StepLosses
+from regtui.checkpoints.state import RunState, knob_of
 from regtui.core.config import ConfigError, RunConfig, fields
 from regtui.core.data import Data
 from regtui.core.events import (
-    COMMANDS,
-    FORMAT,
     Changed,
     Command,
     EpochEnded,
@@ -27,6 +26,7 @@ from regtui.core.events import (
     Pause,
     Record,
     Resume,
+    Resumed,
     RunEnded,
     RunEpoch,
     RunStarted,
@@ -36,7 +36,8 @@ from regtui.core.events import (
 )
 from regtui.core.failing import failure
 from regtui.core.fields import check
-from regtui.preparation import describe, evaluate_every, plan_of, shuffled
+from regtui.divergence import Bound
+from regtui.preparation import evaluate_every, evaluated_seldom, shuffled, started
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import RateDrop
 
@@ -46,10 +47,6 @@ MOST_STEPS_AT_ONCE = 4096
 """A ceiling for devices so fast that 50 ms hold more: a chunk's events must also be made, written and folded."""
 MOST_STEP_RECORDS = 20_000
 """Longer runs write every k-th step only."""
-DIVERGED_AT = 1e4
-"""A loss this many times its start has left all bounds: nets that recover were seen to come back from 1,000 times,
-while one that goes on rising reaches any bound within a few more steps."""
-
 NEEDS_LESS = "a smaller --batch-size, --hidden or --train-rows"
 """What a run that did not fit into memory can be given instead."""
 
@@ -73,31 +70,18 @@ def train(
     KeyboardInterrupt as `stopped` and is raised again when the generator is resumed. Only a generator that is closed
     from outside says nothing. The caller closes the backend, on every path too.
     """
-    run = _Run(config, backend, data, clock)
-    whereabouts = {**describe(config, backend, data), **(environment or {})}
-    started = RunStarted(
-        format=FORMAT,
-        run_id=run_id,
-        time=clock(),
-        trainer="regtui",
-        config=config,
-        plan=plan_of(config, data),
-        listens=tuple(COMMANDS),
-        environment=whereabouts,
-    )
-    try:
-        yield from run.events(started)
-    except Exception as error:
-        yield [run.ended("failed", failure(error, needs_less=NEEDS_LESS))]
-    except KeyboardInterrupt:
-        yield [run.ended("stopped", "interrupted")]
-        raise
+    return Training(config, backend, data, clock).chunks(started(config, backend, data, run_id, clock(), environment))
 
 
 def loss_of(metrics: Metrics) -> float:
     """Give the loss of a split, NaN where there is none."""
     loss = metrics.get("loss")
     return math.nan if loss is None else loss
+
+
+def added_up(total: float, terms: FloatArray) -> float:
+    """Add numbers to a sum one by one: so it is the same to the bit, however the steps were cut into chunks."""
+    return float(np.add.accumulate(np.concatenate([[total], terms]))[-1])
 
 
 class _Pace:
@@ -121,58 +105,112 @@ class _Ended(Exception):
         self.status, self.reason = status, reason
 
 
-class _Run:
-    """The state of one run between its chunks."""
+class Training:
+    """One run between its chunks: where it is, what it goes on from."""
 
-    def __init__(self, config: RunConfig, backend: Backend, data: Data, clock: Callable[[], float]) -> None:
+    def __init__(self, config: RunConfig, backend: Backend, data: Data, clock: Callable[[], float] = time.time) -> None:
         self._config = config
         self._backend = backend
         self._data = data
         self._clock = clock
-        self._steps_per_epoch = math.ceil(len(data.train) / config.batch_size)
-        self._total_steps = self._steps_per_epoch * config.epochs
-        self._schedule = make_schedule(config, steps_per_epoch=self._steps_per_epoch)
+        self.steps_per_epoch = math.ceil(len(data.train) / config.batch_size)
+        self._total_steps = self.steps_per_epoch * config.epochs
+        self._schedule = make_schedule(config, steps_per_epoch=self.steps_per_epoch)
         self._knobs = {"l2": config.l2, "l1": config.l1, "weight_decay": config.weight_decay, "dropout": config.dropout}
         self._every_step = math.ceil(self._total_steps / MOST_STEP_RECORDS)
         self._every_epoch = evaluate_every(config, data)
         self._pace = _Pace()
-        self._bound = 0.0
+        self._bound = Bound(data.classes)
         self._warned = False
         self._paused = False
         self._pause_at_epoch = False
-        self._seconds = 0.0
-        self._best_loss, self._best_epoch = math.inf, 0
+        self._loss_sum, self._seconds = 0.0, 0.0
+        self._turned = 0
+        self._end: _Ended | None = None
+        """The end that the numbers have brought about; it comes after the records that led to it."""
+        self.best_loss, self.best_epoch = math.inf, 0
         self.step = 0
         self.epoch = 0
         """Epochs completed."""
 
-    def events(self, started: RunStarted) -> Chunks:
-        """Train to the end of the run; a command sent in answer to its first record is obeyed, too."""
+    def state(self) -> RunState:
+        """Take out all that is not the backend's own; for whoever drives `chunks`, between two of its lists."""
+        return RunState(
+            step=self.step,
+            epoch=self.epoch,
+            loss_sum=self._loss_sum,
+            seconds=self._seconds,
+            best_loss=self.best_loss,
+            best_epoch=self.best_epoch,
+            bound=self._bound.value,
+            warned=self._warned,
+            knobs=dict(self._knobs),
+            turned=self._turned,
+            paused=self._paused,
+            pause_at_epoch=self._pause_at_epoch,
+            end=(self._end.status, self._end.reason) if self._end else None,
+            schedule=self._schedule.state(),
+        )
+
+    def restore(self, state: RunState) -> None:
+        """Go on from a state; the backend has been given its own. Raises ValueError where it is another run's."""
+        if not 0 <= state.step - state.epoch * self.steps_per_epoch <= self.steps_per_epoch:
+            raise ValueError(f"epoch {state.epoch} does not hold step {state.step}")
+        if state.knobs.keys() != self._knobs.keys():
+            raise ValueError(f"its knobs are not {', '.join(self._knobs)}")
+        self._schedule.restore(state.schedule)
+        for knob, value in state.knobs.items():
+            if value != self._knobs[knob]:
+                self._backend.set_knob(knob, value)  # type: ignore[arg-type]  # the keys are those of ours
+        self._knobs = dict(state.knobs)
+        self.step, self.epoch = state.step, state.epoch
+        self._loss_sum, self._seconds = state.loss_sum, state.seconds
+        self.best_loss, self.best_epoch = state.best_loss, state.best_epoch
+        self._bound.value, self._warned, self._turned = state.bound, state.warned, state.turned
+        self._paused, self._pause_at_epoch = state.paused, state.pause_at_epoch
+        self._end = _Ended(*state.end) if state.end else None
+
+    def chunks(self, first: RunStarted | Resumed, turned: Sequence[Changed] = ()) -> Chunks:
+        """Train to the end of the run and yield as `train` says; a command sent in answer to `first` is obeyed, too.
+
+        `turned` is what the log says was turned by hand after the state that the run goes on from, at its very step.
+        """
         try:
-            yield from self._offer([started])
-            if self._every_epoch > 1:
-                said = (
-                    f"evaluated every {self._every_epoch} epochs: measuring {len(self._data.valid):,} validation rows "
-                )
-                yield from self._offer([self._note(said + f"takes longer than training on {len(self._data.train):,}")])
-            for _ in range(self._config.epochs):
+            yield from self._events(first, turned)
+        except Exception as error:
+            yield [self.ended("failed", failure(error, needs_less=NEEDS_LESS))]
+        except KeyboardInterrupt:
+            yield [self.ended("stopped", "interrupted")]
+            raise
+
+    def _events(self, first: RunStarted | Resumed, turned: Sequence[Changed]) -> Chunks:
+        try:
+            for change in turned:
+                self._turn(knob_of(change))
+            yield from self._offer([first])
+            if self._every_epoch > 1 and isinstance(first, RunStarted):
+                yield from self._offer([self._note(evaluated_seldom(self._every_epoch, self._data))])
+            while self._end is None and self.epoch < self._config.epochs:
                 yield from self._train_epoch()
+            if self._end is not None:
+                raise self._end
         except _Ended as end:
             yield [self.ended(end.status, end.reason)]
         else:
             yield [self.ended("finished")]
 
     def _train_epoch(self) -> Chunks:
-        """Make one pass over the training rows, then measure."""
+        """Make one pass over the training rows, or the rest of one, then measure."""
         rows, size = len(self._data.train), self._config.batch_size
         order = shuffled(self._config, rows, self.epoch + 1)
         whole = rows // size * size
         # Steps of one call share a batch size: a short last batch goes alone.
         parts = [part for part in (order[:whole].reshape(-1, size), order[whole:].reshape(1, -1)) if part.size]
-        self._seconds = 0.0
-        summed, rate = 0.0, math.nan
+        rate = math.nan
+        made = self.step - self.epoch * self.steps_per_epoch
         for part in parts:
-            done = 0
+            done = min(made, len(part))
+            made -= done
             while done < len(part):
                 began = time.perf_counter()
                 rates = self._schedule.plan(self.step, min(self._pace.steps, len(part) - done))
@@ -180,22 +218,22 @@ class _Run:
                 losses = self._backend.train_steps(batches, rates)
                 now = time.perf_counter()
                 self._pace.took(len(rates), now - began)
-                events, end = self._account(losses, rates)
+                events = self._account(losses, rates)
                 done += len(rates)
-                summed += float(losses.data_loss.sum()) * batches.shape[1]
+                self._loss_sum = added_up(self._loss_sum, losses.data_loss * batches.shape[1])
                 rate = float(rates[-1])
                 self._seconds += time.perf_counter() - began
-                if end is not None or self.step % self._steps_per_epoch:
+                if self._end is not None or self.step % self.steps_per_epoch:
                     yield from self._offer(events)
-                if end is not None:
-                    raise end
-        yield from self._finish_epoch(events, summed / rows, rate)
+                if self._end is not None:
+                    return
+        yield from self._finish_epoch(events, self._loss_sum / rows, rate)
 
-    def _account(self, losses: StepLosses, rates: FloatArray) -> tuple[list[Record], _Ended | None]:
+    def _account(self, losses: StepLosses, rates: FloatArray) -> list[Record]:
         """Turn a chunk's losses into events in the order of their steps, and look for divergence."""
         time_now, epoch, every = self._clock(), self.epoch + 1, self._every_step
         first = self.step
-        bad = self._diverged_at(losses)
+        bad = self._bound.broken_at(losses)
         stop = bad + 1 if bad is not None and not self._config.keep_going else len(rates)
         events: list[Record] = [
             StepEnded(step=step, epoch=epoch, loss=loss, penalty=penalty, learning_rate=rate, time=time_now)
@@ -213,14 +251,16 @@ class _Run:
         for drop in self._schedule.drops():
             self._insert(events, drop, time_now)
         if bad is None:
-            return events, None
-        reason = self._divergence(first + bad + 1, float(losses.data_loss[bad]), float(rates[bad]))
+            return events
+        last = f"the last good epoch is {self.epoch}" if self.epoch else "no epoch was completed"
+        reason = f"{self._bound.words(losses, bad, first + bad + 1)}, learning rate {rates[bad]:.4g}; {last}"
         if self._config.keep_going:
             if not self._warned:
                 events.append(self._note(f"{reason}; going on, as asked", "warning"))
                 self._warned = True
-            return events, None
-        return events, _Ended("diverged", reason)
+            return events
+        self._end = _Ended("diverged", reason)
+        return events
 
     def _insert(self, events: list[Record], drop: RateDrop, time_now: float) -> None:
         """Put a rate's change right after the step it followed; one after the run's last step changes nothing."""
@@ -263,25 +303,26 @@ class _Run:
             )
         )
         self.epoch = number
+        self._loss_sum, self._seconds = 0.0, 0.0
+        if valid_metrics is not None:
+            self._end = self._judge(loss_of(valid_metrics))
         if self._pause_at_epoch:
             self._paused, self._pause_at_epoch = True, False
         yield from self._offer(events)
-        if valid_metrics is not None:
-            self._judge(valid_metrics)
 
-    def _judge(self, valid: Metrics) -> None:
-        """End the run when the validation loss has diverged, or has not improved for too long."""
-        loss = loss_of(valid)
+    def _judge(self, loss: float) -> _Ended | None:
+        """Give the run's end when the validation loss has diverged, or has not improved for too long."""
         if not math.isfinite(loss):
             if self._config.keep_going:
-                return
-            raise _Ended("diverged", f"the validation loss after epoch {self.epoch} is not a finite number")
-        if loss < self._best_loss:
-            self._best_loss, self._best_epoch = loss, self.epoch
-        waited = self.epoch - self._best_epoch
+                return None
+            return _Ended("diverged", f"the validation loss after epoch {self.epoch} is not a finite number")
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, self.epoch
+        waited = self.epoch - self.best_epoch
         if self._config.early_stopping and waited >= self._config.early_stopping and self.epoch < self._config.epochs:
-            best = f"{self._best_loss:.4g} at epoch {self._best_epoch}"
-            raise _Ended("early_stopped", f"validation loss not below {best} for {waited} epochs")
+            best = f"{self.best_loss:.4g} at epoch {self.best_epoch}"
+            return _Ended("early_stopped", f"validation loss not below {best} for {waited} epochs")
+        return None
 
     def _offer(self, events: list[Record]) -> Chunks:
         """Yield events and obey what is sent back, waiting while paused."""
@@ -325,6 +366,7 @@ class _Run:
             old, new = self._knobs[knob], value
             self._backend.set_knob(knob, value)
             self._knobs[knob] = value
+        self._turned += 1
         return Changed(
             step=self.step,
             epoch=self._epoch_now,
@@ -336,23 +378,6 @@ class _Run:
             time=self._clock(),
         )
 
-    def _diverged_at(self, losses: StepLosses) -> int | None:
-        """Find the first step whose loss is not finite or has left all bounds."""
-        if not self._bound:
-            # Guessing costs ln(classes); a start below that is no reason for a tighter bound.
-            start = float(losses.data_loss[0])
-            guess = math.log(max(2, self._data.classes))
-            self._bound = DIVERGED_AT * (max(start, guess) if math.isfinite(start) else guess)
-        good = (losses.data_loss <= self._bound) & np.isfinite(losses.penalty)
-        return None if good.all() else int(np.argmin(good))
-
-    def _divergence(self, step: int, loss: float, rate: float) -> str:
-        what = "is not a finite number" if not math.isfinite(loss) else f"of {loss:.3g} has left all bounds"
-        if loss <= self._bound:
-            what = "is finite but its penalty is not"
-        last = f"the last good epoch is {self.epoch}" if self.epoch else "no epoch was completed"
-        return f"the loss {what} at step {step}, learning rate {rate:.4g}; {last}"
-
     def ended(self, status: str, reason: str = "") -> RunEnded:
         """Give the end of the run; the test split is measured here, unless the run is in no state for that."""
         test = None
@@ -361,7 +386,7 @@ class _Run:
         return RunEnded(status=status, reason=reason, step=self.step, epoch=self.epoch, test=test, time=self._clock())
 
     def _epoch_of(self, step: int) -> int:
-        return max(1, math.ceil(step / self._steps_per_epoch))
+        return max(1, math.ceil(step / self.steps_per_epoch))
 
     @property
     def _epoch_now(self) -> int:

@@ -13,6 +13,7 @@ from regtui import __version__
 from regtui.backends import Backend, IntArray
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.data import Data
+from regtui.core.events import COMMANDS, FORMAT, RunStarted
 from regtui.core.optimizers import OPTIMIZERS
 from regtui.core.plan import Plan
 from regtui.core.weights import EVALUATED_ROWS, layer_widths
@@ -53,6 +54,22 @@ def plan_of(config: RunConfig, data: Data) -> Plan:
     )
 
 
+def started(
+    config: RunConfig, backend: Backend, data: Data, run_id: str, now: float, environment: dict[str, Any] | None = None
+) -> RunStarted:
+    """Make a run's first record."""
+    return RunStarted(
+        format=FORMAT,
+        run_id=run_id,
+        time=now,
+        trainer="regtui",
+        config=config,
+        plan=plan_of(config, data),
+        listens=tuple(COMMANDS),
+        environment={**describe(config, backend, data), **(environment or {})},
+    )
+
+
 def evaluate_every(config: RunConfig, data: Data) -> int:
     """Say how many epochs apart evaluations are, from row counts alone, so that the same config gives the same log.
 
@@ -67,6 +84,14 @@ def evaluate_every(config: RunConfig, data: Data) -> int:
     trained = len(data.train) + steps * STEP_OVERHEAD_ROWS
     measured = (min(len(data.train), EVALUATED_ROWS) + len(data.valid)) / 3
     return max(1, min(math.ceil(measured / trained), config.epochs // FEWEST_EVALUATIONS))
+
+
+def evaluated_seldom(epochs: int, data: Data) -> str:
+    """Say why only every so many epochs are measured."""
+    return (
+        f"evaluated every {epochs} epochs: measuring {len(data.valid):,} validation rows "
+        f"takes longer than training on {len(data.train):,}"
+    )
 
 
 def check_fits(config: RunConfig, data: Data, memory: int | None = None) -> None:

@@ -34,6 +34,12 @@ def asked_for(settings: Mapping[str, Any]) -> str:
     return " · ".join(f"{name} {value}" for name, value in settings.items() if isinstance(value, str | int | float))
 
 
+def only_prints(history: History) -> bool:
+    """Tell whether nothing is known of a run but what it prints: a command that has written no log of a training."""
+    measured = len(history.steps) or len(history.evaluations)
+    return history.trainer == "command" and not measured
+
+
 def framework(history: History) -> str | None:
     """Name the framework: the one that trained, else the one that was asked for; None where nobody says."""
     said = environment(history, "framework")

@@ -25,6 +25,7 @@ from regtui.analysis.advice import (
 )
 from regtui.analysis.divergence import Climb, lost_at
 from regtui.analysis.evidence import epoch_under_way, evidence, evidence_of_batches, evidence_of_divergence, measured
+from regtui.analysis.facts import only_prints
 from regtui.analysis.judge import Judgement, State, judgement
 from regtui.analysis.overfitting import FEWEST
 from regtui.analysis.settings import Settings
@@ -107,6 +108,11 @@ def _verdict(history: History, row: int, *, latest: bool) -> Verdict:
 
 
 def _before_the_first(history: History, *, over: bool) -> Verdict:
+    if only_prints(history):
+        said = f"this command {'wrote' if over else 'has written'} no log of a training{'' if over else ' so far'}"
+        return Verdict(
+            state="warming_up", since_epoch=None, evidence=said, advice="", cannot_judge=(NOTHING_EVALUATED,)
+        )
     if history.status == "empty":
         said = "no run yet"
     elif by_epochs(history) and not over:

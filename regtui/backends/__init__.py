@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,10 @@ class Framework:
     """How its users call what they write in."""
     l2_given: Callable[[RunConfig], str]
     """What it is given for a configuration's L2 weight, so that the same weight means the same in all."""
+
+
+Snapshot = Any
+"""A framework's own copy of a training's state, good for the backend that made it."""
 
 
 class StepLosses(NamedTuple):
@@ -81,6 +86,24 @@ class Backend(Protocol):
 
     def weights(self) -> Weights:
         """Copy the kernels and biases out, in the run's precision."""
+
+    def snapshot(self) -> Snapshot:
+        """Copy what the updates so far have made, on the device: weights, optimizer, generators of dropout's masks.
+
+        With the knobs and the data, that is all that the next update depends on.
+        """
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a snapshot back, of this backend: what comes after it is the same to the bit, on the CPU."""
+
+    def save(self, snapshot: Snapshot, folder: Path) -> None:
+        """Write a snapshot into files of a folder, in exact precision; raises whatever the framework raises."""
+
+    def load(self, folder: Path) -> None:
+        """Put back what `save` wrote, of a backend of the same configuration; unpickles nothing but tensors.
+
+        Raises ValueError where the files are not whole, or those of another net.
+        """
 
     def close(self) -> None:
         """Give the device's memory back."""

@@ -5,6 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from regtui.analysis.facts import only_prints
 from regtui.charts.grid import Grid
 from regtui.charts.kept import kept
 from regtui.charts.labels import names, pin, rules, say, tint
@@ -80,6 +81,8 @@ def _finish(grid: Grid, view: View) -> list[StyledLine]:
 
 
 def _nothing_yet(history: History) -> str:
+    if only_prints(history):
+        return "No log of a training: what the command prints is all there is."
     if history.end is not None:
         return "The run ended before its first step."
     if history.run is not None:

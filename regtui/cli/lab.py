@@ -66,7 +66,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
     if options["replay"] is not None:
         context.exit(replay(context, options))
     refuse_without_replay(context)
-    config = make_config(options)
+    config, ghost = make_config(options), read_ghost(options)
     need_terminal()
     told = read_notify(options["notify"])
     from regtui.tui.app import run_app
@@ -78,7 +78,7 @@ def cli(context: click.Context, /, **options: Any) -> None:
         runs_dir=options["runs_dir"],
         share=options["share"],
         ascii_only=options["ascii_only"],
-        ghost=read_ghost(options),
+        ghost=ghost,
         theme=options["theme"],
         told=told,
     )

@@ -66,6 +66,9 @@ _NAMES = {
 }
 """Option -> what it says, for logs whose own names say too little."""
 
+KEEP = ("best", "last", "both", "none")
+"""Which checkpoints a run can keep; `checkpoints.KEEP` says what each is, and is not imported for a help page."""
+
 
 def name_options(command: F) -> F:
     """Give a command the options that say what the names in a log mean."""

@@ -18,8 +18,18 @@ IN_A_BROWSER = "xterm-256color"
 """What textual-serve's page is, whatever terminal the server was started on."""
 
 
+TRIED = "tried"
+"""Context object of a command line that is only tried out, as before it is served."""
+
+
+class WouldOpen(Exception):
+    """A command line that was tried would open the app."""
+
+
 def need_terminal() -> None:
-    """Raise UsageError where the app could not be drawn."""
+    """Raise UsageError where the app could not be drawn; the last thing to be asked before it is opened."""
+    if click.get_current_context().obj == TRIED:
+        raise WouldOpen
     term = os.environ.get("TERM", "")
     if os.environ.get("TEXTUAL_DRIVER"):
         # Served to a browser: the streams are the server's pipes, and its TERM says nothing of the page.

@@ -80,6 +80,8 @@ class CommandReader:
     def poll(self, limit: int | None = None) -> list[Event]:
         """Give what has come since the last call, at most `limit` events, without waiting."""
         self._look()
+        if self._seen is None:
+            return []
         over = self._run.end is not None
         self._open_log()
         events = self._of_log(limit)

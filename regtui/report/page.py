@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from regtui.analysis import drop_effects, forecast, meters, verdict
-from regtui.analysis.facts import asked_for, device, environment, framework, how_far
+from regtui.analysis.facts import asked_for, device, environment, framework, how_far, only_prints
 from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine, View, draw
 from regtui.charts.scales import count
@@ -65,11 +65,20 @@ def page(
     view = replace(view, strips=suited(history, view.strips))
     head = [_header(history, width), _settings(history, width)]
     foot = _result(history, width, view, warnings)
+    if only_prints(history):
+        lines = [*head, *_printed(history, width, max(FEWEST_CHART_LINES, height - len(head) - len(foot))), *foot]
+        return _in_ascii(lines) if view.ascii else lines
     spare = int(height * (1 - CHART_SHARE)) - len(head) - len(foot) - 1
     table = _table(history, width, max(spare, FEWEST_ROWS), view.ascii)
     chart_lines = max(FEWEST_CHART_LINES, height - len(head) - len(table) - len(foot))
     lines = [*head, *draw(history, width, chart_lines, view), *table, *foot]
     return _in_ascii(lines) if view.ascii else lines
+
+
+def _printed(history: History, width: int, most: int) -> list[StyledLine]:
+    """Give the newest lines that a command printed, in the place of the curves that it has not."""
+    printed = [note.text for note in history.notes if note.level == "output"]
+    return [(Span(fitted(line, width), "text"),) for line in printed[-most:]]
 
 
 def _in_ascii(lines: Sequence[StyledLine]) -> list[StyledLine]:

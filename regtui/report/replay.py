@@ -100,9 +100,11 @@ def replay(
     return check_status(history) if check else run_status(history)
 
 
-def line_an_epoch(batches: Iterable[list[Event]], out: TextIO, *, every: int = 1) -> History:
-    """Fold a log and print a line at each epoch, or at every so many of them."""
-    history, met = History(), 0
+def line_an_epoch(
+    batches: Iterable[list[Event]], out: TextIO, history: History | None = None, *, every: int = 1
+) -> History:
+    """Fold a log and print a line at each epoch, or at every so many; of a run that goes on, onto what is known."""
+    history, met = history or History(), 0
     for events in batches:
         start, events = 0, list(singly(events))
         for index, event in enumerate(events, 1):

@@ -7,9 +7,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from regtui.schedules.state import State, put_back, taken_out
+
 FloatArray = NDArray[np.float64]
 Losses = Sequence[float] | FloatArray
 """Batch losses in order; a policy that does not look at them takes a `range` as well."""
+
+
+NO_JUMP = (2**62, "")
+"""After the last jump of a rate: a step that no run reaches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +97,14 @@ class Schedule(Protocol):
         """Say how far patience is used up; None for a policy that has none."""
         return None
 
+    def state(self) -> State:
+        """Take out all that the losses, the steps and a person's hand have made of it."""
+        return taken_out(self, RateDrop)
+
+    def restore(self, state: State) -> None:
+        """Put back the state of a schedule that was made alike; raises ValueError where it is another's."""
+        put_back(self, state, RateDrop)
+
 
 class OpenLoop(Schedule):
     """A rate that is a function of the step alone.
@@ -106,7 +120,7 @@ class OpenLoop(Schedule):
         """Take the rate of the update after `step` completed ones, and where and why it jumps, in rising order."""
         self._rate = rate
         self._jumps = iter(jumps)
-        self._next_jump = next(self._jumps, None)
+        self._next_jump = next(self._jumps, NO_JUMP)
         self._done = 0
         self._drops: list[RateDrop] = []
 
@@ -118,16 +132,22 @@ class OpenLoop(Schedule):
     def observe(self, losses: Losses) -> None:
         """Pass over the jumps that the updates just made have reached."""
         self._done += len(losses)
-        while self._next_jump is not None and self._next_jump[0] <= self._done:
+        while self._next_jump[0] <= self._done:
             step, cause = self._next_jump
             old, new = self._rate(step - 1), self._rate(step)
             if old != new:
                 self._drops.append(RateDrop(step=step, old=old, new=new, cause=cause))
-            self._next_jump = next(self._jumps, None)
+            self._next_jump = next(self._jumps, NO_JUMP)
 
     def drops(self) -> list[RateDrop]:
         given, self._drops = self._drops, []
         return given
+
+    def restore(self, state: State) -> None:
+        """Put back a state; the jumps that lie before it have been told."""
+        super().restore(state)
+        while self._next_jump[0] <= self._done:
+            self._next_jump = next(self._jumps, NO_JUMP)
 
 
 class Decay:

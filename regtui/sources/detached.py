@@ -58,15 +58,16 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+        more: Sequence[str] = (), environment: Mapping[str, str] | None = None, resume: str = "",
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
         `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
-        that not every user of the machine may read.
+        that not every user of the machine may read. `resume` is the id of the run of that
+        `log`, where it goes on from its checkpoint.
         """
         self.config = config
-        self.run_id = new_run_id(config.framework, time.time())
+        self.run_id = resume or new_run_id(config.framework, time.time())
         self.problem = ""
         """Why the run could not be set up, or how its process was lost, in one sentence."""
         self.refused: ConfigError | None = None
@@ -85,6 +86,7 @@ class Detached:
         self._own_folder = log is None
         if log is None:
             self.run_id, self._made = make_run_folder(self.run_id, runs_dir, share=share)
+        self._resumes = bool(resume)
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self._size_before = self._size()
         self._output = output_of(self.log_path)
@@ -200,12 +202,17 @@ class Detached:
         told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
         try:
             return subprocess.Popen(
-                _command(self.config, self.log_path, share, more),
+                _command(self._what_to_train(), share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
                 env={**_environment(told), **environment},
             )  # fmt: skip
         finally:
             os.close(output)
+
+    def _what_to_train(self) -> list[str]:
+        if self._resumes:
+            return ["--resume", str(self.log_path)]
+        return [*options_of(self.config), "--log", str(self.log_path)]
 
     def _log(self) -> LogSource | None:
         if self._source is None:
@@ -301,14 +308,13 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
-def _command(config: RunConfig, log: Path, share: bool, more: Sequence[str]) -> list[str]:
+def _command(what: Sequence[str], share: bool, more: Sequence[str]) -> list[str]:
     """Give the command line of the process, as a person would type it and `ps` shows it.
 
     The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own.
     """
     flags = ["-P", *["-s"] * sys.flags.no_user_site]
-    options = [*options_of(config), *more, "--log", str(log), *["--share"] * share]
-    return [sys.executable, *flags, "-m", "regtui", "train", *options]
+    return [sys.executable, *flags, "-m", "regtui", "train", *what, *more, *["--share"] * share]
 
 
 def _environment(told: Told) -> dict[str, str]:

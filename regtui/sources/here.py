@@ -7,11 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from regtui import backends, datasets
+from regtui.checkpoints import Keep, Keeper, Point
 from regtui.commands import Inbox
 from regtui.core.config import ConfigError, RunConfig
+from regtui.core.data import Data
 from regtui.core.events import (
     COMMANDS,
     Command,
@@ -21,6 +22,7 @@ from regtui.core.events import (
     Pause,
     Record,
     Resume,
+    Resumed,
     RunEnded,
     RunEpoch,
     RunStarted,
@@ -31,11 +33,12 @@ from regtui.core.events import (
 from regtui.core.failing import failure
 from regtui.core.gate import passed
 from regtui.core.text import printable
-from regtui.loop import NEEDS_LESS, Chunks, train
-from regtui.preparation import check_fits
+from regtui.loop import NEEDS_LESS, Chunks, Training
+from regtui.preparation import check_fits, started
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
+from regtui.sources.companions import Companion as Companion
 from regtui.sources.machine import Machine
 from regtui.sources.starter import Starter, Word
 
@@ -53,21 +56,16 @@ class _Abandoned(LogError):
     """The process leaves: a run that has not begun ends like one that could not be set up."""
 
 
+class _HandOver:
+    """A request to leave the training to another process."""
+
+
+class _HandedOver(Exception):
+    """The run goes on elsewhere: nothing more is written here, and no end."""
+
+
 def nothing() -> None:
     """Do nothing: the listener of a run to which nobody listens."""
-
-
-class Companion(Protocol):
-    """Something that goes along with a run, such as who tells of its end; what it has to add, it gives to `put`."""
-
-    def begin(self, run: "LiveRun") -> None:
-        """Take note that the run's first record is written; in the driving thread."""
-
-    def see(self, events: Sequence[Record]) -> None:
-        """Take what was just recorded; in the driving thread, which it must not hold up."""
-
-    def end(self) -> None:
-        """Let go, on every path: the run is over and its log closed."""
 
 
 class LiveRun:
@@ -86,6 +84,8 @@ class LiveRun:
         share: bool = False,
         on_news: Callable[[], None] = nothing,
         companions: Sequence[Companion] = (),
+        checkpoint: Keep = "none",
+        resume: Point | None = None,
         starter: Starter | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -93,11 +93,14 @@ class LiveRun:
 
         A run without a `log` of its own gets a folder in `runs_dir`, and another id where that one is taken; others
         can read it where it is to be shared. `on_news` is called in the driving thread, after each chunk and each
-        change of the stage; `starter` hears how the set-up goes.
+        change of the stage; `starter` hears how the set-up goes. One that goes on from a checkpoint has that one's
+        configuration and log.
         """
         self.config = config
         self._starter = starter or Starter()
         self.run_id = self._starter.run_id or new_run_id(config.framework, clock())
+        if resume is not None:
+            self.run_id, log = resume.manifest.run_id, resume.log
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self.log_problem = ""
         """What the log lacks, or where it has gone, in one sentence; empty again once it is whole."""
@@ -105,6 +108,13 @@ class LiveRun:
         """Why the run could not be set up, in one sentence."""
         self.refused: ConfigError | None = None
         """The field that it could not be set up with."""
+        self.handed_over = False
+        """Its training goes on in whatever process resumes it; its log has no end here."""
+        self.not_handed_over = ""
+        """Why it was not, when that was asked for last, in one sentence."""
+        self._checkpoint: Keep = checkpoint
+        self._resume = resume
+        self._keeper: Keeper | None = None
         self._stage = "waiting to start"
         self._stopping = False
         self._runs_dir = runs_dir if log is None else None
@@ -115,7 +125,7 @@ class LiveRun:
         self._inbox: Inbox | None = None
         self._inbox_at = 0.0
         """When it is looked at next."""
-        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | _HandOver] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._pending: deque[Event] = deque()
         self._said: deque[Noted | SystemSampled] = deque()
@@ -151,6 +161,23 @@ class LiveRun:
         """Give the run a command, from any thread; it is obeyed within a chunk of about 50 ms."""
         self._stopping = self._stopping or isinstance(command, Stop)
         self._commands.put(command)
+
+    def hand_over(self) -> None:
+        """Ask the run, from any thread, to leave its training to another process, which `train --resume` is.
+
+        At the end of the chunk in hand, or of the pause, it writes the checkpoint `last` and is over, without an end
+        in its log: `handed_over`. Where that cannot be, it goes on and `not_handed_over` says why; `on_news` is called.
+        """
+        self.not_handed_over = ""
+        if self._keeper is None:
+            self._refuse_hand_over(f"a run cannot be handed over while it is {self._stage}: nothing is trained yet")
+        else:
+            self._commands.put(_HandOver())
+
+    def _refuse_hand_over(self, why: str) -> None:
+        self.not_handed_over = printable(why)
+        self.say(f"not handed over: {why}", "warning")
+        self._on_news()
 
     def say(self, text: str, level: str = "output") -> None:
         """Put a line into the run's event log, from any thread."""
@@ -233,6 +260,8 @@ class LiveRun:
             except (ConfigError, LogError):
                 writer.discard()
                 raise
+            except _HandedOver:
+                self.handed_over = True
             finally:
                 writer.close()
                 self.log_problem = writer.problem
@@ -245,7 +274,7 @@ class LiveRun:
         finally:
             for companion in self._companions:
                 companion.end()
-            self._stage = "ended"
+            self._stage = "handed over" if self.handed_over else "ended"
             self._finished.set()
             self._on_news()
 
@@ -265,33 +294,52 @@ class LiveRun:
             self._enter(f"loading {Path(self.config.dataset).name}")
             data = datasets.load(self.config, progress=self._show_download)
             check_fits(self.config, data)
+            if self._resume is not None:
+                self._resume.check_data(data)
             self._starter.say(Word(checked=True))
             self._enter(f"importing {self.config.framework}")
             backend_class = backends.find(self.config.framework)
             self._enter("building the model")
             backend = backend_class(self.config, data)
+            training = Training(self.config, backend, data, self._clock)
+            first = self._begin(training, backend, data)
         except _Abandoned:
             raise
         except (ConfigError, LogError) as error:
             if self._starter.hears(error):
                 raise
-            self._fail(writer, str(error))
+            self._deliver(writer, self._failed(str(error)))
             return
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            self._fail(writer, f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}")
+            self._deliver(writer, self._failed(f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"))
             return
         self._enter("training")
+        self._keeper = Keeper(
+            writer.path, self._checkpoint, run_id=self.run_id, config=self.config, data=data, backend=backend,
+            training=training, say=self.say, share=self._share,
+        )  # fmt: skip
         try:
-            self._exchange(writer, train(self.config, backend, data, run_id=self.run_id, clock=self._clock))
+            self._exchange(writer, training.chunks(first, self._resume.turned if self._resume else ()), self._keeper)
         finally:
+            self._keeper = None
             backend.close()
 
-    def _fail(self, writer: LogWriter, reason: str) -> None:
-        """Record a run that existed and could not be set up."""
-        self._deliver(writer, [self._started(), RunEnded(status="failed", reason=reason, time=self._clock())])
+    def _begin(self, training: Training, backend: backends.Backend, data: Data) -> RunStarted | Resumed:
+        """Make the run's first record here, once all is as it was where it goes on."""
+        if self._resume is None:
+            return started(self.config, backend, data, self.run_id, self._clock())
+        self._resume.put_back(backend, training)
+        return self._resume.resumed(training.steps_per_epoch, self._clock())
 
-    def _exchange(self, writer: LogWriter, chunks: Chunks) -> None:
+    def _failed(self, reason: str) -> list[Record]:
+        """Make the records of a run that existed and could not be set up."""
+        if self._resume is None:
+            return [self._started(), RunEnded(status="failed", reason=reason, time=self._clock())]
+        state = self._resume.manifest.state
+        return [RunEnded(status="failed", reason=reason, step=state.step, epoch=state.epoch, time=self._clock())]
+
+    def _exchange(self, writer: LogWriter, chunks: Chunks, keeper: Keeper) -> None:
         """Carry events out of the loop and commands into it."""
         command: Command | None = None
         try:
@@ -301,12 +349,16 @@ class LiveRun:
                 except StopIteration:
                     return
                 if events is not None:
+                    if events and isinstance(events[-1], RunEnded):
+                        keeper.end(events[-1].status)
                     self._deliver(writer, events)
+                    keeper.after_chunk(not self.log_problem)
                     command = self._next_command()
                     continue
                 if self._stage != "paused":
                     self._enter_state("paused")
                     self._deliver(writer, [])
+                    keeper.rest()
                 command = self._wait_for_command(writer)
         finally:
             chunks.close()
@@ -329,6 +381,9 @@ class LiveRun:
             command = self._commands.get(timeout=patience) if patience else self._commands.get_nowait()
         except queue.Empty:
             return None
+        if isinstance(command, _HandOver):
+            self._leave()
+            return None
         match command:
             case Resume() | RunEpoch():
                 self._enter_state("training")
@@ -337,6 +392,21 @@ class LiveRun:
             case Pause() if self._stage == "paused":
                 self._enter_state("paused")
         return command
+
+    def _leave(self) -> None:
+        """Hand the run over, which raises _HandedOver, or say why that cannot be."""
+        if self._keeper is None or self._writer is None or self._over:
+            return
+        self._deliver(self._writer, [])
+        why = self.log_problem or self._keeper.hand_over()
+        if why:
+            self._refuse_hand_over(why)
+            return
+        with self._writing:
+            if self._abandoned:
+                raise _Abandoned("the process leaves")
+            self._over = True
+        raise _HandedOver
 
     def _look_for_orders(self) -> None:
         now = time.monotonic()
@@ -407,4 +477,6 @@ def _reached(events: list[Record]) -> tuple[int, int] | None:
             return event.step, event.epoch
         if isinstance(event, StepEnded):
             return event.step, event.epoch - 1
+        if isinstance(event, Resumed):
+            return event.step, int(event.epoch or 0)
     return None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from textual import events
+from textual import constants, events
 from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.command import CommandPalette
@@ -33,7 +33,7 @@ from regtui.tui.dialogs import Question
 from regtui.tui.driver import DrawnInTurn, TerminalDriver
 from regtui.tui.keys import QUIT_ANYWHERE, SUSPEND
 from regtui.tui.lab import LabScreen
-from regtui.tui.leaving import GONE, Departure, Leaving, depart
+from regtui.tui.leaving import GONE, PAGE_CLOSED, Departure, Leaving, depart
 from regtui.tui.remembered import remember_theme, remembered_theme
 from regtui.tui.theme import ground_of, themes
 from regtui.tui.turns import KeysInTurn
@@ -206,6 +206,10 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         """Leave: there is nobody to look any more."""
         self.leaving.call(GONE)
 
+    def lose_page(self) -> None:
+        """Leave, as above."""
+        self.leaving.call(PAGE_CLOSED)
+
     @property
     def fault(self) -> BaseException | None:
         """What the app has broken off for."""
@@ -281,5 +285,5 @@ def run_app(
 
 
 def can_show_unicode() -> bool:
-    """Tell whether the locale's encoding has braille and box characters."""
-    return "utf" in locale.getpreferredencoding(False).lower()
+    """Tell whether a page or, by the locale's encoding, the terminal has braille and box characters."""
+    return constants.DRIVER is not None or "utf" in locale.getpreferredencoding(False).lower()

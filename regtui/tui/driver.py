@@ -1,4 +1,4 @@
-"""Textual's terminal, so that nothing waits for it: one frame is under way at a time, and it may go away."""
+"""Textual's terminal, which may be slow, stopped or gone, and the app that draws on it or on a page."""
 
 import asyncio
 import os
@@ -6,31 +6,28 @@ import select
 import signal
 import termios
 from codecs import getincrementaldecoder
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from rich.console import RenderableType
 from textual import constants, events
-from textual._ansi_sequences import SYNC_END, SYNC_START
 from textual._parser import ParseError
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
+from textual.drivers.web_driver import WebDriver
 from textual.message import Message
 from textual.screen import Screen
 
 from regtui.core.size import sound_size
 from regtui.output import write_within
-from regtui.tui.cells import Picture
-from regtui.tui.line import PATIENCE_SECONDS, Answers, Line
+from regtui.tui.framed import CLOSE_SECONDS, FramedDriver
+from regtui.tui.line import Answers, Line
+from regtui.tui.page import PageDriver
 
 SETTLE_SECONDS = 1.0
 """How long leaving waits for the terminal to take the last frame and to say so: the shell would read the answer as
 keys. A frame on a line of 5 kB/s takes less."""
-
-CLOSE_SECONDS = 0.3
-"""How long leaving waits, after that, until the terminal has taken its modes back."""
 
 RESTORED = (
     b"\x18"  # ends a sequence that was cut
@@ -44,12 +41,15 @@ class DrawnInTurn(App[None]):
     """An app that draws a frame only when the one before has arrived, and then the newest."""
 
     def get_driver_class(self) -> type[Driver]:
-        """Give our driver, or the one that the environment names, as a server of pages does."""
-        return super().get_driver_class() if constants.DRIVER is not None else TerminalDriver
+        """Give our driver: for a page where the environment names that of pages, as a server of them does."""
+        if constants.DRIVER is None:
+            return TerminalDriver
+        named = super().get_driver_class()
+        return PageDriver if issubclass(named, WebDriver) else named
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         """Tell the driver where a frame begins and ends."""
-        if isinstance(self._driver, TerminalDriver):
+        if isinstance(self._driver, FramedDriver):
             with self._driver.frame(*self.size):
                 super()._display(screen, renderable)
         else:
@@ -67,14 +67,17 @@ class DrawnInTurn(App[None]):
 
     def on_resize(self) -> None:
         """Draw all of the screen: who knows what a terminal keeps that changes its size."""
-        if isinstance(self._driver, TerminalDriver):
+        if isinstance(self._driver, FramedDriver):
             self._driver.forget()
 
     def lose_terminal(self) -> None:
         """Deal with a terminal that has gone; called from any thread, perhaps more than once."""
 
+    def lose_page(self) -> None:
+        """Deal with a page that was closed, or whose server has gone; called as above."""
 
-class TerminalDriver(LinuxDriver):
+
+class TerminalDriver(FramedDriver, LinuxDriver):
     """A terminal that may be slow, stopped or gone.
 
     What Textual leaves as it is here: the modes it asks for, and the way keys are read out of what comes.
@@ -98,58 +101,7 @@ class TerminalDriver(LinuxDriver):
             signal.signal(signal.SIGTSTP, signal.SIG_IGN)
         loop.add_signal_handler(signal.SIGCONT, self._go_on)
         self._size = size or self._get_terminal_size()
-        self._line: Line | None = None
-        self._frame: list[str] | None = None
-        self._picture, self._at_once = Picture(*self._size), False
         self._wake: tuple[int, int] | None = None
-        self._reminder: asyncio.TimerHandle | None = None
-
-    # What is drawn
-
-    def write(self, data: str) -> None:
-        if self._frame is not None:
-            self._frame.append(data)
-        elif self._line is not None:
-            self._line.write(data.encode(errors="replace"))
-
-    @contextmanager
-    def frame(self, columns: int, rows: int) -> Iterator[None]:
-        """Take what is written meanwhile as one frame of a screen of this size."""
-        written: list[str] = []
-        self._frame = written
-        try:
-            yield
-        finally:
-            self._frame = None
-            if self._picture.size != (columns, rows):
-                self._picture = Picture(columns, rows)
-            if written:
-                self._picture.put("".join(written))
-                self._at_once = written[0] == SYNC_START
-                self._draw()
-
-    def forget(self) -> None:
-        """Draw all of the screen the next time."""
-        self._picture.forget()
-
-    def _draw(self) -> None:
-        """Send what the terminal lacks, if the last frame has arrived; else come back when it has."""
-        if self._reminder is not None:
-            self._reminder.cancel()
-            self._reminder = None
-        if self._line is None or not self._picture.differs:
-            return
-        if not self._line.takes_frame():
-            # Should the answer be lost, nothing else would draw.
-            self._reminder = self._loop.call_later(PATIENCE_SECONDS, self._draw)
-            return
-        changes = self._picture.changes()
-        if changes:
-            self._line.frame((SYNC_START + changes + SYNC_END if self._at_once else changes).encode(errors="replace"))
-
-    def _say_there_is_room(self) -> None:
-        with suppress(RuntimeError):  # the loop has ended
-            self._loop.call_soon_threadsafe(self._draw)
 
     # Its size
 
@@ -171,15 +123,13 @@ class TerminalDriver(LinuxDriver):
     # Opened and left
 
     def start_application_mode(self) -> None:
-        self._line = Line(self._out, on_room=self._say_there_is_room, on_gone=self._app.lose_terminal)
+        self.open_line(Line(self._out, on_room=self.say_there_is_room, on_gone=self._app.lose_terminal))
         self._wake = os.pipe()
         super().start_application_mode()  # type: ignore[no-untyped-call]
         if self._writer_thread is not None:
             # Textual's own, which nobody writes to here.
             self._writer_thread.stop()
             self._writer_thread = None
-        self._picture.forget()
-        self._line.frame(b"")
 
     def disable_input(self) -> None:
         if self._wake is not None:
@@ -195,15 +145,6 @@ class TerminalDriver(LinuxDriver):
         if self._line is not None:
             self._line.settle(SETTLE_SECONDS)
         super().stop_application_mode()
-
-    def close(self) -> None:
-        if self._reminder is not None:
-            self._reminder.cancel()
-            self._reminder = None
-        if self._line is not None:
-            self._line.close(CLOSE_SECONDS)
-            self._line = None
-        super().close()
 
     def restore_at_once(self, sentence: str = "") -> None:
         """Give the terminal back from any thread when there is no time for peace, as far as it takes bytes."""

@@ -42,6 +42,9 @@ class Departure:
 
 GONE = Departure("the terminal went away", status_of(signal.SIGHUP))
 
+PAGE_CLOSED = Departure("the page was closed", status_of(signal.SIGHUP))
+"""Its window, or the line to it; unlike with a terminal, nohup was meant for the server."""
+
 
 class Leaver(Protocol):
     """An app that can be left."""

@@ -44,16 +44,18 @@ class Line:
         *,
         on_room: Callable[[], None],
         on_gone: Callable[[], None],
+        packed: Callable[[bytes], bytes] = bytes,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Write to a duplicate of a descriptor.
 
         `on_room` is called, from other threads, when a frame can go after one was refused; `on_gone`, once, when the
-        terminal is found to be gone.
+        terminal is found to be gone. What is for the terminal is `packed` first, where something between takes
+        packets.
         """
         self._fd = os.dup(fd)
         self._on_room, self._on_gone = on_room, on_gone
-        self._clock = clock
+        self._packed, self._clock = packed, clock
         self._changed = threading.Condition()
         self._unsent = bytearray()
         self._refused = False
@@ -70,8 +72,12 @@ class Line:
 
     def write(self, data: bytes) -> None:
         """Add what is no frame."""
+        self.send(self._packed(data))
+
+    def send(self, packets: bytes) -> None:
+        """Add what is packed already, or for whoever unpacks it."""
         with self._changed:
-            self._unsent += data
+            self._unsent += packets
             self._changed.notify_all()
 
     def takes_frame(self) -> bool:
@@ -90,7 +96,7 @@ class Line:
             if not self._unanswered:
                 self._since = now
             self._unanswered += 1
-            self._unsent += data + QUESTION
+            self._unsent += self._packed(data + QUESTION)
             self._changed.notify_all()
 
     def answered(self, times: int) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from regtui import analysis
 from regtui.analysis.comparison import run_seconds
-from regtui.analysis.facts import completed_epochs, learning_rates
+from regtui.analysis.facts import completed_epochs, learning_rates, only_prints
 from regtui.analysis.machine import machine_parts, waiting
 from regtui.charts import Span, StyledLine
 from regtui.charts.sampling import logged
@@ -63,7 +63,7 @@ def state_of(history: History, activity: Activity) -> tuple[str, str]:
     if history.end is not None:
         return ENDINGS.get(history.end.status, (history.end.status, "calm"))
     if activity.growing:
-        return "● training", "good"
+        return "● running" if only_prints(history) else "● training", "good"
     if activity.problem:
         return "✗ could not start", "bad"
     if history.status == "unknown":
@@ -123,7 +123,7 @@ def status_line(
         time_left = ""
     # The state first, then by worth; drawn in another order.
     worth = {
-        "epoch": _progress(history),
+        "epoch": _progress(history) if not only_prints(history) else [],
         "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
         **({"speed": speed} if history.counts_steps else {}),
         "bar": bar(share, LEAST_BAR),

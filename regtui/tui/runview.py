@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.css.scalar import Scalar
 from textual.widget import Widget
 
+from regtui.analysis import facts
 from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, Resumed, RunEnded, RunStarted
@@ -95,6 +96,14 @@ class RunView(Vertical):
 
     def draw(self, history: History, view: View, preview: RunConfig | None) -> None:
         self._drawn = history, view, preview
+        # Of a command that writes no log of a training the output is all there is, and has the place of the curves.
+        only_prints = facts.only_prints(history)
+        for part in ("#plot", "#numbers", "#meters"):
+            self.query_one(part).display = not only_prints
+        if only_prints:
+            self.query_one("#comparison").display = False
+            _set(self.query_one("#foot"), "height", self.content_size.height)
+            return
         numbers = self.query_one("#numbers", Canvas)
         numbers.show(number_lines(history, *numbers.content_size, row=view.cursor))
         least_foot = self._draw_comparison(history, view.ghost)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from regtui.backends import FloatArray, IntArray, StepLosses, unknown_optimizer
+from regtui.backends import FloatArray, IntArray, Snapshot, StepLosses, unknown_optimizer
 from regtui.backends._device import choose_device, slice_rows
 from regtui.backends._environment import environment
+from regtui.backends.tensorflow import keeping
 from regtui.core.config import ConfigError, RunConfig
 from regtui.core.data import Data, Rows, Split
 from regtui.core.events import Knob, Metrics
@@ -158,6 +159,8 @@ class Backend:
             self._optimizer = _build_optimizer(config)
             self._optimizer.exclude_from_weight_decay(var_list=[layer.bias for layer in self._layers])
             self._optimizer.build(self._model.trainable_variables)
+            generators = [layer.seed_generator for layer in self._model.layers if isinstance(layer, LiveDropout)]
+            self._variables = keeping.variables_of(self._model.weights, self._optimizer, generators)
             self._splits = {"train": self._place(data.train), "valid": self._place(data.valid)}
             if data.test is not None:
                 self._splits["test"] = self._place(data.test)
@@ -284,9 +287,27 @@ class Backend:
         """Copy the kernels and biases out, in the run's precision."""
         return [part.numpy().copy() for layer in self._layers for part in (layer.kernel, layer.bias)]
 
+    def snapshot(self) -> Snapshot:
+        """Copy weights, optimizer and the generators of dropout's masks."""
+        return keeping.state_of(self._variables)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        with self._placed():
+            keeping.put_back(snapshot, self._variables)
+
+    def save(self, snapshot: Snapshot, folder: Path) -> None:
+        """Write a snapshot: `model.weights.h5` as Keras does, and `optimizer.npz`."""
+        with self._placed():
+            keeping.save(snapshot, folder, self._model, self._variables)
+
+    def load(self, folder: Path) -> None:
+        """Put back what `save` wrote; raises ValueError where it is not this net's."""
+        with self._placed():
+            keeping.load(folder, self._model, self._variables)
+
     def close(self) -> None:
         self._splits.clear()
-        for name in ("_features", "_labels", "_model", "_layers", "_optimizer", "_train", "_measure"):
+        for name in ("_features", "_labels", "_model", "_layers", "_optimizer", "_train", "_measure", "_variables"):
             setattr(self, name, None)
         keras.backend.clear_session()
         # Keras's layers and TensorFlow's functions refer to each other in circles.

@@ -5,10 +5,11 @@ k times (`graph.py`). No number comes back to Python before the call ends.
 """
 
 import os
+from pathlib import Path
 
 import numpy as np
 
-from regtui.backends import FloatArray, IntArray, StepLosses, unknown_optimizer
+from regtui.backends import FloatArray, IntArray, Snapshot, StepLosses, unknown_optimizer
 from regtui.backends._device import choose_device, slice_rows
 from regtui.backends._environment import environment
 from regtui.core.config import RunConfig
@@ -25,6 +26,7 @@ with environment(GOMP_SPINCOUNT=os.environ.get("GOMP_SPINCOUNT", "10000")):
     from torch import Tensor, nn
     from torch.nn import functional
 
+from regtui.backends.torch import keeping
 from regtui.backends.torch.graph import Recorder
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -177,6 +179,26 @@ class Backend:
             out += [kernel.detach().cpu().numpy().T.copy(), bias.detach().cpu().numpy().copy()]
         return out
 
+    def snapshot(self) -> Snapshot:
+        """Copy weights, optimizer and dropout's generator, on the device."""
+        with torch.no_grad():
+            taken = keeping.state_of(self._model, self._parameters, self._optimizer, self.device)
+            return {file: {name: held.clone() for name, held in tensors.items()} for file, tensors in taken.items()}
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put a snapshot back; what was recorded of an update holds the addresses of what was there."""
+        keeping.put_back(snapshot, self._model, self._parameters, self._optimizer, self.device)
+        if self._recorder is not None:
+            self._recorder.forget()
+
+    def save(self, snapshot: Snapshot, folder: Path) -> None:
+        """Write a snapshot: `weights.pt`, the model's state_dict, and `optimizer.pt`."""
+        keeping.save(snapshot, folder)
+
+    def load(self, folder: Path) -> None:
+        """Put back what `save` wrote; raises ValueError where it is not this net's."""
+        self.restore(keeping.load(folder, self._model, self._parameters, self._config.optimizer))
+
     def close(self) -> None:
         """Give the device's memory and the process's threads back."""
         torch.set_num_threads(self._threads_before)
@@ -189,6 +211,10 @@ class Backend:
         self._model = nn.Sequential()
         if self.device == "cuda":
             torch.cuda.empty_cache()
+
+    @property
+    def _parameters(self) -> list[Tensor]:
+        return [*self._kernels, *self._biases]
 
     def _build_optimizer(self) -> torch.optim.Optimizer:
         """Make the framework's optimizer; `_share_decay` then makes the groups and gives the kernels their decay."""
