@@ -357,6 +357,7 @@ class LiveRun:
                     continue
                 if self._stage != "paused":
                     self._enter_state("paused")
+                if self._said:
                     self._deliver(writer, [])
                     keeper.rest()
                 command = self._wait_for_command(writer)
