@@ -31,12 +31,19 @@ def played(schedule: Schedule, start: int, stop: int) -> list:
 @pytest.mark.parametrize("hand", ["", "hold", "scale"])
 @pytest.mark.parametrize("warmup", [0, 7])
 @pytest.mark.parametrize("policy", policies())
-@pytest.mark.parametrize(
-    "given", [{}, {"plateau_per": "epoch", "patience": 1}, {"plateau_rule": "keras", "patience": 3}]
-)
-def test_every_policy_goes_on_from_its_state(policy, warmup, hand, given):
-    if given and policy != "plateau":
-        given = {}
+def test_every_policy_goes_on_from_its_state(policy, warmup, hand):
+    goes_on(warmup, hand, lr_policy=policy)
+
+
+@pytest.mark.parametrize("hand", ["", "hold", "scale"])
+@pytest.mark.parametrize("warmup", [0, 7])
+@pytest.mark.parametrize("given", [{"plateau_per": "epoch", "patience": 1}, {"plateau_rule": "keras", "patience": 3}])
+def test_both_rules_of_the_plateau_go_on_from_their_state(warmup, hand, given):
+    goes_on(warmup, hand, lr_policy="plateau", **given)
+
+
+def goes_on(warmup: int, hand: str, **given: object) -> None:
+    """Play a schedule on, and one that was given its state half way."""
     config = RunConfig.create(epochs=EPOCHS, warmup=warmup, **{"learning_rate": 0.1, **given})
     for split in (1, 19, 24, 30, 44):
         one, other = (make_schedule(config, steps_per_epoch=STEPS_PER_EPOCH) for _ in range(2))
