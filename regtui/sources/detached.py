@@ -63,8 +63,8 @@ class Detached:
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
         `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
-        that not every user of the machine may read. `resume` is the id of the run of that
-        `log`, where it goes on from its checkpoint.
+        that not every user of the machine may read. `resume` is the id of the run of that `log`, where it goes on from
+        its checkpoint.
         """
         self.config = config
         self.run_id = resume or new_run_id(config.framework, time.time())
@@ -141,7 +141,7 @@ class Detached:
         stage = (told.stage or "training") if self._begun else self._stage or "starting"
         return replace(
             told, stage=stage if alive else "ended", alive=alive, growing=alive, problem=self.problem,
-            refused=self.refused,
+            refused=self.refused, log=self.log_path,
         )  # fmt: skip
 
     def poll(self, limit: int | None = None) -> list[Event]:
