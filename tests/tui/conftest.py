@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyte
 import pytest
 from textual import events
@@ -23,6 +25,7 @@ from textual.pilot import Pilot
 from regtui.core.config import RunConfig
 from regtui.core.events import Event
 from regtui.core.history import History
+from regtui.sources.detached import Detached
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas
@@ -136,6 +139,12 @@ def config() -> RunConfig:
 
 
 @pytest.fixture
+def endless(config: RunConfig) -> RunConfig:
+    """The same, of a run that nobody waits for."""
+    return msgspec.structs.replace(config, epochs=1_000_000)
+
+
+@pytest.fixture
 def runs_dir(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
@@ -155,6 +164,24 @@ def drive() -> Callable[..., AbstractAsyncContextManager[Lab]]:
             yield Lab(app, pilot)
 
     return open_on
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Detached]]:
+    """The processes that the app has started; they are gone with the test."""
+    started: list[Detached] = []
+    begin = Detached.__init__
+
+    def keep(run: Detached, *given: Any, **named: Any) -> None:
+        begin(run, *given, **named)
+        started.append(run)
+
+    monkeypatch.setattr(Detached, "__init__", keep)
+    yield started
+    for run in started:
+        with suppress(ProcessLookupError):
+            os.kill(run.pid, signal.SIGKILL)
+        run.wait()
 
 
 @pytest.fixture
