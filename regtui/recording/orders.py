@@ -118,7 +118,7 @@ class Orders:
                 self.paused, self._at_epoch = False, isinstance(command, RunEpoch)
             case Stop(reason=reason):
                 loop.note("stopping", "state")
-                if not self.stopping and not self.asked:
+                if not (self.stopping or self.asked):
                     loop.note(NOT_ASKED, "warning")
                 self.stopping, self.reason, self.paused = True, reason, False
             case SetKnob():
