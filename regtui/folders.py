@@ -77,11 +77,11 @@ def take_back(made: list[Made]) -> None:
 
 
 def open_own_file(path: Path, *, share: bool = False) -> tuple[int, bool]:
-    """Open a file of one's own for appending, and make it where it is missing; gives a descriptor and whether it was.
+    """Open a file of one's own to read and append, made where it is missing; gives a descriptor and whether it was.
 
     Never follows a link, never waits for a reader. Raises OSError, also for what is no file or is another's.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+    flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
     mode = SHARED_FILE if share else PRIVATE_FILE
     try:
         fd, made = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode), True

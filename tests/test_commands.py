@@ -47,20 +47,97 @@ def test_only_its_owner_can_write_the_file(tmp_path):
     assert (tmp_path / "commands.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("what", ["a link", "a file that others can write", "a pipe"])
-def test_a_file_that_others_could_have_written_is_not_obeyed_and_that_is_said(tmp_path, what):
-    log, theirs = tmp_path / "events.jsonl", tmp_path / "theirs"
+NOT_OURS = "commands.jsonl is not obeyed: it must be a file that only its owner can write"
+
+
+def stand(what, file, theirs):
+    """Let something stand where commands come from."""
+    theirs.write_bytes(STOP)
+    match what:
+        case "a link":
+            file.symlink_to(theirs)
+        case "a pipe":
+            os.mkfifo(file)
+        case "a folder":
+            file.mkdir()
+        case _:
+            file.write_bytes(STOP)
+            file.chmod(0o620 if what == "a file that its group can write" else 0o602)
+
+
+STOP = msgspec.json.encode(Stop()) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "what", ["a link", "a pipe", "a folder", "a file that its group can write", "a file that all can write"]
+)
+def test_what_others_could_have_written_is_not_obeyed_and_that_is_said_once(tmp_path, what):
+    log = tmp_path / "events.jsonl"
     inbox = Inbox(log)
-    if what == "a pipe":
-        os.mkfifo(commands_of(log))
-    else:
-        file = theirs if what == "a link" else commands_of(log)
-        file.write_bytes(msgspec.json.encode(Stop()) + b"\n")
-        file.chmod(0o666)
-        if what == "a link":
-            commands_of(log).symlink_to(theirs)
+    stand(what, commands_of(log), tmp_path / "theirs")
     assert inbox.poll() == []
-    assert inbox.refused == "commands.jsonl is not obeyed: it must be a file that only its owner can write"
+    assert inbox.refused == NOT_OURS
+    inbox.refused = ""
+    if commands_of(log).is_file():
+        with commands_of(log).open("ab") as file:
+            file.write(STOP)
+    assert inbox.poll() == inbox.poll() == []
+    assert inbox.refused == ""
+
+
+def test_a_file_that_was_there_before_the_run_and_is_not_ours_is_not_obeyed(tmp_path):
+    log = tmp_path / "events.jsonl"
+    stand("a file that all can write", commands_of(log), tmp_path / "theirs")
+    inbox = Inbox(log, from_start=True)
+    assert (inbox.poll(), inbox.refused) == ([], NOT_OURS)
+
+
+def test_the_file_of_another_user_is_not_obeyed(tmp_path):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log, owners=frozenset({os.geteuid() + 1}))
+    send(log, Stop())
+    assert (inbox.poll(), inbox.refused) == ([], NOT_OURS)
+
+
+def test_a_file_that_is_mended_is_obeyed_from_then_on(tmp_path):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log)
+    stand("a file that all can write", commands_of(log), tmp_path / "theirs")
+    assert inbox.poll() == []
+    commands_of(log).chmod(0o600)
+    assert inbox.poll() == []
+    send(log, Pause())
+    assert inbox.poll() == [Pause()]
+
+
+def test_a_file_that_was_deleted_and_made_anew_is_obeyed(tmp_path):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log)
+    send(log, Pause())
+    assert inbox.poll() == [Pause()]
+    commands_of(log).unlink()
+    assert inbox.poll() == []
+    send(log, Pause())
+    assert (inbox.poll(), inbox.refused) == ([Pause()], "")
+
+
+@pytest.mark.parametrize(("how", "said"), [("replaced", "was replaced by another file"), ("cut", "was shortened")])
+def test_what_a_file_holds_that_was_replaced_or_cut_is_not_obeyed_but_what_comes_after_it(tmp_path, how, said):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log)
+    send(log, Pause(), Pause())
+    assert inbox.poll() == [Pause(), Pause()]
+    other = tmp_path / "other"
+    other.write_bytes(STOP)
+    other.chmod(0o600)
+    if how == "replaced":
+        other.replace(commands_of(log))
+    else:
+        os.truncate(commands_of(log), len(STOP))
+    assert inbox.poll() == []
+    assert inbox.refused.startswith(f"commands.jsonl {said}")
+    send(log, Pause())
+    assert inbox.poll() == [Pause()]
 
 
 def test_garbage_is_passed_over_and_said(tmp_path):
@@ -68,7 +145,64 @@ def test_garbage_is_passed_over_and_said(tmp_path):
     inbox = Inbox(log)
     send(log, Pause())
     with commands_of(log).open("ab") as file:
-        file.write(b'\xff\x00{"command":"format"}\n' + b"x" * 100_000 + b"\n")
+        file.write(b'\xff\x00{"command":"format"}\n' + b"x" * 100_000 + b"\n" + b"[" * 1000 + b"\n")
     send(log, Stop())
     assert inbox.poll() == [Pause(), Stop()]
     assert inbox.refused.startswith("a line of commands.jsonl is no command")
+    inbox.refused = ""
+    with commands_of(log).open("ab") as file:
+        file.write(b"more of it\n")
+    assert (inbox.poll(), inbox.refused) == ([], "")
+
+
+def test_a_line_without_end_is_no_command_whatever_it_ends_in(tmp_path):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log)
+    commands_of(log).touch(mode=0o600)
+    for part in (b"x" * 2000, b"x" * 2000, STOP):
+        with commands_of(log).open("ab") as file:
+            file.write(part)
+        assert inbox.poll() == []
+    assert inbox.refused.startswith("a line of commands.jsonl is no command")
+    send(log, Pause())
+    assert inbox.poll() == [Pause()]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"), [(1_000, "got more than 100 lines at once"), (1_000_000, "got more than 1 MB at once")]
+)
+def test_a_flood_is_not_obeyed_lawful_as_it_is_but_what_comes_after_it(tmp_path, lines, said):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log)
+    commands_of(log).touch(mode=0o600)
+    with commands_of(log).open("ab") as file:
+        file.write(STOP * lines)
+        file.flush()
+        assert inbox.poll() == []
+        file.write(STOP)
+        file.flush()
+        assert inbox.poll() == []  # the last of it
+        file.write(b'{"command":')
+    assert inbox.refused.startswith(f"commands.jsonl {said}")
+    assert inbox.poll() == inbox.poll() == []
+    send(log, Pause())
+    assert inbox.poll() == [Pause()]
+
+
+def test_the_line_of_a_sender_who_was_killed_does_not_spoil_the_next(tmp_path):
+    log = tmp_path / "events.jsonl"
+    inbox = Inbox(log)
+    commands_of(log).touch(mode=0o600)
+    with commands_of(log).open("ab") as file:
+        file.write(STOP[:7])
+    send(log, Pause())
+    assert inbox.poll() == [Pause()]
+
+
+@pytest.mark.parametrize("what", ["a link", "a pipe", "a folder"])
+def test_a_sender_writes_into_nothing_but_a_file(tmp_path, what):
+    log, theirs = tmp_path / "events.jsonl", tmp_path / "theirs"
+    stand(what, commands_of(log), theirs)
+    with pytest.raises(OSError, match=r"no file of your own|directory|symbolic"):
+        send(log, Pause())
+    assert theirs.read_bytes() == STOP

@@ -110,19 +110,16 @@ class Orders:
     def _do(self, command: Command, loop: Loop) -> None:
         match command:
             case Pause():
-                if not self.paused:
-                    loop.note("paused", "state")
+                # What the loop does already has been obeyed, too: whoever asked for it waits to hear so.
+                loop.note("paused", "state")
                 self.paused, self._at_epoch = True, False
             case Resume() | RunEpoch():
-                # One that goes on to the end of its epoch anyhow has obeyed, too, and whoever asked for it waits.
-                if self.paused or isinstance(command, RunEpoch):
-                    loop.note("training", "state")
+                loop.note("training", "state")
                 self.paused, self._at_epoch = False, isinstance(command, RunEpoch)
             case Stop(reason=reason):
-                if not self.stopping:
-                    loop.note("stopping", "state")
-                    if not self.asked:
-                        loop.note(NOT_ASKED, "warning")
+                loop.note("stopping", "state")
+                if not (self.stopping or self.asked):
+                    loop.note(NOT_ASKED, "warning")
                 self.stopping, self.reason, self.paused = True, reason, False
             case SetKnob():
                 self._turn(command, loop)

@@ -127,9 +127,9 @@ class LogSource:
                 self._stage = event.text
         return events
 
-    def send(self, command: Command) -> None:
-        """Lay the command into the file that whoever trains looks at; raises OSError where that cannot be written."""
-        commands.send(self.path, command)
+    def send(self, *given: Command) -> None:
+        """Lay commands into the file that whoever trains looks at; raises OSError where that cannot be written."""
+        commands.send(self.path, *given)
 
     def _find_format(self) -> None:
         """Look again whose log it is: an empty one said nothing of that."""

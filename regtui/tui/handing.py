@@ -97,7 +97,7 @@ class Handing(Starting):
         try:
             heir: Source = Detached(
                 live.config, runs_dir=self._runs_dir, share=self._share, log=live.log_path,
-                resume=live.run_id, more=("--checkpoint", "both"),
+                resumes=live.run_id, more=("--checkpoint", "both"),
             )  # fmt: skip
         except LogError as error:
             self._say_how_to_go_on(live, str(error))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -24,6 +25,7 @@ from regtui.sources import Nothing, Source, Watched
 from regtui.tui.awaited import HANDING_OVER
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, ascii_only
+from regtui.tui.driver import DrawnInTurn
 from regtui.tui.form import HIGH, TWO_COLUMNS, Form
 from regtui.tui.handing import Handing
 from regtui.tui.keybar import KeyBar
@@ -83,6 +85,7 @@ class LabScreen(Handing):
         self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
+        self._sent_bytes = 0
         self._before, self._trained_from, self._trained_seconds = FrameBudget(), 0.0, 0.0
 
     def compose(self) -> ComposeResult:
@@ -147,6 +150,7 @@ class LabScreen(Handing):
 
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""
+        self.tell_of_audience()
         if self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
             activity = self.shown.ask()
             behind = any(run.open or run.ask().alive for run in self.others)
@@ -219,7 +223,10 @@ class LabScreen(Handing):
             self.follow(self.history.changes)
 
     def _drew(self, begun: float) -> None:
-        self.budget.end(time.thread_time() - begun)
+        app = cast(DrawnInTurn, self.app)
+        self.budget.cells = app.size.width * app.size.height
+        self.budget.end(time.thread_time() - begun, app.sent_bytes - self._sent_bytes, app.way_seconds)
+        self._sent_bytes = app.sent_bytes
 
     # What is drawn
 

@@ -42,6 +42,9 @@ class Telling(Steering):
             if run is self.shown and notice.kind in ("stall", "recovery"):
                 text = f" {notice.body.replace(chr(10), '; ')}"
                 self.query_one(RunView).say((span(text, "warn" if notice.kind == "stall" else "text"),))
+
+    def tell_of_audience(self) -> None:
+        """Say who could not be told: in the log of the run that trains here, else on the screen alone."""
         for problem in self.audience.problems():
             if self.live is not None and self.live.alive:
                 self.live.say(problem, "warning")

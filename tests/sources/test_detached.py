@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from regtui import History, open_log
+from regtui.cli.lab import cli
 from regtui.core.config import RunConfig
-from regtui.core.events import EpochEnded, RunEnded, RunStarted, StepEnded, Stop
+from regtui.core.events import EpochEnded, Pause, RunEnded, RunStarted, StepEnded
 from regtui.readers import is_being_written
 from regtui.sources.detached import Detached
 
@@ -110,7 +111,7 @@ def test_the_command_prints_what_the_run_is_called_and_the_run_ends_by_itself(co
     output = (folder / "output.log").read_text()
     assert [line.split()[1] for line in output.splitlines() if line.startswith("epoch ")] == ["1/3", "2/3", "3/3"]
     assert "\x1b" not in output
-    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
@@ -164,13 +165,25 @@ def test_the_field_that_is_wrong_is_told_to_whoever_waits(detached, tmp_path) ->
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_command_that_was_sent_before_the_run_began_is_obeyed(detached) -> None:
+def test_what_is_sent_to_a_run_from_its_first_moment_on_is_obeyed_and_said(detached, capsys) -> None:
     run = detached()
-    run.send(Stop(reason="changed my mind"))
+    run.send(Pause())
+    until(lambda: run.log_path.exists())
+
+    def send(*what: str) -> list[str]:
+        assert cli.main(["send", str(run.folder), *what], standalone_mode=False, prog_name="regtui") == 0
+        return capsys.readouterr().out.splitlines()
+
+    assert send("pause") == ["paused"]
+    assert send("learning_rate=0.5", "learning_rate=x0.5", "dropout=0.25") == [
+        "learning_rate 0.5 (was 0.001)", "learning_rate 0.25 (was 0.5)", "dropout 0.25 (was 0)",
+    ]  # fmt: skip
+    assert send("resume", "resume") == ["training", "training"]
+    assert send("stop")[0].startswith("stopped at step ")
     assert run.wait(PATIENCE_SECONDS)
     ended = end_of(run)
     assert ended is not None
-    assert (ended.status, ended.reason) == ("stopped", "changed my mind")
+    assert (ended.status, ended.reason) == ("stopped", "stopped by regtui send")
     assert (run.activity.problem, run.listens) == ("", frozenset())
 
 
