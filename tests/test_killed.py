@@ -99,6 +99,39 @@ def test_a_run_that_is_killed_leaves_all_it_had_recorded_and_a_log_that_the_next
         assert LogSource(log).poll()[-2:] == [RunStarted(run_id="next"), RunEnded(status="finished")]
 
 
+@pytest.mark.parametrize("seed", range(INSTANTS // 2))
+def test_a_run_that_is_killed_again_and_again_goes_on_from_its_checkpoints_and_comes_to_the_same_numbers(
+    nursery: Nursery, calls_of_a_run: int, tmp_path: Path, seed: int
+) -> None:
+    draw = random.Random(seed)
+    runs = tmp_path / "runs"
+    keeps = ("train", *TINY, "--checkpoint", "both", "--runs-dir", runs)
+    nursery.run(*keeps, dies_at=draw.randrange(1, calls_of_a_run), recorded=True)
+    (log,) = runs.glob("*/events.jsonl")
+    for _ in range(2):
+        nursery.run("train", "--resume", log, dies_at=draw.randrange(1, calls_of_a_run), recorded=True)
+    again = nursery.run("train", "--resume", log)
+    if not (log.parent / "checkpoints").exists():
+        assert again.status == 2
+        return
+    nursery.run("train", *TINY, "--log", tmp_path / "whole.jsonl")
+    assert numbers(log) == numbers(tmp_path / "whole.jsonl")
+    assert sorted(path.name for path in (log.parent / "checkpoints").iterdir()) == ["best", "last"]
+
+
+def numbers(log: Path) -> dict[str, object]:
+    """All that a run has measured, and how it ended; of its times nothing."""
+    history = read_history(log)
+    assert history.end is not None
+    tables = {"steps": history.steps, "evaluations": history.evaluations}
+    found: dict[str, object] = {"status": history.end.status, "test": history.end.test}
+    for title, table in tables.items():
+        for name in table.names:
+            if "seconds" not in name and name != "time":
+                found[f"{title} {name}"] = table[name].values.tobytes()
+    return found
+
+
 def steps_in(log: Path) -> int:
     return sum(isinstance(event, StepEnded) for event in LogSource(log).poll()) if log.stat().st_size else 0
 
