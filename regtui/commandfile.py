@@ -62,6 +62,10 @@ class CommandRun:
     """Seconds since the epoch of Unix."""
     log: str | None = None
     """A log of a known format that it writes elsewhere than in the run's folder."""
+    stopping: str = ""
+    """By what it was asked to end, once signals have been sent for it; a loop that listens says so in its own log."""
+    stopping_since: float | None = None
+    """Seconds since the epoch of Unix."""
     end: CommandEnd | None = None
 
 

@@ -37,7 +37,7 @@ from regtui.core.events import (
 from regtui.core.failing import failure
 from regtui.core.fields import check
 from regtui.divergence import Bound
-from regtui.preparation import evaluate_every, evaluated_seldom, shuffled, started
+from regtui.preparation import evaluate_every, evaluated_seldom, record_every, shuffled, started
 from regtui.schedules.policies import make_schedule
 from regtui.schedules.rates import RateDrop
 
@@ -45,8 +45,6 @@ CHUNK_SECONDS = 0.05
 """How long one call of the backend should take: a command is obeyed within it, and many steps share its cost."""
 MOST_STEPS_AT_ONCE = 4096
 """A ceiling for devices so fast that 50 ms hold more: a chunk's events must also be made, written and folded."""
-MOST_STEP_RECORDS = 20_000
-"""Longer runs write every k-th step only."""
 NEEDS_LESS = "a smaller --batch-size, --hidden or --train-rows"
 """What a run that did not fit into memory can be given instead."""
 
@@ -117,7 +115,7 @@ class Training:
         self._total_steps = self.steps_per_epoch * config.epochs
         self._schedule = make_schedule(config, steps_per_epoch=self.steps_per_epoch)
         self._knobs = {"l2": config.l2, "l1": config.l1, "weight_decay": config.weight_decay, "dropout": config.dropout}
-        self._every_step = math.ceil(self._total_steps / MOST_STEP_RECORDS)
+        self._every_step = record_every(self._total_steps)
         self._every_epoch = evaluate_every(config, data)
         self._pace = _Pace()
         self._bound = Bound(data.classes)

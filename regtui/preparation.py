@@ -19,6 +19,8 @@ from regtui.core.plan import Plan
 from regtui.core.weights import EVALUATED_ROWS, layer_widths
 from regtui.datasets.limits import size
 
+MOST_STEP_RECORDS = 20_000
+"""Longer runs write every k-th step only."""
 FEWEST_EVALUATIONS = 20
 """A curve of fewer points tells little; so many evaluations are affordable whatever they cost."""
 STEP_OVERHEAD_ROWS = 64
@@ -68,6 +70,11 @@ def started(
         listens=tuple(COMMANDS),
         environment={**describe(config, backend, data), **(environment or {})},
     )
+
+
+def record_every(total_steps: float) -> int:
+    """Say how many steps apart the recorded ones of a run are."""
+    return math.ceil(total_steps / MOST_STEP_RECORDS)
 
 
 def evaluate_every(config: RunConfig, data: Data) -> int:

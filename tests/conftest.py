@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,9 @@ from tests.remote import Far
 for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+# Nobody is told of what tests train but by the tests themselves.
+os.environ.pop("REGTUI_NOTIFY", None)
 
 
 @pytest.fixture

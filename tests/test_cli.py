@@ -259,7 +259,7 @@ def test_the_help_names_every_option_and_loads_no_framework() -> None:
     script = (
         "import sys\nfrom regtui.cli import main\nsys.argv = ['regtui', 'train', '--help']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'tensorflow', 'keras', 'sklearn', 'textual', 'plotext'} & set(sys.modules)\n"
+        "heavy = {'torch', 'tensorflow', 'keras', 'sklearn', 'textual', 'plotext', 'psutil'} & set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
@@ -304,7 +304,7 @@ def test_a_replay_loads_no_framework(tmp_path: Path) -> None:
     script = (
         f"import sys\nfrom regtui.cli import main\nsys.argv = ['regtui', '--replay', {str(log)!r}]\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "heavy = {'torch', 'tensorflow', 'keras', 'sklearn', 'textual'} & set(sys.modules)\n"
+        "heavy = {'torch', 'tensorflow', 'keras', 'sklearn', 'textual', 'psutil'} & set(sys.modules)\n"
         "print('loaded:', *sorted(heavy))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)

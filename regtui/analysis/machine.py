@@ -36,8 +36,8 @@ TOUCHED = 0.02, 0.1
 STARTING_SECONDS = 0.02
 """Idle time an update that is no sign of waiting: a large net starts some 2,000 kernels a step, at 5 to 10 µs each."""
 
-BUSY_CORES = 0.85
-"""Share of the processors from which on they are the ones that are short."""
+BUSY_CORES, BUSY_HOST = 0.85, 0.95
+"""Shares of the run's processors, and of the whole machine's, from which on they are what is short."""
 
 ABSURD = 1e18
 """No machine has so many bytes, nor watts: what a log says beyond is left out."""
@@ -60,6 +60,8 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Processors that the process and its children kept busy meanwhile."""
     cores: float | None
     """Processors that it may use."""
+    host: float | None
+    """Share, 0 to 1, of the whole machine's processors that was in use, by whomever."""
 
     @property
     def line(self) -> str:
@@ -71,9 +73,11 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
         )
         if self.cpu is None or self.cores is None:
             return f"{said}: look at what comes between steps, first the loading of rows"
-        used = f"{short(self.cpu, 2)} of {short(self.cores)} processors are in use"
+        used = f"{self.cpu:.1f} of {short(self.cores)} processors are in use"
         if self.cpu >= BUSY_CORES * self.cores:
             return f"{said}; {used}: prepare rows once and keep them, or give them more processors"
+        if self.host is not None and self.host >= BUSY_HOST:
+            return f"{said}, while {used}: other programs take the rest"
         if self.cpu >= 0.5:
             return f"{said}, while {used}: load rows with more workers, or in larger batches"
         return f"{said}, while {used}: the processors wait, too, for a disk or a network"
@@ -91,8 +95,11 @@ def _waiting(history: History) -> Waiting | None:
         return None
     steps, times = table.step.values[-LOOKS:], table["time"].values[-LOOKS:]
     between = np.diff(times)
+    known = between[np.isfinite(between)]
+    if not len(known):
+        return None
     # A longer gap is a pause, in which nothing is sampled.
-    lived = between <= GAP * np.nanmedian(between)
+    lived = between <= GAP * np.median(known)
     passed, made = float(between[lived].sum()), float(np.diff(steps)[lived].sum())
     if not (passed > 0 and made > 0):
         return None
@@ -109,6 +116,7 @@ def _waiting(history: History) -> Waiting | None:
     return Waiting(
         utilization=utilization, idle_seconds=idle, steps_per_second=made / passed, seconds=passed,
         cpu=_mean(table["cpu"].values[-LOOKS:]), cores=_known(table["cores"].last),
+        host=_mean(table["host/utilization"].values[-LOOKS:]),
     )  # fmt: skip
 
 
@@ -242,7 +250,9 @@ def _with_unit(value: float, unit: str) -> str:
 
 
 def _bytes(name: str, value: float) -> str:
-    return f"{name} {value / GIB:.1f} GiB" if math.isfinite(value) else ""
+    if not math.isfinite(value):
+        return ""
+    return f"{name} {value / GIB:.1f} GiB" if value >= GIB else f"{name} {1024 * value / GIB:.0f} MiB"
 
 
 def _memory(used: float, total: float) -> str:

@@ -1,5 +1,6 @@
 """Where a run goes on from: its newest whole checkpoint, held against what is here."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from regtui.core.config import RunConfig
 from regtui.core.data import Data
 from regtui.core.events import Changed, Resumed
 from regtui.core.history import History
+from regtui.preparation import record_every
 
 OVER = {"finished": "to its end", "early_stopped": "as far as early stopping lets it", "diverged": "until it diverged"}
 """Status of a run that has nothing left to do -> how far it went."""
@@ -94,7 +96,9 @@ def find_point(log: Path, history: History) -> Point:
         )
     place, manifest = max(whole, key=lambda each: each[1].state.step)
     step = manifest.state.step
-    if history.step < step:
+    # Of a very long run not every step is in the log, but one of so many.
+    total = history.total_steps
+    if history.step <= step - (record_every(total) if math.isfinite(total) else 1):
         raise CheckpointError(f"{log} lacks records up to step {step:,}, where its checkpoint is")
     by_hand = [change for change in history.changes if change.cause == "user" and change.step <= step]
     warning = f"{'; '.join(damaged)}: the run goes on from {place.name}, {_at(manifest)}" if damaged else ""

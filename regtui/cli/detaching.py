@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def start_detached(
     config: "RunConfig", *, runs_dir: Path, log: Path | None, share: bool, as_json: bool, notify: Sequence[str] = (),
-    more: Sequence[str] = (), resume: str = "",
+    resumes: str = "", more: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Start a run in a process of its own and print how to name it, its id or the log that was asked for.
 
+    `resumes` is the id of a run that goes on, whose log is given.
     `notify` is who is to be told, as for `regtui train`; `more` are its other options that are no fields of the
-    configuration. `resume` is the id of the run of that `log` that is to go on. Raises UsageError where it is quickly
+    configuration. Raises UsageError where it is quickly
     known that the run cannot be set up; nothing of it is left then.
     """
     from regtui.notify.asked import environment_for
@@ -30,7 +31,7 @@ def start_detached(
     if notify:
         read_notify(tuple(notify))
     environment = environment_for(notify)
-    run = Detached(config, runs_dir=runs_dir, log=log, share=share, more=more, environment=environment, resume=resume)
+    run = Detached(config, runs_dir=runs_dir, log=log, share=share, resumes=resumes, more=more, environment=environment)
     try:
         begins = run.wait_until_checked()
     except BaseException:
@@ -43,6 +44,6 @@ def start_detached(
         found = {"run_id": run.run_id, "folder": str(run.folder), "log": str(run.log_path), "pid": run.pid}
         click.echo(json.dumps(found))
         return
-    click.echo(run.run_id if log is None or resume else printable(str(log)))
-    where = printable(str(run.folder if log is None or resume else log))
+    click.echo(run.run_id if log is None or resumes else printable(str(log)))
+    where = printable(str(run.folder if log is None or resumes else log))
     click.echo(f"regtui: process {run.pid} trains: `regtui watch {where}` shows it", err=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,9 +11,8 @@ from regtui.core.config import fields
 from regtui.core.text import printable
 
 if TYPE_CHECKING:
-    from regtui.checkpoints import Keep, Point
+    from regtui.checkpoints import Point
     from regtui.core.history import History
-    from regtui.sources.here import LiveRun
 
 
 @dataclass(frozen=True)
@@ -28,19 +27,6 @@ class Resumed:
         """Say where it goes on from, and what was damaged."""
         run_id, warning = self.point.manifest.run_id, self.point.warning
         return printable(f"{run_id} goes on from {self.point.where}" + (f" ({warning})" if warning else ""))
-
-    def run(self, checkpoint: "Keep | None", **given: Any) -> "LiveRun":
-        """Make the run that goes on; it keeps the checkpoints that it kept, where nothing else is said.
-
-        `given` is what else a LiveRun can be given.
-        """
-        from regtui.sources.here import LiveRun
-
-        keep = checkpoint or self.point.manifest.keep
-        live = LiveRun(self.point.config, runs_dir=self.point.log.parent, checkpoint=keep, resume=self.point, **given)
-        if self.point.warning:
-            live.say(self.point.warning, "warning")
-        return live
 
 
 def refuse_beside_resume(context: click.Context) -> None:

@@ -114,9 +114,12 @@ def _say(command: Command, answer: Event | None, source: "LogSource") -> bool:
             click.echo(f"regtui: {name} came too late: the run has ended", err=True)
             return False
         case _:
-            nobody = "" if source.activity.growing else f", and nobody on this machine writes {source.path}"
-            late = f"{ANSWER_SECONDS:g} seconds{nobody}: what comes of it will be in its log"
-            click.echo(f"regtui: {name} was sent, but the run has not answered within {late}", err=True)
+            within = f"within {ANSWER_SECONDS:g} seconds"
+            if source.activity.growing:
+                why = f"the run has not answered {within}: what comes of it will be in its log"
+            else:
+                why = f"nobody on this machine writes {source.path}, and nobody elsewhere has answered {within}"
+            click.echo(f"regtui: {name} was sent, but {why}", err=True)
             return False
     return True
 

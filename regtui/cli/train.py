@@ -16,12 +16,12 @@ from regtui.cli.detaching import start_detached
 from regtui.cli.leaving import leave, leaving
 from regtui.cli.options import KEEP, NOTIFY, NamedPath, given_options, make_config, read_notify, run_options
 from regtui.cli.resuming import find_resumed, refuse_beside_resume
-from regtui.core.config import RunConfig
 from regtui.core.text import printable
 from regtui.output import OutputLost, captured_output, losable, write_within
 
 if TYPE_CHECKING:
     from regtui.checkpoints import Keep
+    from regtui.cli.resuming import Resumed
     from regtui.core.events import Event
     from regtui.core.history import History
     from regtui.notify.audience import Audience, Way
@@ -41,7 +41,6 @@ SAYING_SECONDS = 0.2
 @run_options
 @click.option("--log", type=NamedPath(dir_okay=False), metavar="F", help="Record the run in this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object on standard output.")
-@click.option("--detach", is_flag=True, help="Train in a process of its own: print the run's id, and return.")
 @click.option(
     "--checkpoint",
     type=click.Choice(list(KEEP)),
@@ -54,11 +53,12 @@ SAYING_SECONDS = 0.2
     metavar="RUN",
     help="Go on with a run, by id, folder or log, from its last checkpoint to its planned end, in its own log.",
 )
+@click.option("--detach", is_flag=True, help="Train in a process of its own: print the run's id, and return.")
 @NOTIFY
 @click.pass_context
 def train(
-    context: click.Context, /, log: Path | None, as_json: bool, detach: bool, checkpoint: "Keep | None",
-    resume: Path | None, runs_dir: Path, share: bool, notify: tuple[str, ...], **options: Any,
+    context: click.Context, /, log: Path | None, as_json: bool, checkpoint: "Keep | None", resume: Path | None,
+    detach: bool, runs_dir: Path, share: bool, notify: tuple[str, ...], **options: Any,
 ) -> None:  # fmt: skip
     """Train without a screen: progress on standard error, the result on standard output.
 
@@ -67,28 +67,33 @@ def train(
     """
     if log is not None and "runs_dir" in given_options(context):
         raise click.UsageError("--log names the one file of a run, --runs-dir the folder of all: one of them goes.")
+    resumed = None
     if resume is not None:
         refuse_beside_resume(context)
+        resumed = find_resumed(resume, runs_dir)
+    config = make_config(options) if resumed is None else resumed.point.config
     if detach:
-        _detach(options, resume, log=log, runs_dir=runs_dir, share=share, checkpoint=checkpoint, notify=notify,
-                as_json=as_json)  # fmt: skip
+        _say_what_it_joins(log)
+        start_detached(
+            config, runs_dir=runs_dir, log=resumed.point.log if resumed else log, share=share, as_json=as_json,
+            notify=notify, more=("--checkpoint", checkpoint or "both"),
+            resumes=resumed.point.manifest.run_id if resumed else "",
+        )  # fmt: skip
         return
     audience, companions = _listeners(notify)
     from regtui.sources.starter import find_starter
 
     starter = find_starter()
-    given: dict[str, Any] = {"share": share, "companions": companions, "starter": starter}
-    if resume is not None:
-        resumed = find_resumed(resume, runs_dir)
-        live, before, said = resumed.run(checkpoint, **given), resumed.history, f"regtui: {resumed.said}"
-        config = live.config
-    else:
-        config = make_config(options)
-        live, before, said = _new_run(config, log, checkpoint, runs_dir, **given), None, _joined(log)
-    driven = _Driven(live, before, every=ceil(config.epochs / MOST_LINES) if starter.keeps else 1)
+    live = LiveRun(
+        config, runs_dir=runs_dir, log=log, share=share, companions=companions, starter=starter,
+        checkpoint=checkpoint or (resumed.point.manifest.keep if resumed else "none"),
+        resume=resumed.point if resumed else None,
+    )  # fmt: skip
+    driven = _Driven(live, every=ceil(config.epochs / MOST_LINES) if starter.keeps else 1, before=resumed)
     with leaving(driven.stop, driven.abandon):
-        if said:
-            click.echo(said, err=True)
+        if resumed is not None:
+            click.echo(f"regtui: {resumed.said}", err=True)
+        _say_what_it_joins(log)
         with captured_output(live.say) as terminal:
             history = driven.drive(losable(terminal.err.fileno(), sys.stderr))
         if live.problem is not None and not driven.began:
@@ -148,53 +153,29 @@ def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
     click.echo(report.to_json(found) if as_json else report.summary(history))
 
 
-def _new_run(config: RunConfig, log: Path | None, checkpoint: "Keep | None", runs_dir: Path, **given: Any) -> "LiveRun":
-    from regtui.sources.here import LiveRun
-
-    return LiveRun(config, runs_dir=runs_dir, log=log, checkpoint=checkpoint or "none", **given)
-
-
-def _detach(
-    options: dict[str, Any], resume: Path | None, *, runs_dir: Path, log: Path | None, checkpoint: "Keep | None",
-    **given: Any,
-) -> None:  # fmt: skip
-    """Leave the run, or what is left of it, to a process of its own."""
-    if resume is None:
-        config, said, run_id = make_config(options), _joined(log), ""
-        keep = checkpoint or "both"
-    else:
-        resumed = find_resumed(resume, runs_dir)
-        config, log, said = resumed.point.config, resumed.point.log, f"regtui: {resumed.said}"
-        run_id, keep = resumed.point.manifest.run_id, checkpoint or resumed.point.manifest.keep
-    if said:
-        click.echo(said, err=True)
-    start_detached(config, runs_dir=runs_dir, log=log, resume=run_id, more=("--checkpoint", keep), **given)
-
-
-def _joined(log: Path | None) -> str:
+def _say_what_it_joins(log: Path | None) -> None:
     """Say that a log holds a run already: readers show the last one of a log."""
     if log is None or not log.is_file() or not (size := log.stat().st_size):
-        return ""
+        return
     try:
         with log.open("rb") as file:
             file.seek(max(0, size - LAST_BYTES))
             last = file.read().rstrip().rpartition(b"\n")[2]
     except OSError:
         # Not ours to read; whether it can be written is seen by its writer.
-        return ""
+        return
     held = "a finished run" if b'"kind":"end"' in last else "records without an end"
-    return f"regtui: appends to {printable(str(log))}, which holds {held}"
+    click.echo(f"regtui: appends to {printable(str(log))}, which holds {held}", err=True)
 
 
 class _Driven:
     """A run that trains in a thread of its own, so that this one always hears signals."""
 
-    def __init__(self, live: "LiveRun", before: "History | None" = None, *, every: int) -> None:
-        """Take the run, and what is known of it already; say a line at every so many epochs."""
-        self._every = every
+    def __init__(self, live: "LiveRun", *, every: int, before: "Resumed | None" = None) -> None:
+        """Say a line at every so many epochs; `before` is what is known of a run that goes on."""
         self.began = False
         """It has told of its training."""
-        self._before = before
+        self._every, self._before = every, before
         self.stopped_by: signal.Signals | None = None
         self._live = live
         self._news = threading.Event()
@@ -207,7 +188,8 @@ class _Driven:
 
         self._live.listen(self._news.set)
         threading.Thread(target=self._train, daemon=True).start()
-        history = report.line_an_epoch(self._batches(err), err, self._before, every=self._every)
+        known = self._before.history if self._before else None
+        history = report.line_an_epoch(self._batches(err), err, every=self._every, history=known)
         if self._broken:
             raise self._broken[0]
         return history

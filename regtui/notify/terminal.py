@@ -22,7 +22,7 @@ LONGEST = 200
 
 BELL = b"\a"
 
-BY_PROGRAM = {"iTerm.app": 9, "WezTerm": 777, "ghostty": 777, "WarpTerminal": 777}
+BY_PROGRAM = {"iTerm.app": 9, "iTerm2": 9, "WezTerm": 777, "ghostty": 777, "WarpTerminal": 777}
 """TERM_PROGRAM, or LC_TERMINAL, which SSH passes on -> the sequence. WezTerm and Ghostty know both; 777 has a title.
 Apple's Terminal and VS Code have none."""
 

@@ -50,7 +50,7 @@ class CommandReader:
         self._began = False
         self._ended: RunEnded | None = None
         """What the log says of its end; given out once the command has ended, too."""
-        self._over = False
+        self._over = self._told_stopping = False
         self._step = self._epoch = 0
         self.behind = False
         self.skipped = SkippedLines()
@@ -90,7 +90,7 @@ class CommandReader:
             self._began = True
             events.append(self._started())
         if self._began and not self.behind:
-            self._notes += self._of_output(over)
+            self._notes += [*self._of_stopping(), *self._of_output(over)]
             room = len(self._notes) if limit is None else max(limit - len(events), 0)
             events += self._notes[:room]
             del self._notes[:room]
@@ -192,6 +192,14 @@ class CommandReader:
             listens=(*listens, *({ALWAYS_OBEYED} - set(listens))),
         )  # fmt: skip
         return passed(run)
+
+    def _of_stopping(self) -> list[Event]:
+        """Say once that the command was told to end, as a loop that listens says it of itself."""
+        if not self._run.stopping or self._told_stopping:
+            return []
+        self._told_stopping = True
+        since = self._run.stopping_since
+        return [Noted(level="state", text="stopping", step=self._step, epoch=self._epoch, time=since)]
 
     def _of_output(self, over: bool) -> list[Event]:
         lines = self._printed.lines(over=over)

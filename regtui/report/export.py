@@ -51,9 +51,10 @@ def export(history: History, form: str, out: Path | None) -> list[Path]:
 
 
 def _write_csv(history: History, path: Path) -> list[Path]:
-    """Write a row an evaluation to one file, and a row an update to another beside it."""
-    both = [(path, history.evaluations), (path.with_name(f"{path.stem}-steps{path.suffix}"), history.steps)]
-    tables = [(place, table) for place, table in both if len(table)] or both[:1]
+    """Write a row an evaluation to one file; a row an update, and one a look at the machine, to others beside it."""
+    beside = {name: path.with_name(f"{path.stem}-{name}{path.suffix}") for name in ("steps", "system")}
+    each = [(path, history.evaluations), (beside["steps"], history.steps), (beside["system"], history.system)]
+    tables = [(place, table) for place, table in each if len(table)] or each[:1]
     if len(tables) == 1:
         tables = [(path, tables[0][1])]
     files = []

@@ -101,9 +101,9 @@ def replay(
 
 
 def line_an_epoch(
-    batches: Iterable[list[Event]], out: TextIO, history: History | None = None, *, every: int = 1
+    batches: Iterable[list[Event]], out: TextIO, *, every: int = 1, history: History | None = None
 ) -> History:
-    """Fold a log and print a line at each epoch, or at every so many; of a run that goes on, onto what is known."""
+    """Fold a log, onto what is known of its run, and print a line at each epoch, or at every so many of them."""
     history, met = history or History(), 0
     for events in batches:
         start, events = 0, list(singly(events))

@@ -58,16 +58,16 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        more: Sequence[str] = (), environment: Mapping[str, str] | None = None, resume: str = "",
+        resumes: str = "", more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
+        `resumes` is the id of a run that has a checkpoint and whose log is given: the process goes on with it.
         `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
-        that not every user of the machine may read. `resume` is the id of the run of that
-        `log`, where it goes on from its checkpoint.
+        that not every user of the machine may read.
         """
         self.config = config
-        self.run_id = resume or new_run_id(config.framework, time.time())
+        self.run_id = resumes or new_run_id(config.framework, time.time())
         self.problem = ""
         """Why the run could not be set up, or how its process was lost, in one sentence."""
         self.refused: ConfigError | None = None
@@ -86,7 +86,7 @@ class Detached:
         self._own_folder = log is None
         if log is None:
             self.run_id, self._made = make_run_folder(self.run_id, runs_dir, share=share)
-        self._resumes = bool(resume)
+        self._resumes = bool(resumes)
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self._size_before = self._size()
         self._output = output_of(self.log_path)
@@ -94,7 +94,7 @@ class Detached:
         ours, theirs = socket.socketpair()
         self._socket: socket.socket | None = ours
         try:
-            self._process = self._start(theirs.fileno(), share, more, environment or {})
+            self._process = self._start(theirs.fileno(), share, more, environment or {}, goes_on=bool(resumes))
         except OSError as error:
             self.let_go()
             self._take_back()
@@ -141,13 +141,15 @@ class Detached:
         stage = (told.stage or "training") if self._begun else self._stage or "starting"
         return replace(
             told, stage=stage if alive else "ended", alive=alive, growing=alive, problem=self.problem,
-            refused=self.refused,
+            refused=self.refused, log=self.log_path,
         )  # fmt: skip
 
     def poll(self, limit: int | None = None) -> list[Event]:
         source = self._log()
         events = source.poll(limit) if source is not None else []
-        self._begun = self._begun or any(isinstance(event, RunStarted) for event in events)
+        # The log of a run that goes on has its first record; the process says nothing more once it has added to it.
+        begins = self._socket is None if self._resumes else any(isinstance(event, RunStarted) for event in events)
+        self._begun = self._begun or begins
         return events
 
     def send(self, command: Command) -> None:
@@ -194,7 +196,7 @@ class Detached:
         self._part()
 
     def _start(
-        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str]
+        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str], *, goes_on: bool
     ) -> "subprocess.Popen[bytes]":
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
@@ -202,17 +204,12 @@ class Detached:
         told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
         try:
             return subprocess.Popen(
-                _command(self._what_to_train(), share, more),
+                _command(None if goes_on else self.config, self.log_path, share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
                 env={**_environment(told), **environment},
             )  # fmt: skip
         finally:
             os.close(output)
-
-    def _what_to_train(self) -> list[str]:
-        if self._resumes:
-            return ["--resume", str(self.log_path)]
-        return [*options_of(self.config), "--log", str(self.log_path)]
 
     def _log(self) -> LogSource | None:
         if self._source is None:
@@ -308,13 +305,16 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
-def _command(what: Sequence[str], share: bool, more: Sequence[str]) -> list[str]:
-    """Give the command line of the process, as a person would type it and `ps` shows it.
+def _command(config: RunConfig | None, log: Path, share: bool, more: Sequence[str]) -> list[str]:
+    """Give the command line of the process, as a person would type it and `ps` shows it; without a configuration it
+    goes on with the run of a log.
 
     The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own.
     """
     flags = ["-P", *["-s"] * sys.flags.no_user_site]
-    return [sys.executable, *flags, "-m", "regtui", "train", *what, *more, *["--share"] * share]
+    named = ["--resume", str(log)] if config is None else [*options_of(config), "--log", str(log)]
+    options = [*named, *more, *["--share"] * share]
+    return [sys.executable, *flags, "-m", "regtui", "train", *options]
 
 
 def _environment(told: Told) -> dict[str, str]:

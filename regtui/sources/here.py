@@ -1,52 +1,43 @@
 """A run that trains in this process, as a source of events."""
 
 import contextlib
-import queue
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from regtui import backends, datasets
 from regtui.checkpoints import Keep, Keeper, Point
-from regtui.commands import Inbox
 from regtui.core.config import ConfigError, RunConfig
-from regtui.core.data import Data
 from regtui.core.events import (
     COMMANDS,
     Command,
-    EpochEnded,
     Event,
     Noted,
     Pause,
     Record,
     Resume,
-    Resumed,
     RunEnded,
     RunEpoch,
     RunStarted,
-    StepEnded,
     Stop,
     SystemSampled,
 )
 from regtui.core.failing import failure
 from regtui.core.gate import passed
 from regtui.core.text import printable
-from regtui.loop import NEEDS_LESS, Chunks, Training
-from regtui.preparation import check_fits, started
+from regtui.loop import NEEDS_LESS, Chunks
 from regtui.readers import LogError, LogWriter
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 from regtui.sources.companions import Companion as Companion
 from regtui.sources.machine import Machine
+from regtui.sources.orders import ORDERS_SECONDS, HandOver, Orders
+from regtui.sources.setting_up import reached, set_up, unbegun
 from regtui.sources.starter import Starter, Word
 
 PAUSED_SECONDS = 1.0
 """How often a run that is paused looks after its log; the writer itself looks no oftener."""
-
-ORDERS_SECONDS = 0.1
-"""How often a run looks for commands from other processes: a person does not notice a tenth of a second."""
 
 ABANDON_SECONDS = 0.3
 """How long an abandoned run may take to be out of the way: a write that hangs must not hold up the process's end."""
@@ -54,10 +45,6 @@ ABANDON_SECONDS = 0.3
 
 class _Abandoned(LogError):
     """The process leaves: a run that has not begun ends like one that could not be set up."""
-
-
-class _HandOver:
-    """A request to leave the training to another process."""
 
 
 class _HandedOver(Exception):
@@ -122,10 +109,7 @@ class LiveRun:
         self._on_news = on_news
         self._companions: tuple[Companion, ...] = (Machine(), *companions)
         self._clock = clock
-        self._inbox: Inbox | None = None
-        self._inbox_at = 0.0
-        """When it is looked at next."""
-        self._commands: queue.SimpleQueue[Command | _HandOver] = queue.SimpleQueue()
+        self._orders = Orders(self.say)
         self._lock = threading.Lock()
         self._pending: deque[Event] = deque()
         self._said: deque[Noted | SystemSampled] = deque()
@@ -160,7 +144,7 @@ class LiveRun:
     def send(self, command: Command) -> None:
         """Give the run a command, from any thread; it is obeyed within a chunk of about 50 ms."""
         self._stopping = self._stopping or isinstance(command, Stop)
-        self._commands.put(command)
+        self._orders.put(command)
 
     def hand_over(self) -> None:
         """Ask the run, from any thread, to leave its training to another process, which `train --resume` is.
@@ -172,7 +156,7 @@ class LiveRun:
         if self._keeper is None:
             self._refuse_hand_over(f"a run cannot be handed over while it is {self._stage}: nothing is trained yet")
         else:
-            self._commands.put(_HandOver())
+            self._orders.put(HandOver())
 
     def _refuse_hand_over(self, why: str) -> None:
         self.not_handed_over = printable(why)
@@ -237,15 +221,17 @@ class LiveRun:
             self._writer.discard()
             return
         self._over = True
-        started = [self._started()] if self._place is None else []
-        step, epoch = self._place or (0, 0)
-        ended = RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())
+        if self._place is None:
+            ended = self._unbegun("stopped", reason)
+        else:
+            step, epoch = self._place
+            ended = [RunEnded(status="stopped", reason=reason, step=step, epoch=epoch, time=self._clock())]
         with contextlib.suppress(OSError):
-            self._writer.write([*started, ended])
+            self._writer.write(ended)
 
-    def _started(self) -> RunStarted:
-        """Make the first record of a run that was not even set up."""
-        return RunStarted(run_id=self.run_id, time=self._clock(), trainer="regtui", config=self.config)
+    def _unbegun(self, status: str, reason: str) -> list[Record]:
+        end = RunEnded(status=status, reason=reason, time=self._clock())
+        return unbegun(self.config, self._resume, self.run_id, end)
 
     def drive(self) -> None:
         """Set the run up and train to its end, in the calling thread.
@@ -287,57 +273,39 @@ class LiveRun:
 
     def _run(self, writer: LogWriter) -> None:
         self._writer = writer
-        self._inbox = Inbox(writer.path, from_start=self._starter.own_folder)
+        self._orders.listen(writer.path, from_start=self._starter.own_folder)
         try:
-            # What is quickly found wrong comes before the framework, whose import takes seconds.
-            backends.check(self.config.framework)
-            self._enter(f"loading {Path(self.config.dataset).name}")
-            data = datasets.load(self.config, progress=self._show_download)
-            check_fits(self.config, data)
-            if self._resume is not None:
-                self._resume.check_data(data)
-            self._starter.say(Word(checked=True))
-            self._enter(f"importing {self.config.framework}")
-            backend_class = backends.find(self.config.framework)
-            self._enter("building the model")
-            backend = backend_class(self.config, data)
-            training = Training(self.config, backend, data, self._clock)
-            first = self._begin(training, backend, data)
+            made = set_up(
+                self.config, self._resume, self.run_id, enter=self._enter, clock=self._clock,
+                checked=lambda: self._starter.say(Word(checked=True)),
+            )  # fmt: skip
         except _Abandoned:
             raise
         except (ConfigError, LogError) as error:
             if self._starter.hears(error):
                 raise
-            self._deliver(writer, self._failed(str(error)))
+            self._fail(writer, str(error))
             return
         except Exception as error:
             # Out of memory, a broken driver, a framework at odds with its libraries: the run existed and failed.
-            self._deliver(writer, self._failed(f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}"))
+            self._fail(writer, f"{self._stage} failed: {failure(error, needs_less=NEEDS_LESS)}")
             return
         self._enter("training")
-        self._keeper = Keeper(
-            writer.path, self._checkpoint, run_id=self.run_id, config=self.config, data=data, backend=backend,
-            training=training, say=self.say, share=self._share,
+        self._keeper = keeper = Keeper(
+            writer.path, self._checkpoint, run_id=self.run_id, config=self.config, data=made.data, backend=made.backend,
+            training=made.training, say=self.say, share=self._share,
         )  # fmt: skip
+        if self._resume is not None and self._resume.warning:
+            self.say(self._resume.warning, "warning")
         try:
-            self._exchange(writer, training.chunks(first, self._resume.turned if self._resume else ()), self._keeper)
+            self._exchange(writer, made.chunks(), keeper)
         finally:
             self._keeper = None
-            backend.close()
+            made.backend.close()
 
-    def _begin(self, training: Training, backend: backends.Backend, data: Data) -> RunStarted | Resumed:
-        """Make the run's first record here, once all is as it was where it goes on."""
-        if self._resume is None:
-            return started(self.config, backend, data, self.run_id, self._clock())
-        self._resume.put_back(backend, training)
-        return self._resume.resumed(training.steps_per_epoch, self._clock())
-
-    def _failed(self, reason: str) -> list[Record]:
-        """Make the records of a run that existed and could not be set up."""
-        if self._resume is None:
-            return [self._started(), RunEnded(status="failed", reason=reason, time=self._clock())]
-        state = self._resume.manifest.state
-        return [RunEnded(status="failed", reason=reason, step=state.step, epoch=state.epoch, time=self._clock())]
+    def _fail(self, writer: LogWriter, reason: str) -> None:
+        """Record a run that existed and could not be set up."""
+        self._deliver(writer, self._unbegun("failed", reason))
 
     def _exchange(self, writer: LogWriter, chunks: Chunks, keeper: Keeper) -> None:
         """Carry events out of the loop and commands into it."""
@@ -377,22 +345,18 @@ class LiveRun:
 
     def _next_command(self, patience: float = 0.0) -> Command | None:
         """Give the next command, of this process or of another; what it makes the run do is said in the log."""
-        self._look_for_orders()
-        try:
-            command = self._commands.get(timeout=patience) if patience else self._commands.get_nowait()
-        except queue.Empty:
-            return None
-        if isinstance(command, _HandOver):
+        order = self._orders.next(patience)
+        if isinstance(order, HandOver):
             self._leave()
             return None
-        match command:
+        match order:
             case Resume() | RunEpoch():
                 self._enter_state("training")
             case Stop():
                 self._stopping = True
             case Pause() if self._stage == "paused":
                 self._enter_state("paused")
-        return command
+        return order
 
     def _leave(self) -> None:
         """Hand the run over, which raises _HandedOver, or say why that cannot be."""
@@ -408,17 +372,6 @@ class LiveRun:
                 raise _Abandoned("the process leaves")
             self._over = True
         raise _HandedOver
-
-    def _look_for_orders(self) -> None:
-        now = time.monotonic()
-        if self._inbox is None or now < self._inbox_at:
-            return
-        self._inbox_at = now + ORDERS_SECONDS
-        for command in self._inbox.poll():
-            self._commands.put(command)
-        if self._inbox.refused:
-            self.say(self._inbox.refused, "warning")
-            self._inbox.refused = ""
 
     def _enter_state(self, state: str) -> None:
         """Do something else from now on, and say so in the log, for whoever watches from another process."""
@@ -437,7 +390,7 @@ class LiveRun:
                 companion.see(recorded)
             if self._place is None:
                 self._starter.let_go()
-            self._place = _reached(events) or self._place or (0, 0)
+            self._place = reached(events) or self._place or (0, 0)
             self._over = any(isinstance(event, RunEnded) for event in events[-1:])
 
     def _record(self, writer: LogWriter, events: list[Record]) -> list[Record]:
@@ -465,19 +418,3 @@ class LiveRun:
         if not self.begun:
             self._starter.say(Word(stage=stage))
         self._on_news()
-
-    def _show_download(self, done: int, total: int) -> None:
-        share = f"{100 * done // total} %" if total else f"{done / 1e6:.1f} MB"
-        self._enter(f"downloading {self.config.dataset}: {share}")
-
-
-def _reached(events: list[Record]) -> tuple[int, int] | None:
-    """Give the updates and the epochs completed at the end of a chunk; None where nothing was trained in it."""
-    for event in reversed(events):
-        if isinstance(event, EpochEnded):
-            return event.step, event.epoch
-        if isinstance(event, StepEnded):
-            return event.step, event.epoch - 1
-        if isinstance(event, Resumed):
-            return event.step, int(event.epoch or 0)
-    return None

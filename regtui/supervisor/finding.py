@@ -12,9 +12,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from regtui.commandfile import is_command
-from regtui.readers import Reader, formats
+from regtui.commandfile import is_command, read_command
+from regtui.readers import Reader, formats, is_being_written
 from regtui.readers.jsonl import JsonlReader
+
+MOST_BESIDE = 200
+"""Runs beside that of the command that are looked at, the newest: more do not train at once in one folder."""
 
 MOST_ABOVE = 4
 """Folders above a file that may be its log: MLflow's `metrics/valid/loss` lies three below its run's."""
@@ -23,25 +26,53 @@ MOST_ABOVE = 4
 def main() -> None:
     """Answer the one question that standard input holds."""
     asked = json.load(sys.stdin)
+    fresh, output = [Path(path) for path in asked["fresh"]], Path(asked["output"])
+    ours, theirs = holders(asked["session"], set(fresh))
+    # Whose a log was that is closed by now is seen when it is open: whoever asks remembers it.
+    theirs = (theirs | set(map(Path, asked["busy"])) | taken(output.parent, asked["since"])) - ours
     found = find(
-        [Path(path) for path in asked["fresh"]], root=Path(asked["root"]), output=Path(asked["output"]),
-        busy=frozenset(map(Path, asked["busy"])), session=asked["session"], better_than=asked["rank"],
+        fresh, ours, theirs, before=frozenset(map(Path, asked["before"])), root=Path(asked["root"]), output=output,
+        better_than=asked["rank"],
     )  # fmt: skip
-    print(json.dumps(None if found is None else {"log": str(found[0]), "rank": found[1]}))
+    log, rank = found or (None, None)
+    print(json.dumps({"log": None if log is None else str(log), "rank": rank, "busy": list(map(str, theirs))}))
+
+
+def taken(folder: Path, since: float) -> set[Path]:
+    """Give the logs of other commands, whose runs lie beside that in a folder, and that lived at a time or later."""
+    try:
+        beside = [Path(entry.path) for entry in os.scandir(folder.parent) if entry.path != str(folder)]
+    except OSError:
+        return set()
+    # By their ids the newest come last.
+    found = set()
+    for each in sorted(beside)[-MOST_BESIDE:]:
+        other = read_command(each)
+        if other is not None and other.log is not None:
+            ended = other.end.time if other.end is not None else None
+            if ended >= since if ended is not None else is_being_written(each):
+                found.add(Path(other.log))
+    return found
 
 
 def find(
-    fresh: Sequence[Path], *, root: Path, output: Path, busy: frozenset[Path], session: int,
+    fresh: Sequence[Path],
+    ours: set[Path],
+    theirs: set[Path],
+    *,
+    before: frozenset[Path] = frozenset(),
+    root: Path,
+    output: Path,
     better_than: int | None = None,
-) -> tuple[Path, int] | None:  # fmt: skip
+) -> tuple[Path, int] | None:
     """Give the log that tells most of a training among fresh files, and its format's rank; None where there is none.
 
-    What the processes of the session hold open is theirs; what others hold open, or wrote to before the command began,
-    is not. `output` is what the command prints: its lines are read where there is nothing better.
+    What the command holds open is before all others of its format; what is another's, or lies in a folder that is, is
+    none. What had been written to `before` comes after what is new. `output` is what the command prints: its lines are
+    read where there is nothing better.
     """
-    ours, theirs = holders(session, set(fresh))
-    kept = [path for path in fresh if path in ours or (path not in theirs and path not in busy)]
-    best: tuple[int, bool, int] | None = None
+    kept = [path for path in fresh if not {path, *path.parents} & theirs]
+    best: tuple[int, bool, bool, int] | None = None
     found = None
     for reader in formats():
         if better_than is not None and reader.rank >= better_than:
@@ -50,8 +81,8 @@ def find(
             log = log_with(reader, path, root)
             if log is None or (path == output and reader.rank < max(each.rank for each in formats())):
                 continue
-            # Of one format what is held open by the command, then what was written last.
-            worth = (reader.rank, path not in ours or path == output, place)
+            # Of one format what is held open by the command, then what is new, then what was written last.
+            worth = (reader.rank, path not in ours or path == output, path in before, place)
             if best is None or worth < best:
                 best, found = worth, log
     return None if found is None or best is None else (found, best[0])

@@ -30,8 +30,8 @@ MOST_WAIT_SECONDS = 60.0
 ANSWER_SECONDS = 20.0
 """The readers are asked for no longer."""
 
-BUSY_SECONDS = 60.0
-"""A log that was written to so shortly before the command began is somebody else's, unless the command holds it."""
+BEFORE_SECONDS = 60.0
+"""A log that was written to so shortly before the command began may be somebody else's: a new one goes before it."""
 
 GOOD_RANK = 30
 """A format of this rank or before is written for logs alone: no better one is looked for. Tables are the last."""
@@ -41,11 +41,13 @@ class Looking:
     """What has been found so far, and when to look again."""
 
     def __init__(self, root: str, folder: Path) -> None:
-        """Name the folder that the command runs in, and that of its run; notes what others write there by now."""
+        """Name the folder that the command runs in, and that of its run; notes what is written there by now."""
         self._root = root
         self._folder = folder
         self._since = time.time()
-        self._busy = list(fresh_files(root, self._since - BUSY_SECONDS, FIRST_WALK_SECONDS, [str(folder)]))
+        self._before = list(fresh_files(root, self._since - BEFORE_SECONDS, FIRST_WALK_SECONDS, [str(folder)]))
+        self._busy: list[str] = []
+        """Files that others were seen to hold open."""
         self._at = time.monotonic() + LOOK_SECONDS / 2
         self._wait = LOOK_SECONDS
         self._asked: dict[str, float] = {}
@@ -109,7 +111,8 @@ class Looking:
     def _ask(self, fresh: list[str]) -> None:
         question = {
             "root": self._root, "fresh": [path for path in fresh if _is_unicode(path)], "busy": self._busy,
-            "session": os.getpid(), "output": str(self._folder / OUTPUT_NAME), "rank": self._rank,
+            "before": [path for path in self._before if path in self._asked and _is_unicode(path)],
+            "since": self._since, "session": os.getpid(), "output": str(self._folder / OUTPUT_NAME), "rank": self._rank,
         }  # fmt: skip
         with suppress(OSError):
             self._asking = subprocess.Popen(
@@ -137,8 +140,9 @@ class Looking:
             said = pipe.read()
         try:
             found = json.loads(said)
+            self._busy = found["busy"]
             log, rank = str(found["log"]), int(found["rank"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):  # none was found, or the readers had no time to answer
             return None
         self._rank = rank
         return log

@@ -80,6 +80,9 @@ class Supervisor:
                 os.read(self._wakes, 4096)
             self._obey()
             self._stopping.press()
+            if self._stopping.by_signals and not self._run.stopping:
+                self._run = replace(self._run, stopping=self._stopping.reason, stopping_since=time.time())
+                self._unwritten = True
             self._output.bound()
             self._take_log(self._looking.look())
             if self._unwritten:
@@ -87,7 +90,8 @@ class Supervisor:
         self._take_log(self._looking.last_look())
         self._run = replace(self._run, end=self._end())
         until = time.monotonic() + END_PATIENCE_SECONDS
-        while not self._write() and time.monotonic() < until:
+        # A folder that was deleted meanwhile takes no end any more.
+        while not self._write() and time.monotonic() < until and self._folder.is_dir():
             time.sleep(POLL_SECONDS)
 
     def _receive(self, number: int, _frame: object) -> None:

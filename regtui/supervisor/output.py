@@ -8,10 +8,14 @@ from pathlib import Path
 MOST_BYTES = 64 << 20
 """A progress bar that is drawn ten times a second makes as much in a week."""
 
-KEPT_START, KEPT_END = 1 << 20, 16 << 20
+KEPT_START, KEPT_END = 1 << 20, 8 << 20
 """What is kept of more: how it began, such as the settings that are printed, and the newest."""
 
-BLOCK_BYTES = 1 << 20
+LONGEST_LINE = 1 << 20
+"""Looked at for its end, so that what is kept begins with a line."""
+
+CATCHING_UP = 3
+"""Looks at what is printed while it is read: a program that prints without a pause is faster than any reader."""
 
 
 class Output:
@@ -30,7 +34,7 @@ class Output:
     def bound(self) -> None:
         """Take the middle out of a file that is too long; the command, which appends, goes on at its new end.
 
-        What is printed in the microseconds between the last look and the cut is lost.
+        What is printed in the microseconds between the last look and the cut is lost, and counted.
         """
         with suppress(OSError):
             size = os.fstat(self._fd).st_size
@@ -41,14 +45,16 @@ class Output:
         if self._start is None:
             self._start = os.pread(self._fd, KEPT_START, 0).rfind(b"\n") + 1 or KEPT_START
         at = size - KEPT_END
-        kept = bytearray()
-        while block := os.pread(self._fd, BLOCK_BYTES, at):
+        kept = b""
+        for _ in range(CATCHING_UP):
+            block = os.pread(self._fd, KEPT_END, at)
+            if not block:
+                break
             at += len(block)
-            kept += block
-            if len(kept) > 2 * KEPT_END:  # a command that prints faster than it is read
-                del kept[:-KEPT_END]
+            kept = (kept + block)[-KEPT_END:]
+        at = max(os.fstat(self._fd).st_size, at)
         os.ftruncate(self._fd, self._start)
-        begin = next((found + 1 for sign in (b"\n", b"\r") if (found := kept.find(sign, 0, BLOCK_BYTES)) >= 0), 0)
+        begin = next((found + 1 for sign in (b"\n", b"\r") if (found := kept.find(sign, 0, LONGEST_LINE)) >= 0), 0)
         self._left_out += at - self._start - len(kept) + begin
         said = f"\n[regtui: {self._left_out:,} bytes of output are left out here]\n".encode()
         rest = memoryview(said + kept[begin:])

@@ -29,7 +29,7 @@ from regtui.sources import Source
 from regtui.sources.here import LiveRun
 from regtui.tui.canvas import plain
 from regtui.tui.colours import PALETTES, FewerColours
-from regtui.tui.dialogs import Question
+from regtui.tui.dialogs import Answer, Question
 from regtui.tui.driver import DrawnInTurn, TerminalDriver
 from regtui.tui.keys import QUIT_ANYWHERE, SUSPEND
 from regtui.tui.lab import LabScreen
@@ -82,8 +82,6 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
     ) -> None:
         super().__init__()
         self.leaving = Leaving(self)
-        self.detach = detach
-        """A run that is started gets a process of its own, unless the form says otherwise."""
         self.ascii_only = ascii_only
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
@@ -91,7 +89,7 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         self.audience = Audience([self.terminal_way, *told.services])
         self.lab = LabScreen(
             config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost, others=others,
-            audience=self.audience,
+            detach=detach, audience=self.audience,
         )  # fmt: skip
         palette = PALETTES.get(self.console.color_system or "")
         self._fewer_colours = FewerColours(palette) if palette else None
@@ -165,18 +163,35 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         return [*filters, self._fewer_colours] if self._fewer_colours else filters
 
     async def action_quit(self) -> None:
-        """Quit; while a run lives, ask, and end it first."""
-        if not self.lab.alive:
+        """Quit; while a run trains here, ask what is to become of it first."""
+        lab = self.lab
+        if lab.handing_over:
+            lab.notify("The run is on its way into its own process: a moment.", markup=False)
+        elif not lab.alive:
             self.exit()
-        elif self.lab.history.end is not None:
+        elif lab.history.end is not None:
             # Its end is on the screen and in the log; what is left is giving the device back.
             self.run_worker(self.leave("stopped on quitting"))
         elif not isinstance(self.screen, Question):
-            self.push_screen(Question("A run is training. Stop it and quit?", "Stop and quit", "Stay"), self._quit)
+            self.push_screen(self._question(), self._quit)
 
-    def _quit(self, yes: bool | None) -> None:
-        if yes:
+    def _question(self) -> Question:
+        """Ask what is to become of the run; where it cannot go on without this app, say why."""
+        why_not = self.lab.why_not_handed_over()
+        further = [] if why_not else [Answer("hand_over", "Hand over and quit", "h")]
+        note = f"It cannot be handed over: {why_not}." if why_not else "Handed over, it goes on in its own process."
+        return Question("A run is training. Stop it and quit?", "Stop and quit", "Stay", further=further, note=note)
+
+    def _quit(self, answer: str | None) -> None:
+        if answer == "yes":
             self.run_worker(self.leave("stopped on quitting"))
+        elif answer == "hand_over":
+            self.run_worker(self._hand_over())
+
+    async def _hand_over(self) -> None:
+        """Go once the run goes on elsewhere; where it does not, stay, since that is to be read."""
+        if await self.lab.hand_over():
+            self.exit()
 
     async def leave(self, reason: str) -> None:
         """End the run, wait until its `end` is written, and go."""

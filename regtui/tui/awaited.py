@@ -25,6 +25,10 @@ class Awaited:
         return "warn" if self.silent else "calm"
 
 
+HANDING_OVER = Awaited("hand over", ("handing over …",), silent=False)
+"""A run is on its way into another process."""
+
+
 def awaited(sent: Sequence[Sent], now: float) -> Awaited | None:
     """Say what is waited for, where anything is; `now` by the clock that the commands were sent by."""
     if not sent:

@@ -65,6 +65,16 @@ class DrawnInTurn(App[None]):
         if self._driver is not None:
             self._driver.write(data)
 
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of all frames so far."""
+        return self._driver.sent_bytes if isinstance(self._driver, FramedDriver) else 0
+
+    @property
+    def way_seconds(self) -> float:
+        """How long the last frame was under way, there and back."""
+        return self._driver.way_seconds if isinstance(self._driver, FramedDriver) else 0.0
+
     def on_resize(self) -> None:
         """Draw all of the screen: who knows what a terminal keeps that changes its size."""
         if isinstance(self._driver, FramedDriver):

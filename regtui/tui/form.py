@@ -29,6 +29,11 @@ from regtui.tui.entry import Choice, Edited, Editor, Entry, Item, Submitted
 from regtui.tui.knobs import Knobs
 from regtui.tui.rows import FieldRow, Heading, Hint
 
+RUNS_IN = "runs_in"
+"""Where a run trains: no field of its configuration, since it changes nothing of what is trained."""
+
+HERE, ELSEWHERE = "this app", "its own process"
+
 START, STOP = "▸ Start", "■ Stop"
 """What the button says, before a run and while one lives."""
 
@@ -47,6 +52,12 @@ SECTIONS: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
     "how": (("Run", ("run", "device")),),
 }
 """Block of the form -> its headings and the groups of fields under each."""
+
+NOTED: Mapping[str, str] = {
+    "preset": "a named starting point: fills the fields below",
+    RUNS_IN: "where it trains: a process of its own outlives this app, the terminal and the line",
+}
+"""Hints of what is no field of a configuration."""
 
 KEPT_BY_PRESETS = ("framework", "device", "seed", "precision")
 """Fields that a preset leaves as they are."""
@@ -73,7 +84,8 @@ class Form(Vertical):
     class Pressed(Message):
         """The button was pressed: start, or stop while a run lives."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, *, detached: bool | None = None) -> None:
+        """Show a configuration; `detached` says whether runs have their own process, None where none is started."""
         super().__init__(id="form")
         self.config: RunConfig | None = config
         self.problems: dict[str, str] = {}
@@ -94,6 +106,9 @@ class Form(Vertical):
         for field in fields().values():
             if field.name in used or field.name not in policy_only_fields():
                 self._add(field.name, field.label, self._editor(field, _shown(field, getattr(config, field.name))))
+        if detached is not None:
+            place = ELSEWHERE if detached else HERE
+            self._add(RUNS_IN, "Runs in", Choice(RUNS_IN, place, [Item(HERE), Item(ELSEWHERE)]))
 
     def _add(self, name: str, label: str, editor: Editor) -> None:
         self._rows[name] = FieldRow(label, editor)
@@ -128,6 +143,8 @@ class Form(Vertical):
                     for title, groups in sections:
                         yield Heading(title)
                         yield from self._rows_of(groups)
+                    if block == "how" and RUNS_IN in self._rows:
+                        yield self._rows[RUNS_IN]
         with Container(id="form-foot"):
             yield Hint(self._show_hint)
             yield Button(plain(START, self.app), id="go", compact=True)
@@ -147,6 +164,15 @@ class Form(Vertical):
             self._put(name, getattr(config, name))
         self._order_policy(config.lr_policy)
         self._check()
+
+    @property
+    def detached(self) -> bool:
+        """Whether the next run is to have a process of its own."""
+        return RUNS_IN in self._rows and self._rows[RUNS_IN].editor.value == ELSEWHERE
+
+    def move_run(self) -> None:
+        """Let the next run train in the other place."""
+        self._rows[RUNS_IN].editor.set_text(HERE if self.detached else ELSEWHERE)
 
     def focus_first(self) -> None:
         self._rows["preset"].editor.focus()
@@ -330,8 +356,8 @@ class Form(Vertical):
     def _show_hint(self) -> None:
         canvas = self.query_one(Hint)
         name = self._focused_field()
-        if name == "preset":
-            text, more = "a named starting point: fills the fields below", ""
+        if name in NOTED:
+            text, more = NOTED[name], "locked while the run lives" if self._locked else ""
         elif name:
             field = fields()[name]
             text = field.hint

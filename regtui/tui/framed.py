@@ -24,6 +24,13 @@ class FramedDriver(Driver):
         self._frame: list[str] | None = None
         self._picture, self._at_once = Picture(1, 1), False
         self._reminder: asyncio.TimerHandle | None = None
+        self.sent_bytes = 0
+        """Sent in frames so far."""
+
+    @property
+    def way_seconds(self) -> float:
+        """How long a frame is under way: the last one that arrived."""
+        return self._line.way_seconds if self._line is not None else 0.0
 
     def open_line(self, line: Line) -> None:
         """Draw on a line from now on."""
@@ -75,7 +82,9 @@ class FramedDriver(Driver):
             return
         changes = self._picture.changes()
         if changes:
-            self._line.frame((SYNC_START + changes + SYNC_END if self._at_once else changes).encode(errors="replace"))
+            frame = (SYNC_START + changes + SYNC_END if self._at_once else changes).encode(errors="replace")
+            self.sent_bytes += len(frame)
+            self._line.frame(frame)
 
     def close(self) -> None:
         if self._reminder is not None:

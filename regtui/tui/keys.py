@@ -37,6 +37,8 @@ LAB_KEYS: list[Binding] = [
     _key("l", "log_y", "Log", "Make the loss axis logarithmic, or linear."),
     _key("m", "smooth", "Smooth", "Smooth the curves; the raw ones stay behind them."),
     _key("p", "penalty", "Penalty", "Draw the L2 and L1 penalty beside the losses."),
+    _key("d", "move_run", "Detach", "Let the next run train in its own process, which outlives this app, or in it."),
+    _key("h", "hand_over", "Hand over", "Let the run go on in its own process, which outlives this app."),
     _key("n", "next_run", "Next run", "Show the next of several runs that are watched, this one behind it."),
     _key("left", "cursor(-1)", "Cursor", "Read the epoch before; the first press sets the cursor.", "←"),
     _key("right", "cursor(1)", "Cursor", "Read the epoch after.", "→", show=False),
@@ -46,7 +48,7 @@ LAB_KEYS: list[Binding] = [
     _key("shift+tab", "app.focus_previous", "Field before", "Go to the field before.", show=False),
     _key("question_mark", "help", "Help", "Explain keys, curves and words.", "?"),
     _key("f1", "help", "Help", "The same, also in a field that takes a ? as text.", identity="help-in-text"),
-    _key("q", "app.quit", "Quit", "Quit; asks while a run lives, then ends it cleanly."),
+    _key("q", "app.quit", "Quit", "Quit; asks what is to become of a run that trains in this app."),
     QUIT_ANYWHERE,
     SUSPEND,
 ]

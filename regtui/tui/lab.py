@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,17 +22,18 @@ from regtui.core.events import Changed, Event
 from regtui.core.history import History
 from regtui.notify.audience import Audience
 from regtui.sources import Nothing, Source, Watched
-from regtui.tui.awaited import awaited
+from regtui.tui.awaited import HANDING_OVER
 from regtui.tui.budget import FrameBudget
 from regtui.tui.canvas import Canvas, ascii_only
+from regtui.tui.driver import DrawnInTurn
 from regtui.tui.form import HIGH, TWO_COLUMNS, Form
+from regtui.tui.handing import Handing
 from regtui.tui.keybar import KeyBar
 from regtui.tui.keys import LAB_KEYS
 from regtui.tui.panels import WIDE, status_line, verdict_lines
 from regtui.tui.plot import Plot
 from regtui.tui.runview import RunView
 from regtui.tui.several import FOLD_EVENTS, FOLD_SECONDS
-from regtui.tui.starting import Starting
 
 HEARTBEAT_SECONDS = 1.0
 """How often the screen looks by itself: a stage without events, a log that another process writes."""
@@ -50,7 +52,7 @@ class Body(Horizontal):
     BLANK = True
 
 
-class LabScreen(Starting):
+class LabScreen(Handing):
     """The lab: choose, start, watch, start again."""
 
     BINDINGS = [*LAB_KEYS]
@@ -68,6 +70,7 @@ class LabScreen(Starting):
         start: bool,
         source: Source | None,
         ghost: History | None,
+        detach: bool = False,
         others: Sequence[Source] = (),
         audience: Audience,
     ) -> None:
@@ -77,11 +80,12 @@ class LabScreen(Starting):
         super().__init__([shown, *behind, *followed], [shown, *followed], audience, runs_dir=runs_dir, share=share)
         self.only_watches = source is not None
         self.budget = FrameBudget()
-        self._config = config
+        self._config, self._detached_at_first = config, detach
         self._start_at_once = start
         self._was_paused = False
         self._news_waiting = False
         self._next_frame: Timer | None = None
+        self._sent_bytes = 0
         self._before, self._trained_from, self._trained_seconds = FrameBudget(), 0.0, 0.0
 
     def compose(self) -> ComposeResult:
@@ -95,7 +99,7 @@ class LabScreen(Starting):
         yield Canvas(id="status")
         yield Canvas(id="verdict")
         with Body(id="body"):
-            yield Form(self._config)
+            yield Form(self._config, detached=None if self.only_watches else self._detached_at_first)
             yield RunView()
         yield KeyBar(self.key_name)
 
@@ -144,6 +148,7 @@ class LabScreen(Starting):
 
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""
+        self.tell_of_audience()
         if self._next_frame is None and self.budget.wait(time.monotonic()) == 0:
             activity = self.shown.ask()
             behind = any(run.open or run.ask().alive for run in self.others)
@@ -167,7 +172,7 @@ class LabScreen(Starting):
                 self._next_frame = self.set_timer(0.001, self._frame)
             elif more:
                 self.schedule_frame()
-            elif not activity.alive:
+            elif not activity.alive and not self.handing_over:
                 self.finish(shown)
         self.tell_others(shown, now)
         if self.follow_others(now) and self._next_frame is None:
@@ -216,7 +221,10 @@ class LabScreen(Starting):
             self.follow(self.history.changes)
 
     def _drew(self, begun: float) -> None:
-        self.budget.end(time.thread_time() - begun)
+        app = cast(DrawnInTurn, self.app)
+        self.budget.cells = app.size.width * app.size.height
+        self.budget.end(time.thread_time() - begun, app.sent_bytes - self._sent_bytes, app.way_seconds)
+        self._sent_bytes = app.sent_bytes
 
     # What is drawn
 
@@ -239,13 +247,13 @@ class LabScreen(Starting):
         width = status.content_size.width
         watching = "" if not self.only_watches else "watching"
         watching += f" {self.among[0]} of {self.among[1]}" if self.among else ""
-        waiting = awaited(self.shown.sent, time.monotonic())
+        waiting = HANDING_OVER if self.handing_over else self.waits_for(self.shown, time.monotonic())
         status.show(
             [status_line(self.history, activity, config, width, time.time(), watching=watching, waiting=waiting)]
         )
         canvas = self.query_one("#verdict", Canvas)
         canvas.show(verdict_lines(self.history, activity, *canvas.content_size, row=view.cursor))
-        preview = planned if self.history.run is None and not self.alive else None
+        preview = planned if self.history.run is None and not self.occupied else None
         self.query_one(RunView).draw(self.history, view, preview)
 
     def on_resize(self) -> None:
@@ -262,6 +270,8 @@ class LabScreen(Starting):
 
     def key_name(self, binding: Binding) -> str:
         """Name a key by what it would do now."""
+        if binding.action == "move_run":
+            return "Attach" if self.query_one(Form).detached else binding.description
         return "Resume" if binding.action == "pause" and self._was_paused else binding.description
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

@@ -62,6 +62,8 @@ class Line:
         self._closed = self._gone = False
         self._answers = False
         self._unanswered, self._lost, self._since = 0, 0, 0.0
+        self.way_seconds = 0.0
+        """How long the last frame that was answered for was under way, there and back."""
         self._writer = threading.Thread(target=self._write_on, name="terminal", daemon=True)
         self._writer.start()
 
@@ -101,9 +103,12 @@ class Line:
 
     def answered(self, times: int) -> None:
         """Take note that the terminal has answered."""
+        now = self._clock()
         with self._changed:
+            if self._unanswered:
+                self.way_seconds = now - self._since
             self._unanswered = max(self._unanswered - times, 0)
-            self._answers, self._lost, self._since = True, 0, self._clock()
+            self._answers, self._lost, self._since = True, 0, now
             self._changed.notify_all()
         self._tell_of_room()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regtui.core.history import History
+from regtui.core.text import printable
 from regtui.notify.audience import Audience
 from regtui.runs import called
 from regtui.sources import Watched
@@ -54,10 +55,11 @@ class Several(Telling):
         sentences = []
         for run in (self.shown, *self.others):
             activity = run.ask()
-            if run.source is self.live or not activity.growing or activity.log is None or run.history.run is None:
+            if run.source is self.live or not activity.growing or activity.log is None:
                 continue
-            name = called(activity.log, runs_dir)
-            sentences.append(f"run {run.history.run.run_id} goes on; regtui watch {name} shows it")
+            # One that is still being set up has its id by its folder alone.
+            run_id = run.history.run.run_id if run.history.run is not None else printable(activity.log.parent.name)
+            sentences.append(f"run {run_id} goes on; regtui watch {called(activity.log, runs_dir)} shows it")
         return sentences
 
     def follow_others(self, begun: float) -> bool:

@@ -11,14 +11,17 @@ from textual.worker import Worker, WorkerState
 from regtui.charts import warm_up
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Knob, SetKnob, Stop
+from regtui.core.text import printable
 from regtui.notify.audience import Audience
-from regtui.sources import Watched
+from regtui.readers import LogError
+from regtui.sources import Source, Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.canvas import span
 from regtui.tui.form import Form
 from regtui.tui.panels import problem_text
 from regtui.tui.runview import RunView
 from regtui.tui.several import FOLD_EVENTS, Several
+from regtui.tui.steering import REASON_SECONDS
 
 
 class Starting(Several):
@@ -53,20 +56,46 @@ class Starting(Several):
     # What runs
 
     def begin(self, config: RunConfig) -> None:
-        """Start a run; the one before it stays behind it as a ghost."""
-        live = self.live = LiveRun(config, runs_dir=self._runs_dir, share=self._share)
-        live.listen(self.announce)
+        """Start a run, here or in a process of its own; the one before it stays behind it as a ghost."""
+        form = self.query_one(Form)
+        source = self._start_elsewhere(config) if form.detached else self._start_here(config)
+        if source is None:
+            return
         self._replaced = self.watched
         behind = self.watched if len(self.history.evaluations) else self.watched[1:]
-        self.put_on_show([Watched(source=live), *behind[:1]])
+        self.put_on_show([Watched(source=source), *behind[:1]])
         self.look_after(self.shown, from_start=True)
         self.shown.ask()
         # Beside the framework's import, which takes longer: the first frames of the training need not wait for it.
         self.run_worker(warm_up, thread=True, group="drawing")
-        self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
-        self.query_one(Form).hold(True)
+        form.hold(True)
         self.refresh_bindings()
         self.schedule_frame()
+
+    def _start_here(self, config: RunConfig) -> Source:
+        live = self.live = LiveRun(config, runs_dir=self._runs_dir, share=self._share)
+        live.listen(self.announce)
+        self.run_worker(live.drive, thread=True, group="run", name=live.run_id, exit_on_error=False)
+        return live
+
+    def _start_elsewhere(self, config: RunConfig) -> Source | None:
+        """Start a process that trains; one that cannot be started is said."""
+        from regtui.sources.detached import Detached
+
+        self.live = None
+        try:
+            return Detached(config, runs_dir=self._runs_dir, share=self._share, more=("--checkpoint", "both"))
+        except LogError as error:
+            self.notify(printable(str(error)), title="The run could not start", severity="error", markup=False)
+            return None
+
+    def action_move_run(self) -> None:
+        """Let the next run train in a process of its own, or in this app."""
+        form = self.query_one(Form)
+        form.move_run()
+        self.refresh_bindings()
+        where = "a process of its own, which outlives this app" if form.detached else "this app"
+        self.notify(f"The next run trains in {where}.", timeout=REASON_SECONDS, markup=False)
 
     def end_own(self, reason: str) -> None:
         """Tell the run that trains here to end; those that are only watched go on."""

@@ -19,6 +19,9 @@ COMMANDS: Mapping[str, type[Command]] = {
 }  # fmt: skip
 """Action of a key -> the command that it gives."""
 
+STARTING = frozenset({"start", "move_run", "hand_over"})
+"""Actions of a screen that starts runs."""
+
 REASON_SECONDS = 3.0
 """A reason is short, and the next key may need the place."""
 
@@ -35,6 +38,11 @@ class Steering(Looking):
     def alive(self) -> bool:
         """Tell whether a run trains here: it ends when the app does."""
         return self.live is not None and self.live.alive
+
+    @property
+    def occupied(self) -> bool:
+        """Tell whether a run that was started on this screen still lives, here or in a process of its own."""
+        return not self.only_watches and (self.alive or self.shown.activity.growing)
 
     @property
     def is_elsewhere(self) -> bool:
@@ -84,11 +92,11 @@ class Steering(Looking):
             return COMMANDS[action] in listens
         if action == "next_run":
             return bool(self.check_action(action, ()))
-        return action != "start" or not self.only_watches
+        return action not in STARTING or not self.only_watches
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "start":
-            return not (self.only_watches or self.alive)
+        if action in STARTING:
+            return not (self.only_watches or self.occupied)
         if action in COMMANDS:
             return self.obeys(COMMANDS[action])
         return super().check_action(action, parameters)
@@ -113,10 +121,10 @@ class Steering(Looking):
             return self._why_nothing_to_see()
         if action == "next_run":
             return "No other run is watched: `regtui watch RUN RUN ...` watches several." * self.only_watches
-        if action not in {"start", *COMMANDS}:
+        if action not in STARTING | COMMANDS.keys():
             return ""
         listens = self.shown.source.listens
-        if self.only_watches and action == "start":
+        if self.only_watches and action in STARTING:
             return "This only watches: `regtui` opens the lab, which trains."
         if self.only_watches and not listens:
             return "This only watches, the run takes no commands here."
@@ -124,14 +132,14 @@ class Steering(Looking):
             return "The run is ending."
         if self.only_watches and COMMANDS[action] not in listens:
             return f"The run does not listen to that, but to {', '.join(names_of(listens))}."
-        if action == "start":
+        if action in {"start", "move_run"}:
             return "A run is training: x ends it, then ctrl+r starts the next."
         return "No run is training: ctrl+r starts one."
 
     def _why_nothing_to_see(self) -> str:
         if self.history.run is not None:
             return "No epoch has been measured yet."
-        starts = "" if self.only_watches or self.alive else ": ctrl+r starts a run"
+        starts = "" if self.only_watches or self.occupied else ": ctrl+r starts a run"
         return f"There are no curves yet{starts}."
 
     # What the keys do
@@ -145,8 +153,8 @@ class Steering(Looking):
     def action_stop(self) -> None:
         """End the run, after a question."""
 
-        def stop(yes: bool | None) -> None:
-            if yes:
+        def stop(answer: str | None) -> None:
+            if answer == "yes":
                 self.send(Stop(reason="stopped by hand"))
 
         self.app.push_screen(Question("Stop this run? Its log is kept.", "Stop", "Go on"), stop)

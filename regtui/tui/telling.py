@@ -4,7 +4,7 @@ from regtui.notify.audience import Audience
 from regtui.notify.lookout import Lookout
 from regtui.notify.notices import Notice
 from regtui.sources import Watched
-from regtui.tui.awaited import awaited, is_given_up
+from regtui.tui.awaited import Awaited, awaited, is_given_up
 from regtui.tui.canvas import span
 from regtui.tui.runview import RunView
 from regtui.tui.steering import Steering
@@ -42,6 +42,9 @@ class Telling(Steering):
             if run is self.shown and notice.kind in ("stall", "recovery"):
                 text = f" {notice.body.replace(chr(10), '; ')}"
                 self.query_one(RunView).say((span(text, "warn" if notice.kind == "stall" else "text"),))
+
+    def tell_of_audience(self) -> None:
+        """Say who could not be told: in the log of the run that trains here, else on the screen alone."""
         for problem in self.audience.problems():
             if self.live is not None and self.live.alive:
                 self.live.say(problem, "warning")
@@ -72,11 +75,15 @@ class Telling(Steering):
             self.query_one(RunView).say((span(f" {sentence}", "warn"),))
         shown.told_left_out = len(shown.history.left_out)
 
+    def waits_for(self, shown: Watched, now: float) -> Awaited | None:
+        """Give what was sent and is not obeyed yet; a run that is still being set up answers when it trains."""
+        return awaited(shown.sent, now if shown.history.run is not None or not shown.sent else shown.sent[0].at)
+
     def tell_of_silence(self, shown: Watched, now: float) -> None:
         """Say once that nobody answers what was sent; it is still counted in the line of the state."""
         if is_given_up(shown.sent, now, growing=shown.activity.growing):
             shown.sent.clear()
-        waiting = awaited(shown.sent, now)
+        waiting = self.waits_for(shown, now)
         if waiting is not None and waiting.silent and not shown.told_silent:
             shown.told_silent = True
             self.query_one(RunView).say((span(f" {waiting.name}: {waiting.words[0]}", "warn"),))

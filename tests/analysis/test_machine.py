@@ -46,6 +46,7 @@ def test_a_gpu_that_computes_little_while_steps_are_slow_waits():
     [
         ({"cpu": 15.0}, "prepare rows once and keep them"),
         ({"cpu": 0.1}, "the processors wait, too, for a disk or a network"),
+        ({"cpu": 1.0, "host/utilization": 0.99}, "other programs take the rest"),
         ({"cpu": None}, "look at what comes between steps"),
     ],
 )
@@ -72,6 +73,12 @@ def test_a_pause_is_no_waiting():
     busy = {"steps_per_second": 25, "used": [0.6, 0.3]}
     assert waiting(run(**busy, pause=3600)).idle_seconds == pytest.approx(waiting(run(**busy)).idle_seconds)
     assert waiting(run([0.6], steps_per_second=25, pause=3600)) is None
+
+
+def test_samples_that_do_not_say_when_they_were_taken_are_not_judged():
+    history = History()
+    history.apply([SystemSampled(step=at, metrics={"gpu0/utilization": 0.3}) for at in range(90)])
+    assert waiting(history) is None
 
 
 def test_gpus_that_a_run_does_not_use_are_none_that_wait():

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from regtui.cli.lab import cli
-from regtui.core.events import EpochEnded, Event, RunEnded, RunStarted, StepEnded
+from regtui.core.events import EpochEnded, Event, RunEnded, RunStarted, StepEnded, SystemSampled
 from regtui.core.history import History
 from regtui.readers import LogError, LogWriter, read_history
 from regtui.report.export import export
@@ -115,3 +115,11 @@ def test_a_run_without_steps_or_epochs_is_written_too(tmp_path) -> None:
     export(empty, "tensorboard", tmp_path / "empty")
     assert (tmp_path / "empty.csv").read_text().strip() == "step"
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_csv_has_the_samples_of_the_machine_in_a_file_of_their_own(tmp_path) -> None:
+    found = history()
+    found.apply([SystemSampled(step=4, time=1.7e9, metrics={"gpu0/utilization": 0.93, "rss": 2.0**30})])
+    files = export(found, "csv", tmp_path / "run.csv")
+    assert [path.name for path in files] == ["run.csv", "run-steps.csv", "run-system.csv"]
+    assert files[-1].read_text() == "step,time,gpu0/utilization,rss\n4,1700000000,0.93,1073741824\n"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from regtui.commandfile import CommandEnd, CommandRun, write_command
 from regtui.readers.printed import BLOCK_BYTES, Printed
 from regtui.supervisor import output as bounds
-from regtui.supervisor.finding import find
+from regtui.supervisor.finding import find, holders, taken
 from regtui.supervisor.fresh import DEEPEST, fresh_files
 from regtui.supervisor.output import Output
 
@@ -89,15 +90,31 @@ def test_what_others_hold_open_is_not_the_commands_and_what_it_holds_open_is_bef
     ours, newer = tmp_path / "ours.csv", tmp_path / "newer.csv"
     ours.write_text(table)
     newer.write_text(table)
-    where = {"root": tmp_path, "output": tmp_path / "output.log"}
+    both = [newer, ours]
     with ours.open():
-        found = find([newer, ours], **where, busy=frozenset({ours}), session=os.getsid(0))
-        assert found is not None
-        assert found[0] == ours
-        assert find([ours], **where, busy=frozenset(), session=-1) is None
-    assert find([ours], **where, busy=frozenset({ours}), session=-1) is None
-    assert find([newer, ours], **where, busy=frozenset(), session=-1) == (newer, 30)
-    assert find([newer, ours], **where, busy=frozenset(), session=-1, better_than=30) is None
+        assert holders(os.getsid(0), set(both)) == ({ours}, set())
+        assert holders(-1, set(both)) == (set(), {ours})
+    where = {"root": tmp_path, "output": tmp_path / "output.log"}
+    assert find(both, {ours}, set(), **where) == (ours, 30)
+    assert find(both, set(), {ours}, **where) == (newer, 30)
+    assert find(both, set(), {tmp_path}, **where) is None
+    assert find(both, set(), set(), **where) == (newer, 30)
+    assert find(both, set(), set(), **where, before=frozenset({newer})) == (ours, 30)
+    assert find(both, set(), set(), **where, better_than=30) is None
+
+
+def test_a_log_that_another_command_writes_meanwhile_is_taken_and_one_of_before_is_not(tmp_path: Path) -> None:
+    for name, log, ended in (
+        ("one", "/1.csv", 20.0),
+        ("two", None, 20.0),
+        ("own", "/3.csv", None),
+        ("old", "/4.csv", 9.0),
+    ):
+        (tmp_path / name).mkdir()
+        end = CommandEnd(status="finished", time=ended) if ended is not None else None
+        write_command(tmp_path / name, CommandRun(run_id=name, argv=(), cwd="/", log=log, end=end))
+    (tmp_path / "none").mkdir()
+    assert taken(tmp_path / "own", 10.0) == {Path("/1.csv")}
 
 
 def test_the_process_beside_a_command_loads_nothing_heavy() -> None:

@@ -194,6 +194,8 @@ def test_a_command_that_hears_nothing_is_killed_when_its_time_is_up(start) -> No
     end = started.ended().end
     assert (end.status, end.signal) == ("stopped", "SIGKILL")
     assert end.reason == "stopped by regtui send, and killed since it had not ended"
+    states = [each for each in started.events() if isinstance(each, Noted) and each.level == "state"]
+    assert [(each.text, each.time) for each in states] == [("stopping", started.run.stopping_since)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -254,12 +256,20 @@ def test_a_supervisor_that_is_killed_takes_nothing_along_and_the_run_has_no_end(
     assert (run.summary.status, run.being_written) == ("running", False)
 
 
+UNTIL_FOUND = """
+import json, os, time
+with open('{0}.csv', 'w') as file:
+    print('epoch,val_loss', file=file)
+    for epoch in range(5):
+        print(f'{{epoch}},{0}', file=file, flush=True)
+    while not json.load(open(os.environ['REGTUI_RUN'] + '/command.json'))['log']:
+        time.sleep(0.02)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="this system does not tell who holds a file open")
 def test_two_at_once_keep_to_their_own_logs(start) -> None:
-    loop = (
-        "import time\nwith open('{0}.csv', 'w') as file:\n    print('epoch,val_loss', file=file, flush=True)\n"
-        "    for epoch in range(30):\n        print(f'{{epoch}},{0}', file=file, flush=True)\n        time.sleep(0.1)"
-    )
-    both = [start(loop.format(number)) for number in (1, 2)]
+    both = [start(UNTIL_FOUND.format(number)) for number in (1, 2)]
     assert both[0].folder != both[1].folder
     for number, started in enumerate(both, 1):
         assert started.ended().log == str(Path(f"{number}.csv").absolute())

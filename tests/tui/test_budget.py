@@ -2,7 +2,7 @@
 
 import pytest
 
-from regtui.tui.budget import FASTEST, SHARE, SLOWEST, FrameBudget
+from regtui.tui.budget import BYTES_A_CELL, FASTEST, LINE_SHARE, SHARE, SLOWEST, FrameBudget
 
 
 def draw(budget: FrameBudget, now: float, cost: float) -> None:
@@ -68,3 +68,28 @@ def test_news_that_comes_while_a_frame_is_drawn_waits_for_the_next_one() -> None
     draw(budget, 0.0, 0.015)
     budget.begin(1.0)
     assert budget.wait(1.01) == pytest.approx(0.015 / SHARE - 0.01)
+
+
+@pytest.mark.parametrize(("columns", "rows", "most"), [(80, 24, 4000), (140, 40, 10_000)])
+@pytest.mark.parametrize("sent", [800, 2000])
+def test_what_is_sent_a_second_stays_under_what_the_screen_may_take(
+    columns: int, rows: int, most: int, sent: int
+) -> None:
+    budget = FrameBudget(cells=columns * rows)
+    now, total = 0.0, 0
+    while now < 100.0:
+        budget.begin(now)
+        budget.end(0.0001, sent)
+        total += sent
+        now += budget.wait(now)
+    assert total / 100.0 < most
+    assert total / 100.0 > min(BYTES_A_CELL * columns * rows, FASTEST * sent) * 0.9
+
+
+def test_a_line_that_takes_long_is_mostly_free() -> None:
+    budget = FrameBudget()
+    budget.begin(0.0)
+    budget.end(0.0001, 100, way=0.25)
+    assert budget.interval == pytest.approx(0.25 / LINE_SHARE)
+    budget.end(0.0001, 100, way=30.0)
+    assert budget.interval == 1 / SLOWEST

@@ -19,7 +19,7 @@ from regtui.tui.rows import FieldRow
 
 
 def shown_fields(app: RegtuiApp) -> set[str]:
-    return {row.editor.field for row in app.lab.query(FieldRow) if row.display} - {"preset"}
+    return {row.editor.field for row in app.lab.query(FieldRow) if row.display} - {"preset", "runs_in"}
 
 
 async def test_every_field_of_the_configuration_is_in_the_form(drive: Any, app: RegtuiApp) -> None:

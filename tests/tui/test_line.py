@@ -67,6 +67,32 @@ def test_a_terminal_that_has_answered_gets_no_frame_until_it_answers_for_the_las
     assert it.line.takes_frame()
 
 
+def test_how_long_a_frame_was_under_way_is_known_once_it_is_answered_for(ends: Callable[[], Ends]) -> None:
+    it = ends()
+    it.arrives(b"first")
+    assert it.line.way_seconds == 0
+    it.now += 0.4
+    it.line.answered(1)
+    it.now += 3
+    assert it.line.way_seconds == pytest.approx(0.4)
+
+
+def test_what_something_between_unpacks_is_packed_whole(ends: Callable[[], Ends]) -> None:
+    reader, writer = os.pipe()
+    line = Line(writer, on_room=lambda: None, on_gone=lambda: None, packed=lambda data: b"<" + data + b">")
+    line.send(b"hello")
+    line.write(b"bell")
+    line.frame(b"frame")
+    expected = b"hello<bell><frame" + QUESTION + b">"
+    come = b""
+    while len(come) < len(expected):
+        come += os.read(reader, 100)
+    assert come == expected
+    line.close(PATIENCE)
+    for fd in (reader, writer):
+        os.close(fd)
+
+
 def test_a_terminal_that_never_answers_gets_a_frame_whenever_the_last_is_written(ends: Callable[[], Ends]) -> None:
     it = ends()
     for _ in range(3):
