@@ -81,6 +81,7 @@ def train(
         )  # fmt: skip
         return
     audience, companions = _listeners(notify)
+    from regtui.sources.here import LiveRun
     from regtui.sources.starter import find_starter
 
     starter = find_starter()
