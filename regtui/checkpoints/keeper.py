@@ -22,7 +22,11 @@ COST = 0.01
 afterwards, it stays under 2 %."""
 
 FIRST_SECONDS = 0.5
-"""When the first is written: soon, so that what is wrong with the disk is said while somebody looks."""
+"""When the first is written, of a net that is small: soon, so that what is wrong with the disk is said while somebody
+looks."""
+
+PARAMETERS_A_SECOND = 4e6
+"""Taken for the pace of the first writing: with Adam's two moments, and both kinds, some 50 MB/s to a plain disk."""
 
 LEAST_SECONDS = 2.0
 """No oftener than so: nobody minds the loss of two seconds, and a disk wears."""
@@ -73,7 +77,8 @@ class Keeper:
         self._saved_step = -1
         self._spent = 0.0
         """Seconds since the last writing that went into copies."""
-        self._due = time.monotonic() + FIRST_SECONDS if keep != "none" else math.inf
+        first = max(FIRST_SECONDS, backend.parameters / PARAMETERS_A_SECOND / COST)
+        self._due = time.monotonic() + first if keep != "none" else math.inf
         self._problem = ""
         if keep != "none":
             self._data_digest = digest(data)

@@ -51,6 +51,8 @@ class History:
         self._reset(None)
         self.version = 0
         """Grows with every batch that brought something: cheap to compare."""
+        self.news = 0
+        """As `version`, but for batches of samples of the machine alone: those go on beside a training that hangs."""
 
     def _reset(self, run: RunStarted | None) -> None:
         self.run = run
@@ -226,6 +228,7 @@ class History:
         self._now.clear()
         # By exact types, all at once: a log is nearly all steps, and a million of them are folded in a second.
         kinds = list(map(type, batch))
+        self.news += kinds.count(SystemSampled) < len(kinds)
         if RunStarted in kinds:
             newest = len(kinds) - 1 - kinds[::-1].index(RunStarted)
             self._reset(cast(RunStarted, batch[newest]))

@@ -47,7 +47,7 @@ class Lookout:
         """Look after a run that is yet to begin, or take what is there at the first look for old news."""
         self._is_news = from_start
         self._run: RunStarted | None = None
-        self._version = -1
+        self._news = -1
         self._ended = self._overfit = self._diverged = False
         self._looked_at: float | None = None
         self._silence = 0.0
@@ -67,7 +67,7 @@ class Lookout:
         has come.
         """
         told: list[Notice] = []
-        came, self._version = history.version != self._version, history.version
+        came, self._news = history.news != self._news, history.news
         if came:
             self._follow_run(history)
             told = self._judged(history)

@@ -325,9 +325,11 @@ class LiveRun:
                     continue
                 if self._stage != "paused":
                     self._enter_state("paused")
-                if self._said:
                     self._deliver(writer, [])
                     keeper.rest()
+                elif self._said:
+                    # That it is paused already: whoever asked for it waits to hear so.
+                    self._deliver(writer, [])
                 command = self._wait_for_command(writer)
         finally:
             chunks.close()

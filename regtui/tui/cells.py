@@ -1,6 +1,7 @@
 """The cells of a terminal: as they are wanted, as they are, and the few bytes between the two."""
 
 import re
+from collections import defaultdict
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -46,6 +47,16 @@ ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "8": "
 
 Cell = tuple[str, Pen]
 """A sign with all that is put on top of it, and its pen; the second cell of a wide sign is empty."""
+
+
+class Piece(NamedTuple):
+    """What one pen draws without a gap."""
+
+    y: int
+    begun: int
+    end: int
+    """Column behind it."""
+    text: str
 
 
 @lru_cache(maxsize=4096)
@@ -162,14 +173,30 @@ class Picture:
         return end
 
     def changes(self) -> str:
-        """Give what the terminal lacks, as if it had it from now on."""
+        """Give what the terminal lacks, as if it had it from now on.
+
+        All that one pen draws comes together: to go elsewhere takes half of what a colour takes.
+        """
         written: list[str] = []
+        pieces: defaultdict[Pen, list[Piece]] = defaultdict(list)
         pen = PLAIN
         for y in sorted(self._rows):
-            if self._wanted[y] != self._there[y]:
-                part, pen = self._row(y, pen)
-                written += part
+            wanted, there = self._wanted[y], self._there[y]
+            if wanted != there:
+                if _has_wide(wanted) or _has_wide(there):
+                    part, pen = self._wide_row(y, pen)
+                    written += part
+                else:
+                    _cut(y, wanted, there, pieces)
+                there[:] = wanted
         self._rows.clear()
+        at = -1, -1
+        for its in sorted(pieces, key=_likeness):
+            written.append(change_of_pen(pen, its))
+            pen = its
+            for piece in pieces[its]:
+                written += _way(at, piece), piece.text
+                at = piece.y, piece.end
         if written:
             x, y = self._cursor
             written.append(change_of_pen(pen, PLAIN) + f"\x1b[{y + 1};{x + 1}H")
@@ -180,41 +207,68 @@ class Picture:
         """Tell whether the terminal may lack something."""
         return bool(self._rows)
 
-    def _row(self, y: int, pen: Pen) -> tuple[list[str], Pen]:
-        """Write what is new in a row."""
-        wanted, there = self._wanted[y], self._there[y]
+    def _wide_row(self, y: int, pen: Pen) -> tuple[list[str], Pen]:
+        """Write a row that has a sign of two cells: whole, for terminals clear one half when the other is written."""
         written = []
+        row = self._wanted[y]
         at = -1
-        for start, end in _runs(wanted, there):
-            if start != at:
-                written.append(f"\x1b[{start - at}C" if at > 0 else f"\x1b[{y + 1};{start + 1}H")
-            for cell in wanted[start:end]:
-                if cell is not None:
-                    sign, its_pen = cell
-                    if sign == " ":
-                        its_pen = pen_for_blank(pen, its_pen)
-                    if its_pen != pen:
-                        written.append(change_of_pen(pen, its_pen))
-                        pen = its_pen
-                    written.append(sign)
-            at = end
-        there[:] = wanted
+        for x, cell in enumerate(row):
+            if cell is None or (None in row and cell == self._there[y][x]):
+                continue
+            if x != at:
+                written.append(f"\x1b[{y + 1};{x + 1}H")
+            sign, its = cell
+            its = pen_for_blank(pen, its) if sign == " " else its
+            written += change_of_pen(pen, its), sign
+            pen, at = its, x + 1
         return written, pen
 
 
-def _runs(wanted: list[Cell | None], there: list[Cell | None]) -> list[tuple[int, int]]:
-    """Give the parts of a row to be sent: start and end, those that lie close in one."""
-    differing = [x for x, cell in enumerate(wanted) if cell is not None and cell != there[x]]
-    if not differing:
-        return []
-    if any(cell is not None and not cell[0] for row in (wanted, there) for cell in row):
-        # A sign of two cells, of which terminals clear the one half when the other is written over.
-        return [(0, len(wanted))] if None not in wanted else [(x, x + 1) for x in differing]
-    runs = [[differing[0], differing[0] + 1]]
-    for x in differing[1:]:
-        gap = wanted[runs[-1][1] : x]
-        if len(gap) <= NEAR and None not in gap:
-            runs[-1][1] = x + 1
-        else:
-            runs.append([x, x + 1])
-    return [(start, end) for start, end in runs]
+def _has_wide(row: list[Cell | None]) -> bool:
+    """Tell whether a row has a sign of two cells."""
+    return any(cell is not None and not cell[0] for cell in row)
+
+
+def _likeness(pen: Pen) -> tuple[str, tuple[str, ...], str]:
+    """Order pens so that few parameters change from one to the next."""
+    return pen.ground, pen.marks, pen.front
+
+
+def _cut(y: int, wanted: list[Cell | None], there: list[Cell | None], pieces: defaultdict[Pen, list[Piece]]) -> None:
+    """Cut what differs in a row into pieces of one pen each."""
+    pen, text, begun, end = PLAIN, "", -1, -1
+    for x, cell in enumerate(wanted):
+        if cell is None or cell == there[x]:
+            continue
+        sign, its = cell
+        if text:
+            its = pen_for_blank(pen, its) if sign == " " else its
+            between = _between(wanted, end, x, pen) if its == pen else None
+            if between is not None:
+                text, end = text + between + sign, x + 1
+                continue
+            pieces[pen].append(Piece(y, begun, end, text))
+        pen, text, begun, end = its, sign, x, x + 1
+    if text:
+        pieces[pen].append(Piece(y, begun, end, text))
+
+
+def _between(row: list[Cell | None], start: int, end: int, pen: Pen) -> str | None:
+    """Give what stands between two pieces where a pen may as well draw it again; None where it is left out."""
+    if end - start > NEAR:
+        return None
+    text = ""
+    for cell in row[start:end]:
+        if cell is None or (cell[1] != pen and (cell[0] != " " or pen_for_blank(pen, cell[1]) != pen)):
+            return None
+        text += cell[0]
+    return text
+
+
+def _way(at: tuple[int, int], piece: Piece) -> str:
+    """Give what moves the cursor from behind one piece to the next."""
+    y, x = at
+    if y != piece.y or x > piece.begun:
+        return f"\x1b[{piece.y + 1};{piece.begun + 1}H"
+    cells = piece.begun - x
+    return "" if not cells else f"\x1b[{cells if cells > 1 else ''}C"

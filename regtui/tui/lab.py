@@ -137,14 +137,16 @@ class LabScreen(Handing):
             self._next_frame = self.set_timer(max(wait, 0.001), self._frame)
 
     def look_soon(self) -> None:
-        self.schedule_frame()
+        # Whatever frames have cost so far: somebody has just pressed a key.
+        if self._next_frame is not None:
+            self._next_frame.stop()
+        self._next_frame = self.set_timer(ANSWER_SECONDS, self._frame)
 
     def _look_for_answer(self, now: float) -> None:
         """Look oftener than the heart beats while somebody waits to see that a key was obeyed."""
         sent = self.shown.sent
-        if sent and self._next_frame is None and not sent[-1].seconds_of_silence(now):
-            wait = max(self.budget.wait(now), ANSWER_SECONDS)
-            self._next_frame = self.set_timer(wait, self._frame)
+        if sent and not sent[-1].seconds_of_silence(now):
+            self.look_soon()
 
     def _look(self) -> None:
         """Draw a stage that takes long, and read a log that another process writes."""

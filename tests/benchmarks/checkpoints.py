@@ -1,20 +1,19 @@
-"""What checkpoints cost: the same run with none and with both, in turns, for nets of several sizes.
+"""What checkpoints cost while a run trains: the share of its time that goes into copies and into writing.
 
-    python tests/benchmarks/checkpoints.py [--framework torch|tensorflow] [--seconds 20] [--rounds 3]
+    python tests/benchmarks/checkpoints.py [--framework torch|tensorflow] [--seconds 20]
 
-Whole runs in one process, set-up and the checkpoints at the end apart: seconds an epoch of the run that keeps both over
-those of the run that keeps none, a round each in turns, so that a busy machine slows both. The first row has epochs of
-some milliseconds, the last a net of ten million weights: what is written then takes longer than an epoch.
+Whole runs in one process that keep both checkpoints, of nets of several sizes; a stopwatch around all that the keeper
+does between chunks, from the first epoch's end on, divided by the time of the run since then. What is written at the
+very end is not in it. The first row has epochs of some milliseconds; a writing of the last takes longer than an epoch.
 """
 
 import argparse
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 
 from regtui import backends
-from regtui.checkpoints import keeper
+from regtui.checkpoints import Keeper, keeper
 from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, Stop
 from regtui.sources.here import LiveRun
@@ -56,15 +55,30 @@ class Watch:
         """Let go of the run."""
 
 
-def epoch_seconds(config: RunConfig, keep: str, seconds: float) -> float:
-    """Give the seconds of an epoch, writing included."""
-    watch = Watch(seconds)
-    with tempfile.TemporaryDirectory(dir=".") as folder:
-        live = LiveRun(config, runs_dir=Path(folder), companions=[watch], checkpoint=keep)
-        live.drive()
-        if live.problem:
-            raise SystemExit(live.problem)
-    return watch.seconds / watch.epochs
+def cost(config: RunConfig, seconds: float) -> tuple[float, float, int]:
+    """Give seconds of an epoch, the share of the time that goes into checkpoints, and how often they were written."""
+    watch, spent, written = Watch(seconds), [0.0], [0]
+    after_chunk, write_all = Keeper.after_chunk, Keeper._write_all
+
+    def timed(self: Keeper, log_is_whole: bool = True) -> None:
+        began = time.perf_counter()
+        after_chunk(self, log_is_whole)
+        spent[0] += time.perf_counter() - began
+
+    def counted(self: Keeper, **given: bool) -> None:
+        written[0] += 1
+        write_all(self, **given)
+
+    Keeper.after_chunk, Keeper._write_all = timed, counted  # type: ignore[method-assign]
+    try:
+        with tempfile.TemporaryDirectory(dir=".") as folder:
+            live = LiveRun(config, runs_dir=Path(folder), companions=[watch], checkpoint="both")
+            live.drive()
+    finally:
+        Keeper.after_chunk, Keeper._write_all = after_chunk, write_all  # type: ignore[method-assign]
+    if live.problem:
+        raise SystemExit(live.problem)
+    return watch.seconds / watch.epochs, spent[0] / watch.seconds, written[0]
 
 
 def main() -> None:
@@ -72,17 +86,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--framework", choices=backends.names())
     parser.add_argument("--seconds", type=float, default=20.0, help="of each run")
-    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for framework in [options.framework] if options.framework else backends.names():
         print(f"\n{framework}: written at most every {keeper.LEAST_SECONDS:g} s and {keeper.COST:.0%} of the time")
         for name, given in CASES.items():
             config = RunConfig.create("overfit", **{"framework": framework, "epochs": 100_000, **given})
-            ratios, none = [], []
-            for _ in range(options.rounds):
-                none.append(epoch_seconds(config, "none", options.seconds))
-                ratios.append(epoch_seconds(config, "both", options.seconds) / none[-1] - 1)
-            print(f"  {name:28} {median(none) * 1e3:8.2f} ms an epoch, checkpoints {median(ratios):+.1%}")
+            epoch, share, times = cost(config, options.seconds)
+            print(f"  {name:28} {epoch * 1e3:8.2f} ms an epoch, checkpoints {share:.2%}, written {times} times")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from regtui.analysis import verdict
-from regtui.core.events import EpochEnded, Event, Noted, Resumed, RunEnded, RunStarted, StepEnded
+from regtui.core.events import EpochEnded, Event, Noted, Resumed, RunEnded, RunStarted, StepEnded, SystemSampled
 from regtui.core.history import History
 from regtui.core.plan import Plan
 from regtui.notify.lookout import FIRST_SECONDS, FLOOR_SECONDS, Lookout, usual_seconds
@@ -156,6 +156,16 @@ def test_a_stall_is_told_once_and_again_only_after_the_run_went_on() -> None:
     assert watcher.step(3) == []
     # Ten thousand seconds are usual by now, as far as is known; of more such waits the longest is left out.
     assert watcher.wait(100_000) == ["stall"]
+
+
+def test_samples_of_the_machine_alone_do_not_hide_that_a_training_hangs() -> None:
+    watcher = Watcher()
+    watcher.step(1)
+    told = []
+    for _ in range(int(FLOOR_SECONDS) + 1):
+        told += watcher.wait(1)
+        told += watcher.come(SystemSampled(time=watcher.now, step=1, metrics={"cpu": 0.1}))
+    assert told == ["stall"]
 
 
 def test_a_run_that_usually_takes_long_is_waited_for_five_times_as_long() -> None:

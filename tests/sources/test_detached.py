@@ -111,7 +111,7 @@ def test_the_command_prints_what_the_run_is_called_and_the_run_ends_by_itself(co
     output = (folder / "output.log").read_text()
     assert [line.split()[1] for line in output.splitlines() if line.startswith("epoch ")] == ["1/3", "2/3", "3/3"]
     assert "\x1b" not in output
-    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()} == {0o600}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 

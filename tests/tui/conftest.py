@@ -1,12 +1,15 @@
 """What the tests of the app share: the app on small real runs, and waiting without sleeping."""
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual import events
 from textual.pilot import Pilot
@@ -14,6 +17,7 @@ from textual.pilot import Pilot
 from regtui.core.config import RunConfig
 from regtui.core.events import Event
 from regtui.core.history import History
+from regtui.sources.detached import Detached
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas
@@ -124,6 +128,12 @@ def config() -> RunConfig:
 
 
 @pytest.fixture
+def endless(config: RunConfig) -> RunConfig:
+    """The same, of a run that nobody waits for."""
+    return msgspec.structs.replace(config, epochs=1_000_000)
+
+
+@pytest.fixture
 def runs_dir(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
@@ -143,6 +153,24 @@ def drive() -> Callable[..., AbstractAsyncContextManager[Lab]]:
             yield Lab(app, pilot)
 
     return open_on
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Detached]]:
+    """The processes that the app has started; they are gone with the test."""
+    started: list[Detached] = []
+    begin = Detached.__init__
+
+    def keep(run: Detached, *given: Any, **named: Any) -> None:
+        begin(run, *given, **named)
+        started.append(run)
+
+    monkeypatch.setattr(Detached, "__init__", keep)
+    yield started
+    for run in started:
+        with suppress(ProcessLookupError):
+            os.kill(run.pid, signal.SIGKILL)
+        run.wait()
 
 
 @pytest.fixture

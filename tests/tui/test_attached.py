@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from regtui.core.config import RunConfig
@@ -23,12 +22,12 @@ SIZES = [(80, 24), (140, 40)]
 
 
 @pytest.fixture
-def living(config: RunConfig, runs_dir: Path) -> Iterator[Callable[[], LiveRun]]:
+def living(endless: RunConfig, runs_dir: Path) -> Iterator[Callable[[], LiveRun]]:
     """Let runs train that are reached by their logs alone, as those of other processes are."""
     began: list[tuple[LiveRun, threading.Thread]] = []
 
     def begin() -> LiveRun:
-        live = LiveRun(msgspec.structs.replace(config, epochs=1_000_000), runs_dir=runs_dir)
+        live = LiveRun(endless, runs_dir=runs_dir)
         thread = threading.Thread(target=live.drive)
         thread.start()
         began.append((live, thread))

@@ -121,3 +121,11 @@ def test_a_pen_changes_by_what_differs() -> None:
     assert change_of_pen(bold, pen_of("1;38;2;1;2;3")) == "\x1b[49m"
     assert change_of_pen(bold, PLAIN) == "\x1b[m"
     assert change_of_pen(pen_of("1;31"), pen_of("2;31")) in {"\x1b[22;2m"}
+
+
+def test_each_colour_is_named_once_a_frame_however_often_it_comes() -> None:
+    picture = Picture(COLUMNS, ROWS)
+    picture.put(frame([(x, y, f"3{x % 2 + 1}", "a") for y in range(ROWS) for x in range(0, COLUMNS, 3)]))
+    changes = picture.changes()
+    assert changes.count("\x1b[31m") == changes.count("\x1b[32m") == 1
+    assert changes.count("a") == ROWS * COLUMNS // 3

@@ -1,9 +1,5 @@
 """Runs that the lab starts in processes of their own: shown at once, steered, refused at their field, left running."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +12,13 @@ from regtui.sources.detached import Detached
 from regtui.tui.app import RegtuiApp
 from regtui.tui.form import ELSEWHERE, HERE, Form
 
-
-@pytest.fixture(autouse=True)
-def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Detached]]:
-    """The processes that the app has started; they are gone with the test."""
-    started: list[Detached] = []
-    begin = Detached.__init__
-
-    def keep(run: Detached, *given: Any, **named: Any) -> None:
-        begin(run, *given, **named)
-        started.append(run)
-
-    monkeypatch.setattr(Detached, "__init__", keep)
-    yield started
-    for run in started:
-        with suppress(ProcessLookupError):
-            os.kill(run.pid, signal.SIGKILL)
-        run.wait()
-
-
-def long(config: RunConfig) -> RunConfig:
-    return msgspec.structs.replace(config, epochs=1_000_000)
+pytestmark = pytest.mark.usefixtures("processes")
 
 
 async def test_a_run_in_its_own_process_is_steered_from_the_lab_that_started_it_and_goes_on_when_that_is_left(
-    drive: Any, config: RunConfig, runs_dir: Path, processes: list[Detached]
+    drive: Any, endless: RunConfig, runs_dir: Path, processes: list[Detached]
 ) -> None:
-    app = RegtuiApp(long(config), runs_dir=runs_dir, start=True, detach=True)
+    app = RegtuiApp(endless, runs_dir=runs_dir, start=True, detach=True)
     async with drive(app, (80, 24)) as lab:
         await lab.until(lambda: len(lab.history.evaluations) > 0)
         (run,) = processes
@@ -110,9 +86,9 @@ async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
 
 
 async def test_a_run_that_ends_elsewhere_gives_the_form_back(
-    drive: Any, config: RunConfig, runs_dir: Path, processes: list[Detached]
+    drive: Any, endless: RunConfig, runs_dir: Path, processes: list[Detached]
 ) -> None:
-    app = RegtuiApp(long(config), runs_dir=runs_dir, start=True, detach=True)
+    app = RegtuiApp(endless, runs_dir=runs_dir, start=True, detach=True)
     async with drive(app) as lab:
         await lab.until(lambda: len(lab.history.evaluations) > 0)
         assert lab.find("#field-runs_in").locked
