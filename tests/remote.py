@@ -23,8 +23,8 @@ from tests.terminals import PseudoTerminal
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
 
-LONG = ["--framework", "torch", "--dataset", "digits", "--train-rows", "200", "--batch-size", "200",
-        "--hidden", "512,512", "--epochs", "20000"]  # fmt: skip
+LONG = ["--framework", "torch", "--dataset", "digits", "--train-rows", "1000", "--batch-size", "1000",
+        "--hidden", "512,256", "--epochs", "20000"]  # fmt: skip
 """A run that takes minutes, and of which every step is recorded: of more than 20,000 only every so many are."""
 
 PATIENCE_SECONDS = 60
