@@ -85,8 +85,6 @@ def train(
     from regtui.sources.starter import find_starter
 
     starter = find_starter()
-    from regtui.sources.here import LiveRun
-
     live = LiveRun(
         config, runs_dir=runs_dir, log=log, share=share, companions=companions, starter=starter,
         checkpoint=checkpoint or (resumed.point.manifest.keep if resumed else "none"),
