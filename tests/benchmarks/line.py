@@ -171,9 +171,7 @@ def measure_slow(server: Server, rounds: int) -> None:
 
 
 def measure_drops(server: Server, rounds: int) -> None:
-    print(
-        f"{'a run of the lab':24}{'median':>8}{'most':>8}   seconds from the end of sshd's session to that of the process"
-    )
+    print(f"{'a run of the lab':24}{'median':>8}{'most':>8}   seconds from the end of the session to that of the app")
     for how in DROPS:
         waits, left = [], set[Any]()
         for _ in range(rounds):
