@@ -84,11 +84,15 @@ def _answers(source: "LogSource", commands: Sequence[Command]) -> list[tuple[Com
     end = time.monotonic() + ANSWER_SECONDS
     waiting = [Sent(command=command, at=0.0) for command in commands]
     answers: dict[int, Event] = {}
-    while len(answers) < len(waiting) and time.monotonic() < end:
+    settled: set[int] = set()
+    while len(settled) < len(waiting) and time.monotonic() < end:
         for event in source.poll():
             for index, sent in enumerate(waiting):
-                if index not in answers and sent.is_answered_by(event):
+                if index not in settled and sent.is_answered_by(event):
                     answers[index] = event
+                    # That it is stopping is a word; where the end comes in time, that is the better one.
+                    if isinstance(event, RunEnded) or not isinstance(sent.command, Stop):
+                        settled.add(index)
                     # The end of the run answers all; anything else the first that it can be an answer to.
                     if not isinstance(event, RunEnded):
                         break

@@ -169,7 +169,8 @@ class Detached:
             self._hear(left)
             if silent and self._stage:
                 end = time.monotonic() + seconds
-        if not self.problem and (self._socket is not None or self._process.poll() is None):
+        # One that lets go before it has checked its data has broken off, though it may not be quite gone.
+        if not self.problem and (self._socket is not None or self.checked):
             return True
         self._end()
         return False

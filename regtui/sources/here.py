@@ -347,15 +347,18 @@ class LiveRun:
 
     def _next_command(self, patience: float = 0.0) -> Command | None:
         """Give the next command, of this process or of another; what it makes the run do is said in the log."""
-        order = self._orders.next(patience)
+        order = None if self._over else self._orders.next(patience)
         if isinstance(order, HandOver):
             self._leave()
             return None
         match order:
             case Resume() | RunEpoch():
                 self._enter_state("training")
-            case Stop():
+            case Stop() if self._writer is not None:
                 self._stopping = True
+                self._enter_state("stopping")
+                # At once: the test split is measured before the end is written.
+                self._deliver(self._writer, [])
             case Pause() if self._stage == "paused":
                 self._enter_state("paused")
         return order

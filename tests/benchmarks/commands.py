@@ -33,13 +33,13 @@ def per_call(call: Callable[[], object]) -> float:
 def live(folder: Path) -> LiveRun:
     """Make a run as it is between two chunks."""
     run = LiveRun(RunConfig.create(), runs_dir=folder, log=folder / "events.jsonl")
-    run._inbox = Inbox(run.log_path)
+    run._orders.listen(run.log_path, from_start=False)
     return run
 
 
 def always(run: LiveRun) -> object:
     """Look as a run does whose chunks take longer than the time between two looks."""
-    run._inbox_at = 0.0
+    run._orders._look_at = 0.0
     return run._next_command()
 
 

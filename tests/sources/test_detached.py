@@ -137,13 +137,14 @@ def test_the_process_finds_the_same_regtui_and_no_file_of_the_folder_one_is_in(c
     assert err == "regtui: --dataset nowhere.npz does not exist\n"
 
 
-def test_a_run_goes_on_whose_starter_was_killed_before_it_had_said_a_word(command, tmp_path) -> None:
+def test_a_run_goes_on_whose_starter_was_killed_while_it_was_set_up(command, tmp_path) -> None:
     starter = command("--epochs", "2", "--hidden", "8")
-    output = until(lambda: next((tmp_path / "runs").glob("*/output.log"), None))
+    # It is made by the run's own process.
+    log = until(lambda: next((tmp_path / "runs").glob("*/events.jsonl"), None))
     starter.kill()
     starter.communicate()
-    until(lambda: has_ended(output.with_name("events.jsonl")))
-    assert events_of(output.parent)[-1].status == "finished"
+    until(lambda: has_ended(log))
+    assert events_of(log)[-1].status == "finished"
 
 
 def test_what_nobody_waited_for_is_in_the_log(detached) -> None:
