@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from regtui.checkpoints.files import read as checkpoint_in
 from regtui.commands import commands_of, send
 from regtui.core.events import Noted, Pause, Resume, RunEnded
 from tests.remote import Far, alive, until
@@ -70,6 +71,10 @@ def test_a_disk_that_is_full_for_a_while_costs_a_detached_run_nothing_and_is_sai
     assert (end.status, end.reason) == ("stopped", "stopped by SIGTERM")
     assert sum("cannot be written" in text for text in notes(far, "error")) == 1
     assert sum("is whole again" in text for text in notes(far, "info")) == 1
+    kept = far.log.with_name("checkpoints")
+    assert sorted(path.name for path in kept.iterdir()) == ["best", "last"]
+    for place in kept.iterdir():
+        assert checkpoint_in(place).state.step <= end.step
 
 
 @pytest.mark.parametrize(
@@ -87,7 +92,7 @@ def test_what_a_detached_run_leaves_is_its_owners_alone_unless_he_shares_it(
     modes = {path.relative_to(far.runs): stat.S_IMODE(path.stat().st_mode) for path in far.runs.rglob("*")}
     modes[Path()] = stat.S_IMODE(far.runs.stat().st_mode)
     names = {path.name for path in modes}
-    assert {"events.jsonl", "output.log", "commands.jsonl"} <= names
+    assert {"events.jsonl", "output.log", "commands.jsonl", "checkpoints", "checkpoint.json"} <= names
     for path, mode in modes.items():
         expected = folder if (far.runs / path).is_dir() else 0o600 if path.name == "commands.jsonl" else file
         assert (path, oct(mode)) == (path, oct(expected))
