@@ -104,7 +104,7 @@ def test_a_run_that_is_killed_leaves_all_it_had_recorded_and_a_log_that_the_next
         assert LogSource(log).poll()[-2:] == [RunStarted(run_id="next"), RunEnded(status="finished")]
 
 
-@pytest.mark.parametrize("seed", range(INSTANTS // 2))
+@pytest.mark.parametrize("seed", range(INSTANTS // 3))
 def test_a_run_that_is_killed_again_and_again_goes_on_from_its_checkpoints_and_comes_to_the_same_numbers(
     nursery: Nursery, calls_of_a_run: int, tmp_path: Path, seed: int
 ) -> None:
