@@ -17,10 +17,12 @@ from typing import Any
 from textual.pilot import Pilot
 
 from regtui.core.config import RunConfig
+from regtui.readers import read_history
 from regtui.report import replay
+from regtui.sources.detached import Detached
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
-from regtui.tui.app import RegtuiApp, read_history
+from regtui.tui.app import RegtuiApp
 
 # Textual asks once, when an app is made, how many colours the terminal has.
 os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
@@ -107,6 +109,28 @@ async def show_strip(name: str, pilot: Pilot[None]) -> None:
         await pilot.press("g")
 
 
+async def attached(folder: Path) -> None:
+    """Draw a run of another process whose rate a watcher has halved, and who has paused it."""
+    config = RunConfig.create("overfit", framework="torch", dropout=0.2, epochs=120)
+    run = Detached(config, runs_dir=folder, more=("--checkpoint", "both"))
+    try:
+
+        async def steer(pilot: Pilot[None]) -> None:
+            app = pilot.app
+            assert isinstance(app, RegtuiApp)
+            keys = ["space", "left_square_bracket"]
+            while keys or app.lab.shown.activity.stage != "paused":
+                if keys and len(app.lab.history.evaluations) >= (40 if len(keys) == 1 else 25):
+                    await pilot.press(keys.pop())
+                await pilot.pause(0.02)
+
+        while not run.log_path.exists() or not run.log_path.stat().st_size:
+            await asyncio.sleep(0.1)
+        await picture("attached", WIDE, log=run.log_path, then=steer)
+    finally:
+        run.call_off()
+
+
 async def make(folder: Path, wanted: set[str]) -> None:
     """Make the pictures that are wanted, or all."""
 
@@ -142,6 +166,8 @@ async def make(folder: Path, wanted: set[str]) -> None:
         await picture("help", WIDE, keys=("question_mark",))
     if asked("ascii"):
         await picture("ascii", SMALL, log=record(folder, "overfit"), ascii_only=True)
+    if asked("attached"):
+        await attached(folder)
     if asked("replay"):
         replay(record(folder, "overfit"), size=(100, 40), svg=HERE / "replay-100x40.svg", out=sys.stderr)
 
