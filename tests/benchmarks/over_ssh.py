@@ -12,6 +12,7 @@ A part that needs ssh is left out where there is no server to be had.
 """
 
 import argparse
+import signal
 import statistics
 import subprocess
 import sys
@@ -241,6 +242,8 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
+    # So that what was started here is ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as folder:
         try:
             server: Server | None = Server(Path(folder))
