@@ -41,24 +41,38 @@ class OutputLost(Exception):
         """Its reader has left, as `head` does, and wants no more."""
 
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says of a file that cannot grow for now."""
+
+
 class _Losable(io.FileIO):
-    """A descriptor that fails at most once: whatever is written after that is let go, also as the process ends."""
+    """A descriptor that fails at most once: whatever is written after that is let go, also as the process ends.
+
+    What has no room is let go, too, but there may be some again: unless all was needed, it goes on then, in a new line.
+    """
 
     def __init__(self, fd: int, *, needed: bool) -> None:
         super().__init__(fd, "w", closefd=False)
         self._needed = needed
-        self._lost = False
+        self._lost = self._torn = self._in_line = False
 
     def write(self, data: Any, /) -> int:
         while not self._lost:
             try:
+                if self._torn and self._in_line:
+                    super().write(b"\n")
+                    self._in_line = False
                 taken = super().write(data)
             except OSError as error:
+                if error.errno in NO_ROOM and not self._needed:
+                    self._torn = True
+                    return len(data)
                 self._lost = True
                 if self._needed:
                     raise OutputLost(error) from None
             else:
                 if taken is not None:  # typeshed has no None, which a descriptor that does not wait gives
+                    self._torn, self._in_line = False, bytes(data[taken - 1 : taken]) != b"\n"
                     return taken
                 select.select([], [self], [])
         return len(data)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from regtui.core.events import Pause, RunEnded, RunStarted, SetKnob, StepEnded, 
 from regtui.readers import LogWriter, is_being_written, read_history
 from regtui.report import result, runs_table
 from regtui.sources.log import LogSource
+from tests.remote import LONG, Far, no_hole, shown_epoch, until
+from tests.terminals import PseudoTerminal
 
 TINY = ("--framework", "torch", "--dataset", "digits", "--train-rows", "100", "--hidden", "8", "--epochs", "12",
         "--checkpoint", "both")  # fmt: skip
@@ -101,7 +104,7 @@ def test_a_run_that_is_killed_leaves_all_it_had_recorded_and_a_log_that_the_next
         assert LogSource(log).poll()[-2:] == [RunStarted(run_id="next"), RunEnded(status="finished")]
 
 
-@pytest.mark.parametrize("seed", range(INSTANTS // 2))
+@pytest.mark.parametrize("seed", range(INSTANTS // 3))
 def test_a_run_that_is_killed_again_and_again_goes_on_from_its_checkpoints_and_comes_to_the_same_numbers(
     nursery: Nursery, calls_of_a_run: int, tmp_path: Path, seed: int
 ) -> None:
@@ -164,3 +167,22 @@ def test_a_sender_that_is_killed_has_sent_all_of_its_command_or_nothing_and_the_
             assert inbox.poll() == [Pause()]
             assert inbox.refused == ""
     assert commands_of(log).exists()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_app_that_is_killed_leaves_all_that_its_run_had_recorded_and_the_next_app_reads_it(
+    far: Far, seed: int
+) -> None:
+    command = [sys.executable, "-m", "regtui", "--start", *LONG, "--runs-dir", str(far.runs)]
+    with closing(PseudoTerminal(command, (80, 24), **far.environment)) as app:
+        dies_at = random.Random(seed).randrange(1, 40)
+        app.until(lambda: far.count("epoch") >= dies_at)
+        app.process.kill()
+        app.process.wait()
+    until(lambda: not far.living())
+    assert no_hole(far.events())
+    assert runs_table(far.runs).endswith("no end: killed, or written elsewhere")
+    with closing(PseudoTerminal([*command[:3], "watch", str(far.log)], (80, 24), **far.environment)) as app:
+        app.until(lambda: shown_epoch(app) == far.count("epoch"))
+        app.press("q")
+        assert app.status() == 0

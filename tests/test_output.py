@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -135,6 +136,27 @@ def test_a_stream_that_is_needed_says_once_that_it_is_lost_and_one_that_is_not_n
         print("more", file=stream, flush=True)
         stream.close()
     os.close(writing)
+
+
+def test_a_stream_to_a_file_that_had_no_room_for_a_while_goes_on_in_a_new_line(tmp_path: Path) -> None:
+    done = run_script(
+        f"""
+        import os, resource
+        from regtui.output import losable
+        path = {str(tmp_path / "output.log")!r}
+        stream = losable(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        print("first", file=stream)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9, hard))
+        print("second", file=stream)
+        print("third", file=stream)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        print("fourth", file=stream)
+        print("fifth", file=stream)
+        """
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "output.log").read_text() == "first\nsec\nfourth\nfifth\n"
 
 
 def test_a_descriptor_that_does_not_wait_is_waited_for() -> None:

@@ -23,6 +23,9 @@ FRESH_SECONDS = 60.0
 """A log whose format has no word for the end was written to so lately: most trainers write an epoch or some steps in
 that time, and a person does not look at a run that has ended for longer without wondering."""
 
+STUCK_SECONDS = 2.0
+"""A log that is being written and brought nothing for so long may have no room; a run that trains brings more often."""
+
 LOOK_SECONDS = 2.0
 """How often a log is asked when it was written to: a folder may hold thousands of files."""
 
@@ -87,6 +90,8 @@ class LogSource:
         """
         words, problem = self._look()
         written = is_being_written(self.path)
+        if written and not problem and time.monotonic() - self._news_at > STUCK_SECONDS and not _has_room(self.path):
+            words, problem = "disk full", f"the disk of the log {self.path} is full: what is recorded waits for room"
         written = written or (self._has_open_end and self._touch.age() < FRESH_SECONDS)
         growing = written if self._ended else written or time.monotonic() - self._news_at < QUIET_SECONDS
         return Activity(
@@ -190,3 +195,13 @@ class LogSource:
 
     def _is_another(self, now: tuple[Identity, int], before: tuple[Identity, int]) -> bool:
         return now[0] != before[0] or now[1] < before[1] or (self._was_gone and now != before)
+
+
+def _has_room(path: Path) -> bool:
+    """Tell whether a file may grow there; also where the system does not say."""
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return True
+    # A disk keeps some blocks for root alone, whose trainings are mostly looked at by root.
+    return (disk.f_bavail if os.geteuid() else disk.f_bfree) > 0

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -75,6 +76,23 @@ def test_a_log_whose_writer_has_gone_is_alive_and_does_not_grow(tmp_path: Path) 
     source = LogSource(path)
     source.poll()
     assert (source.activity.alive, source.activity.growing) == (True, False)
+
+
+def test_a_log_that_brings_nothing_while_its_disk_is_full_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, room = tmp_path / "log.jsonl", [0]
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bavail=room[0], f_bfree=room[0]))
+    with LogWriter(log) as writer:
+        writer.write([RunStarted(run_id="a")])
+        source = LogSource(log)
+        source.poll()
+        said = f"the disk of the log {log} is full: what is recorded waits for room"
+        assert (source.activity.log_problem, source.activity.log_words) == (said, "disk full")
+        room[0] = 1
+        assert source.activity.log_problem == ""
+    room[0] = 0
+    assert source.activity.log_problem == ""
 
 
 def test_an_ended_log_is_alive_again_while_the_next_run_is_written_to_it(tmp_path: Path) -> None:
