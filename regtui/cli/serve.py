@@ -79,6 +79,9 @@ async def _serve(server: "PageServer", say: Callable[[str], None]) -> signal.Sig
             if heard:
                 raise
             raise click.UsageError(f"cannot listen on port {server.port} of {server.host}: {_reason(error)}") from None
+        except UnicodeError:
+            # Too long or odd to be looked up at all.
+            raise click.UsageError(f"--host {server.host} is no address and no name of a host.") from None
     return heard[0]
 
 

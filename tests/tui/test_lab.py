@@ -498,7 +498,7 @@ async def test_what_goes_wrong_in_the_thread_that_trains_is_said_and_the_app_liv
 
     app = RegtuiApp(config, runs_dir=runs_dir)
     async with drive(app) as lab:
-        monkeypatch.setattr("regtui.sources.here.datasets.load", broken)
+        monkeypatch.setattr("regtui.sources.setting_up.datasets.load", broken)
         await lab.press("escape", "ctrl+r")
         await lab.finished()
         assert "failed" in lab.shown("#status")
