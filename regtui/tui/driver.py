@@ -152,8 +152,7 @@ class TerminalDriver(FramedDriver, LinuxDriver):
             self._wake = None
 
     def stop_application_mode(self) -> None:
-        if self._line is not None:
-            self._line.settle(SETTLE_SECONDS)
+        self.settle(SETTLE_SECONDS)
         super().stop_application_mode()
 
     def restore_at_once(self, sentence: str = "") -> None:
