@@ -133,9 +133,12 @@ class TerminalDriver(FramedDriver, LinuxDriver):
     # Opened and left
 
     def start_application_mode(self) -> None:
-        self.open_line(Line(self._out, on_room=self.say_there_is_room, on_gone=self._app.lose_terminal))
+        line = Line(self._out, on_room=self.say_there_is_room, on_gone=self._app.lose_terminal)
+        self.open_line(line)
         self._wake = os.pipe()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        # Asked only now that the terminal echoes nothing: the answer would stand on the shell's screen.
+        line.frame(b"")
         if self._writer_thread is not None:
             # Textual's own, which nobody writes to here.
             self._writer_thread.stop()

@@ -37,7 +37,6 @@ class FramedDriver(Driver):
         """Draw on a line from now on."""
         self._line, self._leaving = line, False
         self._picture.forget()
-        line.frame(b"")
 
     def settle(self, seconds: float) -> None:
         """Draw no more, and wait until what was drawn has arrived: the terminal is someone else's next."""

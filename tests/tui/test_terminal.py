@@ -114,6 +114,12 @@ def test_without_utf8_the_screen_is_ascii(terminal: Callable[..., Terminal]) -> 
     lab.until(lambda: lab.process.poll() is not None)
 
 
+def test_a_terminal_is_asked_nothing_before_it_is_the_labs_alone(terminal: Callable[..., Terminal]) -> None:
+    lab = terminal("--framework", "torch")
+    lab.until(lambda: "starts a run" in lab.text)
+    assert lab.come.index(b"\x1b[?1049h") < lab.come.index(b"\x1b[5n"), "an answer would be echoed to the shell"
+
+
 def test_the_scroll_bar_of_a_tiny_terminal_is_ascii_too(terminal: Callable[..., Terminal]) -> None:
     lab = terminal("--framework", "torch", "--ascii", "--start", *SMALL, "--epochs", "1000000", size=(30, 5))
     lab.until(lambda: "@ train" in lab.text)
