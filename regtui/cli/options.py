@@ -94,7 +94,9 @@ def read_notify(words: tuple[str, ...]) -> "Asked":
     try:
         return asked(words)
     except NotifyError as error:
-        raise click.UsageError(f"--notify {error}") from None
+        source = click.get_current_context().get_parameter_source("notify")
+        name = VARIABLE if source is click.core.ParameterSource.ENVIRONMENT else "--notify"
+        raise click.UsageError(f"{name} {error}") from None
 
 
 MORE_DATA = " REGTUI_MAX_DATA=8G in the environment lifts the limit of 800 MB."

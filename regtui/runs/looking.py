@@ -38,6 +38,7 @@ def look(path: Path) -> Looked:
     """Read a whole log and sum it up; never raises for what a log may be."""
     found = Looked()
     for _ in range(LOOKS):
+        before = (0, 0, 0, 0)
         try:
             before = mark_of(status_of(path))
             reader = open_log(path)
@@ -46,7 +47,8 @@ def look(path: Path) -> Looked:
             being_written = summary.status == "running" and is_being_written(path)
             unchanged = mark_of(status_of(path)) == before
         except LogError as error:
-            return Looked(problem=str(error))
+            begins = not before[0] and is_being_written(path)
+            return Looked(problem=f"{path}: its run is being set up" if begins else str(error))
         except OSError as error:
             return Looked(problem=f"{path} cannot be read: {error.strerror or error}")
         except Exception as error:  # a fault on one log must not hide thousands of others

@@ -15,6 +15,7 @@ from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.scrollbar import ScrollBar, ScrollBarRender
 from textual.worker import WorkerError, WorkerFailed
 
 from regtui.core.config import RunConfig
@@ -55,6 +56,12 @@ TELL_COMMANDS: dict[Mode, str] = {
     "off": "The terminal tells nothing",
 }
 """The same of how the terminal tells."""
+
+
+class WholeCells(ScrollBarRender):
+    """A scroll bar without the signs for a part of a cell, none of which is ASCII."""
+
+    VERTICAL_BARS = HORIZONTAL_BARS = [" "] * 8
 
 
 class RegtuiApp(KeysInTurn, DrawnInTurn):
@@ -283,6 +290,8 @@ def run_app(
         theme=theme or remembered_theme() or "auto",
         told=told,
     )
+    if app.ascii_only:
+        ScrollBar.renderer = WholeCells
     with app.leaving.watching(), captured_output(app.say):
         app.run()
     app.lab.last_look()

@@ -133,9 +133,12 @@ class TerminalDriver(FramedDriver, LinuxDriver):
     # Opened and left
 
     def start_application_mode(self) -> None:
-        self.open_line(Line(self._out, on_room=self.say_there_is_room, on_gone=self._app.lose_terminal))
+        line = Line(self._out, on_room=self.say_there_is_room, on_gone=self._app.lose_terminal)
+        self.open_line(line)
         self._wake = os.pipe()
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        # Asked only now that the terminal echoes nothing: the answer would stand on the shell's screen.
+        line.frame(b"")
         if self._writer_thread is not None:
             # Textual's own, which nobody writes to here.
             self._writer_thread.stop()
@@ -152,8 +155,7 @@ class TerminalDriver(FramedDriver, LinuxDriver):
             self._wake = None
 
     def stop_application_mode(self) -> None:
-        if self._line is not None:
-            self._line.settle(SETTLE_SECONDS)
+        self.settle(SETTLE_SECONDS)
         super().stop_application_mode()
 
     def restore_at_once(self, sentence: str = "") -> None:

@@ -21,6 +21,7 @@ class FramedDriver(Driver):
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._line: Line | None = None
+        self._leaving = False
         self._frame: list[str] | None = None
         self._picture, self._at_once = Picture(1, 1), False
         self._reminder: asyncio.TimerHandle | None = None
@@ -34,9 +35,14 @@ class FramedDriver(Driver):
 
     def open_line(self, line: Line) -> None:
         """Draw on a line from now on."""
-        self._line = line
+        self._line, self._leaving = line, False
         self._picture.forget()
-        line.frame(b"")
+
+    def settle(self, seconds: float) -> None:
+        """Draw no more, and wait until what was drawn has arrived: the terminal is someone else's next."""
+        self._leaving = True
+        if self._line is not None:
+            self._line.settle(seconds)
 
     def write(self, data: str) -> None:
         if self._frame is not None:
@@ -74,7 +80,7 @@ class FramedDriver(Driver):
         if self._reminder is not None:
             self._reminder.cancel()
             self._reminder = None
-        if self._line is None or not self._picture.differs:
+        if self._line is None or self._leaving or not self._picture.differs:
             return
         if not self._line.takes_frame():
             # Should the answer be lost, nothing else would draw.

@@ -59,6 +59,7 @@ class PageDriver(FramedDriver, WebDriver):
             loop.remove_signal_handler(number)
             signal.signal(number, answer)
         self.open_line(line)
+        line.frame(b"")
 
     def run_input_thread(self) -> None:
         try:

@@ -86,7 +86,9 @@ class Starting(Several):
         try:
             return Detached(config, runs_dir=self._runs_dir, share=self._share, more=("--checkpoint", "both"))
         except LogError as error:
-            self.notify(printable(str(error)), title="The run could not start", severity="error", markup=False)
+            problem = printable(str(error))
+            self.query_one(RunView).say((span(f" {problem}", "bad"),))
+            self.notify(problem, title="The run could not start", severity="error", markup=False)
             return None
 
     def action_move_run(self) -> None:

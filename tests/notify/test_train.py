@@ -88,6 +88,12 @@ def test_a_url_that_nobody_knows_is_refused_before_anything_is_made(tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_a_variable_that_names_nobody_is_named_itself(tmp_path: Path) -> None:
+    done = train(tmp_path, REGTUI_NOTIFY="nobody")
+    assert (done.returncode, done.stderr.startswith("regtui: REGTUI_NOTIFY must be ")) == (2, True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_terminal_on_standard_error_is_told(tmp_path: Path) -> None:
     given = {"TERM": "tmux-256color", "VTE_VERSION": "7600"}
     names = ("TMUX", "STY", "TERM_PROGRAM", "LC_TERMINAL", "VTE_VERSION")

@@ -102,6 +102,13 @@ def test_a_run_that_is_being_written_is_read_at_each_listing(tmp_path: Path) -> 
     ]
 
 
+def test_a_run_whose_log_is_still_empty_is_said_to_be_set_up_while_its_process_lives(tmp_path: Path) -> None:
+    log = add(tmp_path, "run", b"")
+    with LogWriter(log):
+        assert listed(tmp_path)[0].problems == [f"{log}: its run is being set up"]
+    assert listed(tmp_path)[0].problems == [f"{log} is empty: nothing has been logged there yet"]
+
+
 HOSTILE = {
     "empty": b"",
     "torn": b'{"summaries":"%s"}\n{"run":"a","mark":[1,2',

@@ -1,5 +1,6 @@
 """The line to a terminal: one frame under way, nothing waited for, and answers that are no keys."""
 
+import asyncio
 import os
 import select
 import threading
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regtui.tui.framed import FramedDriver
 from regtui.tui.line import MOST_LOST, PATIENCE_SECONDS, QUESTION, Answers, Line
 
 PATIENCE = 30
@@ -150,6 +152,38 @@ def test_closing_does_not_wait_for_a_terminal_that_takes_nothing(ends: Callable[
 
 
 KEYS = [b"a", b"\x1b[A", b"\x1b[1;5C", b"\x1b[<35;10;20M", "é漢".encode(), b"[0n", b"0", b"n"]
+
+
+class Drawn(FramedDriver):
+    """A driver that has a line and nothing else."""
+
+    def start_application_mode(self) -> None: ...
+    def disable_input(self) -> None: ...
+    def stop_application_mode(self) -> None: ...
+
+    def show(self, text: str) -> None:
+        with self.frame(20, 1):
+            self.write(f"\x1b[1;1H{text}")
+
+
+def test_a_frame_that_was_held_back_is_not_drawn_on_a_terminal_that_was_given_back(ends: Callable[[], Ends]) -> None:
+    it = ends()
+
+    async def leave() -> None:
+        driver = Drawn(None)
+        it.line._on_room = driver.say_there_is_room
+        driver.open_line(it.line)
+        it.line.answered(1)
+        driver.show("shown")
+        driver.show("left out")
+        answer = threading.Thread(target=it.line.answered, args=(1,))
+        answer.start()
+        driver.settle(PATIENCE)
+        answer.join(PATIENCE)
+        await asyncio.sleep(0)
+        assert it.line.takes_frame(), "nobody has asked the terminal since"
+
+    asyncio.run(leave())
 
 
 @given(st.lists(st.sampled_from([*KEYS, b"\x1b[0n"]), max_size=12), st.data())

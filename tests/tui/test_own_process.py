@@ -63,6 +63,15 @@ async def test_what_a_run_in_its_own_process_is_refused_for_is_said_at_its_field
         assert not list(runs_dir.glob("*/events.jsonl"))
 
 
+async def test_why_a_run_could_not_get_a_process_of_its_own_stays_in_the_event_log(
+    drive: Any, config: RunConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    app = RegtuiApp(config, runs_dir=tmp_path / "file" / "runs", start=True, detach=True)
+    async with drive(app, (80, 24)) as lab:
+        await lab.until(lambda: "--runs-dir" in lab.shown("#events-text"))
+
+
 @pytest.mark.parametrize("size", [(40, 12), (80, 24), (140, 40)])
 async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
     drive: Any, app: RegtuiApp, size: tuple[int, int]

@@ -114,6 +114,18 @@ def test_without_utf8_the_screen_is_ascii(terminal: Callable[..., Terminal]) -> 
     lab.until(lambda: lab.process.poll() is not None)
 
 
+def test_a_terminal_is_asked_nothing_before_it_is_the_labs_alone(terminal: Callable[..., Terminal]) -> None:
+    lab = terminal("--framework", "torch")
+    lab.until(lambda: "starts a run" in lab.text)
+    assert lab.come.index(b"\x1b[?1049h") < lab.come.index(b"\x1b[5n"), "an answer would be echoed to the shell"
+
+
+def test_the_scroll_bar_of_a_tiny_terminal_is_ascii_too(terminal: Callable[..., Terminal]) -> None:
+    lab = terminal("--framework", "torch", "--ascii", "--start", *SMALL, "--epochs", "1000000", size=(30, 5))
+    lab.until(lambda: "@ train" in lab.text)
+    assert lab.come.isascii(), sorted(set(lab.come.decode(errors="replace")) - set(map(chr, range(128))))
+
+
 @pytest.mark.parametrize("size", [(80, 24), (140, 40)])
 def test_no_screen_and_no_dialog_sends_a_byte_beyond_ascii_where_ascii_is_asked_for(
     terminal: Callable[..., Terminal], size: tuple[int, int]
