@@ -58,11 +58,13 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        resumes: str = "", more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+        resumes: str = "", commands_from: int | None = None, more: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
-        `resumes` is the id of a run that has a checkpoint and whose log is given: the process goes on with it.
+        `resumes` is the id of a run that has a checkpoint and whose log is given: the process goes on with it, and
+        obeys what lies in the file of commands behind so many bytes, by default what is sent from now on.
         `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
         that not every user of the machine may read.
         """
@@ -89,6 +91,7 @@ class Detached:
         self._resumes = bool(resumes)
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self._size_before = self._size()
+        self._commands_from = commands.size_of_commands(self.log_path) if commands_from is None else commands_from
         self._output = output_of(self.log_path)
         self._output_made = False
         ours, theirs = socket.socketpair()
@@ -202,7 +205,7 @@ class Detached:
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
         output, self._output_made = open_own_file(self._output, share=share)
-        told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
+        told = Told(fd=told_by, run_id=self.run_id, commands_from=self._commands_from)
         try:
             return subprocess.Popen(
                 _command(None if goes_on else self.config, self.log_path, share, more),

@@ -32,7 +32,7 @@ from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 from regtui.sources.companions import Companion as Companion
 from regtui.sources.machine import Machine
-from regtui.sources.orders import ORDERS_SECONDS, HandOver, Orders
+from regtui.sources.orders import ORDERS_SECONDS, HandOver, Left, Orders
 from regtui.sources.setting_up import reached, set_up, unbegun
 from regtui.sources.starter import Starter, Word
 
@@ -158,6 +158,10 @@ class LiveRun:
         else:
             self._orders.put(HandOver())
 
+    def leave(self) -> Left:
+        """Give what was sent to a run that was handed over and not obeyed, for the process that goes on with it."""
+        return self._orders.leave()
+
     def _refuse_hand_over(self, why: str) -> None:
         self.not_handed_over = printable(why)
         self.say(f"not handed over: {why}", "warning")
@@ -273,7 +277,7 @@ class LiveRun:
 
     def _run(self, writer: LogWriter) -> None:
         self._writer = writer
-        self._orders.listen(writer.path, from_start=self._starter.own_folder)
+        self._orders.listen(writer.path, self._starter.commands_from)
         try:
             made = set_up(
                 self.config, self._resume, self.run_id, enter=self._enter, clock=self._clock,

@@ -93,11 +93,11 @@ class Handing(Starting):
         """Start the process that goes on, and wait until it has said in the log that it does."""
         from regtui.sources.detached import Detached
 
-        before = len(self.history.resumed)
+        before, left = len(self.history.resumed), live.leave()
         try:
             heir: Source = Detached(
-                live.config, runs_dir=self._runs_dir, share=self._share, log=live.log_path,
-                resumes=live.run_id, more=("--checkpoint", "both"),
+                live.config, runs_dir=self._runs_dir, share=self._share, log=live.log_path, resumes=live.run_id,
+                commands_from=left.commands_from, more=("--checkpoint", "both"),
             )  # fmt: skip
         except LogError as error:
             self._say_how_to_go_on(live, str(error))
@@ -106,6 +106,9 @@ class Handing(Starting):
         self.live = None
         self.put_on_show([shown, *self.watched[1:]])
         self.look_after(shown)
+        shown.ask()
+        for command in left.commands:
+            self.send(command)
         # Its log is read from the start again.
         self.query_one(RunView).retell(History())
         while len(shown.history.resumed) <= before and shown.ask().alive:
