@@ -80,7 +80,7 @@ def train(
             resumes=resumed.point.manifest.run_id if resumed else "",
         )  # fmt: skip
         return
-    audience, companions = _listeners(notify)
+    audience, companions = _listeners(notify, resumed)
     from regtui.sources.here import LiveRun
     from regtui.sources.starter import find_starter
 
@@ -123,7 +123,7 @@ def train(
     context.exit(1 if report.run_status(history) or live.log_problem else 0)
 
 
-def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companion]]":
+def _listeners(notify: tuple[str, ...], resumed: "Resumed | None" = None) -> "tuple[Audience | None, list[Companion]]":
     """Give those who are told of a run, and what goes along with it to tell them; none where nobody is asked for."""
     if not notify:
         return None, []
@@ -137,7 +137,10 @@ def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companio
         # Kept from what captures standard error while the run lives.
         ways.append(TerminalWay(partial(os.write, os.dup(2)), asked.terminal, os.environ))
     audience = Audience(ways)
-    return audience, [Teller(audience)]
+    from regtui.readers import read_history
+
+    # Read again: the other one is folded on in the thread that prints.
+    return audience, [Teller(audience, read_history(resumed.point.log) if resumed is not None else None)]
 
 
 def _wait_until_told(audience: "Audience", *, leaving: bool) -> None:
