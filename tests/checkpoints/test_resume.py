@@ -107,8 +107,8 @@ def test_a_run_that_is_handed_over_goes_on_with_no_step_lost_or_repeated(framewo
     asked = []
 
     def notice() -> None:
-        if not asked and live.begun and live._place[0] >= 40:
-            asked.append(live._place[0])
+        if not asked and live.begun and live._recorded.place[0] >= 40:
+            asked.append(live._recorded.place[0])
             live.hand_over()
 
     live.listen(notice)
@@ -177,7 +177,7 @@ def test_a_run_that_cannot_write_its_checkpoint_goes_on_and_says_why_it_is_not_h
 def test_a_stopped_run_goes_on_from_the_step_at_which_it_was_stopped(tmp_path):
     config = config_of("torch")
     live = LiveRun(config, runs_dir=tmp_path, log=tmp_path / "log.jsonl", checkpoint="last")
-    live.listen(lambda: live.send(Stop()) if live.begun and live._place[0] >= 40 else None)
+    live.listen(lambda: live.send(Stop()) if live.begun and live._recorded.place[0] >= 40 else None)
     live.drive()
     stopped = read_history(live.log_path)
     assert stopped.status == "stopped"
@@ -192,7 +192,7 @@ def stopped(tmp_path_factory) -> Path:
     """The log of a run that was stopped in its third epoch, with both checkpoints."""
     folder = tmp_path_factory.mktemp("stopped")
     live = LiveRun(config_of("torch"), runs_dir=folder, log=folder / "run" / "events.jsonl", checkpoint="both")
-    live.listen(lambda: live.send(Stop()) if live.begun and live._place[1] >= 2 else None)
+    live.listen(lambda: live.send(Stop()) if live.begun and live._recorded.place[1] >= 2 else None)
     live.drive()
     return live.log_path
 
