@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from regtui.notify.audience import Audience, Way
     from regtui.sources.here import Companion, LiveRun
 
-LAST_BYTES = 1 << 16
-"""How much of a log's end is looked at for its last record, which takes some hundred."""
-
 MOST_LINES = 5_000
 """Epochs that a detached run tells of, in equal distances: some 400 kB of its `output.log`, however long it runs."""
 
@@ -159,16 +156,15 @@ def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
 
 def _say_what_it_joins(log: Path | None) -> None:
     """Say that a log holds a run already: readers show the last one of a log."""
-    if log is None or not log.is_file() or not (size := log.stat().st_size):
+    if log is None:
         return
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, size - LAST_BYTES))
-            last = file.read().rstrip().rpartition(b"\n")[2]
-    except OSError:
-        # Not ours to read; whether it can be written is seen by its writer.
+    from regtui.readers.opening import last_line
+    from regtui.sources.detached import ends_a_run
+
+    if not last_line(log):
+        # Nothing there, or not ours to read; whether it can be written is seen by its writer.
         return
-    held = "a finished run" if b'"kind":"end"' in last else "records without an end"
+    held = "a finished run" if ends_a_run(log) else "records without an end"
     click.echo(f"regtui: appends to {printable(str(log))}, which holds {held}", err=True)
 
 
