@@ -22,6 +22,7 @@ from regtui.output import OutputLost, captured_output, losable, write_within
 if TYPE_CHECKING:
     from regtui.checkpoints import Keep
     from regtui.cli.resuming import Resumed
+    from regtui.core.config import RunConfig
     from regtui.core.events import Event
     from regtui.core.history import History
     from regtui.notify.audience import Audience, Way
@@ -77,6 +78,14 @@ def train(
             resumes=resumed.point.manifest.run_id if resumed else "",
         )  # fmt: skip
         return
+    context.exit(_train_here(config, log, as_json, checkpoint, runs_dir, share=share, notify=notify, resumed=resumed))
+
+
+def _train_here(
+    config: "RunConfig", log: Path | None, as_json: bool, checkpoint: "Keep | None", runs_dir: Path, *, share: bool,
+    notify: tuple[str, ...], resumed: "Resumed | None",
+) -> int:  # fmt: skip
+    """Train in this process, to the run's end; gives the exit status, or leaves by the signal that ended it."""
     audience, companions = _listeners(notify, resumed)
     from regtui.sources.here import LiveRun
     from regtui.sources.starter import find_starter
@@ -117,7 +126,7 @@ def train(
             leave(driven.stopped_by)
     from regtui import report
 
-    context.exit(1 if report.run_status(history) or live.log_problem else 0)
+    return 1 if report.run_status(history) or live.log_problem else 0
 
 
 def _listeners(notify: tuple[str, ...], resumed: "Resumed | None" = None) -> "tuple[Audience | None, list[Companion]]":
