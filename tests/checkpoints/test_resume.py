@@ -174,6 +174,21 @@ def test_a_run_that_cannot_write_its_checkpoint_goes_on_and_says_why_it_is_not_h
     assert sum("training goes on" in text for text in warnings) == 1
 
 
+def test_a_device_without_room_for_a_copy_of_the_net_costs_its_checkpoints_and_no_training(tmp_path, monkeypatch):
+    def full(_backend: object) -> object:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(backends.find("torch"), "snapshot", full)
+    config = config_of("torch", epochs=3)
+    live = LiveRun(config, runs_dir=tmp_path, log=tmp_path / "events.jsonl", checkpoint="both")
+    live.drive()
+    history = read_history(live.log_path)
+    assert history.status == "finished"
+    (said,) = [note.text for note in history.notes if note.level == "warning"]
+    assert "no checkpoint can be written" in said
+    assert "out of memory" in said
+
+
 def test_a_stopped_run_goes_on_from_the_step_at_which_it_was_stopped(tmp_path):
     config = config_of("torch")
     live = LiveRun(config, runs_dir=tmp_path, log=tmp_path / "log.jsonl", checkpoint="last")
