@@ -39,6 +39,14 @@ def commands_of(log: Path) -> Path:
     return log.with_name(FILE_NAME if log.name == LOG_NAME else f"{log.name}.{FILE_NAME}")
 
 
+def size_of_commands(log: Path) -> int:
+    """Give the bytes that have been sent to whoever writes a log: what comes behind them is for whoever is started."""
+    try:
+        return os.lstat(commands_of(log)).st_size
+    except OSError:
+        return 0
+
+
 def send(log: Path, *commands: Command) -> None:
     """Give the run that writes a log commands, all or none; raises OSError where they cannot be written."""
     file, made = open_own_file(commands_of(log))
@@ -67,8 +75,8 @@ class Inbox:
     and is lawful is obeyed.
     """
 
-    def __init__(self, log: Path, *, from_start: bool = False, owners: frozenset[int] | None = None) -> None:
-        """Begin behind what is there; with `from_start`, such as in a folder that was made for the run, with it.
+    def __init__(self, log: Path, *, begin: int | None = None, owners: frozenset[int] | None = None) -> None:
+        """Begin behind what is there, or so many bytes from its start: 0 in a folder that was made for the run.
 
         `owners` are the users whose file may give orders: by default root and whoever trains.
         """
@@ -89,8 +97,14 @@ class Inbox:
         """Which file it was; None where there was none."""
         self._position = 0
         found = self._find()
-        if found is not None and not from_start:
-            self._file, self._position = identity_of(found), found.st_size
+        if found is not None and begin != 0:
+            size = found.st_size
+            self._file, self._position = identity_of(found), size if begin is None else min(begin, size)
+
+    @property
+    def left_at(self) -> int:
+        """Where another inbox is to begin that goes on for this one: behind what was given out, in bytes."""
+        return self._position - len(self._rest)
 
     def poll(self) -> list[Command]:
         """Give the commands that have come since the last call; costs some microseconds where there are none."""

@@ -53,6 +53,9 @@ def start_detached(module: str, arguments: Sequence[str], output: int) -> dict[s
         finally:
             os.close(theirs)
         said = _answer(ours)
+        if "problem" in said:
+            # One that has not even come to its fork is not waited for.
+            first.kill()
         first.wait()
     finally:
         os.close(ours)

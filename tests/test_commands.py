@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from regtui.commands import Inbox, commands_of, send
-from regtui.core.events import Pause, SetKnob, Stop
+from regtui.core.events import Pause, Resume, SetKnob, Stop
 
 
 def test_commands_are_given_out_once_in_the_order_in_which_they_were_sent(tmp_path):
@@ -88,7 +88,7 @@ def test_what_others_could_have_written_is_not_obeyed_and_that_is_said_once(tmp_
 def test_a_file_that_was_there_before_the_run_and_is_not_ours_is_not_obeyed(tmp_path):
     log = tmp_path / "events.jsonl"
     stand("a file that all can write", commands_of(log), tmp_path / "theirs")
-    inbox = Inbox(log, from_start=True)
+    inbox = Inbox(log, begin=0)
     assert (inbox.poll(), inbox.refused) == ([], NOT_OURS)
 
 
@@ -97,6 +97,20 @@ def test_the_file_of_another_user_is_not_obeyed(tmp_path):
     inbox = Inbox(log, owners=frozenset({os.geteuid() + 1}))
     send(log, Stop())
     assert (inbox.poll(), inbox.refused) == ([], NOT_OURS)
+
+
+def test_whoever_goes_on_for_another_begins_where_that_one_left_off(tmp_path):
+    log = tmp_path / "events.jsonl"
+    send(log, Pause())
+    first = Inbox(log)
+    send(log, Resume())
+    assert first.poll() == [Resume()]
+    with (tmp_path / "commands.jsonl").open("ab") as file:
+        file.write(b'{"command":')
+        file.flush()
+        assert first.poll() == []
+        file.write(b'"pause"}\n')
+    assert Inbox(log, begin=first.left_at).poll() == [Pause()]
 
 
 def test_a_file_that_is_mended_is_obeyed_from_then_on(tmp_path):

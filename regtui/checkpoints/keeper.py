@@ -89,7 +89,9 @@ class Keeper:
         training = self._training
         if training.best_epoch != self._best_epoch and "best" in KEEP[self._keep]:
             began = time.monotonic()
-            self._best, self._best_epoch = (self._calm_state(), self._backend.snapshot()), training.best_epoch
+            self._best_epoch = training.best_epoch
+            # A device may have no room for a second copy of all that a net is trained with.
+            self._say_once(self._tried(self._keep_best))
             self._spent += time.monotonic() - began
         if log_is_whole and time.monotonic() >= self._due:
             self._write_all()
@@ -115,11 +117,19 @@ class Keeper:
         now = time.monotonic()
         cost, self._spent = self._spent + now - began, 0.0
         self._due = now + max(cost / COST, LEAST_SECONDS, AGAIN_SECONDS if problem else 0.0)
+        if self._problem and not problem:
+            self._say("checkpoints are written again", "info")
+            self._problem = ""
+        self._say_once(problem)
+
+    def _say_once(self, problem: str) -> None:
         if problem and not self._problem:
             self._say(f"{problem}: training goes on, and it is tried again", "warning")
-        elif self._problem and not problem:
-            self._say("checkpoints are written again", "info")
-        self._problem = problem
+        self._problem = self._problem or problem
+
+    def _keep_best(self) -> None:
+        self._best = None
+        self._best = self._calm_state(), self._backend.snapshot()
 
     def _write_kinds(self, *, last: bool) -> None:
         if self._best is not None:

@@ -41,7 +41,9 @@ def start_detached(
         raise click.UsageError(run.problem)
     run.let_go()
     if as_json:
-        found = {"run_id": run.run_id, "folder": str(run.folder), "log": str(run.log_path), "pid": run.pid}
+        # For a script, which may go elsewhere.
+        folder, log_path = str(run.folder.absolute()), str(run.log_path.absolute())
+        found = {"run_id": run.run_id, "folder": folder, "log": log_path, "pid": run.pid}
         click.echo(json.dumps(found))
         return
     click.echo(run.run_id if log is None or resumes else printable(str(log)))

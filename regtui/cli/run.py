@@ -57,7 +57,7 @@ def start_command(
     left behind then.
     """
     from regtui.commandfile import FILE_NAME, OUTPUT_NAME
-    from regtui.folders import PRIVATE_FILE, SHARED_FILE, take_back
+    from regtui.folders import open_own_file, take_back
     from regtui.processes import NotStarted, start_detached
     from regtui.readers import LogError
     from regtui.runs import folder_name, make_run_folder, new_run_id
@@ -66,8 +66,7 @@ def start_command(
     folder = (runs_dir / run_id).absolute()
     output = folder / OUTPUT_NAME
     try:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        fd = os.open(output, flags, SHARED_FILE if share else PRIVATE_FILE)
+        fd, _ = open_own_file(output, share=share)
         try:
             shared = "share" if share else "private"
             arguments = [str(folder), shared, str(grace_seconds), *command]

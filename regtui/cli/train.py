@@ -22,13 +22,11 @@ from regtui.output import OutputLost, captured_output, losable, write_within
 if TYPE_CHECKING:
     from regtui.checkpoints import Keep
     from regtui.cli.resuming import Resumed
+    from regtui.core.config import RunConfig
     from regtui.core.events import Event
     from regtui.core.history import History
     from regtui.notify.audience import Audience, Way
     from regtui.sources.here import Companion, LiveRun
-
-LAST_BYTES = 1 << 16
-"""How much of a log's end is looked at for its last record, which takes some hundred."""
 
 MOST_LINES = 5_000
 """Epochs that a detached run tells of, in equal distances: some 400 kB of its `output.log`, however long it runs."""
@@ -80,7 +78,15 @@ def train(
             resumes=resumed.point.manifest.run_id if resumed else "",
         )  # fmt: skip
         return
-    audience, companions = _listeners(notify)
+    context.exit(_train_here(config, log, as_json, checkpoint, runs_dir, share=share, notify=notify, resumed=resumed))
+
+
+def _train_here(
+    config: "RunConfig", log: Path | None, as_json: bool, checkpoint: "Keep | None", runs_dir: Path, *, share: bool,
+    notify: tuple[str, ...], resumed: "Resumed | None",
+) -> int:  # fmt: skip
+    """Train in this process, to the run's end; gives the exit status, or leaves by the signal that ended it."""
+    audience, companions = _listeners(notify, resumed)
     from regtui.sources.here import LiveRun
     from regtui.sources.starter import find_starter
 
@@ -120,10 +126,10 @@ def train(
             leave(driven.stopped_by)
     from regtui import report
 
-    context.exit(1 if report.run_status(history) or live.log_problem else 0)
+    return 1 if report.run_status(history) or live.log_problem else 0
 
 
-def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companion]]":
+def _listeners(notify: tuple[str, ...], resumed: "Resumed | None" = None) -> "tuple[Audience | None, list[Companion]]":
     """Give those who are told of a run, and what goes along with it to tell them; none where nobody is asked for."""
     if not notify:
         return None, []
@@ -137,7 +143,10 @@ def _listeners(notify: tuple[str, ...]) -> "tuple[Audience | None, list[Companio
         # Kept from what captures standard error while the run lives.
         ways.append(TerminalWay(partial(os.write, os.dup(2)), asked.terminal, os.environ))
     audience = Audience(ways)
-    return audience, [Teller(audience)]
+    from regtui.readers import read_history
+
+    # Read again: the other one is folded on in the thread that prints.
+    return audience, [Teller(audience, read_history(resumed.point.log) if resumed is not None else None)]
 
 
 def _wait_until_told(audience: "Audience", *, leaving: bool) -> None:
@@ -156,16 +165,15 @@ def _print_result(history: "History", as_json: bool, log_problem: str) -> None:
 
 def _say_what_it_joins(log: Path | None) -> None:
     """Say that a log holds a run already: readers show the last one of a log."""
-    if log is None or not log.is_file() or not (size := log.stat().st_size):
+    if log is None:
         return
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, size - LAST_BYTES))
-            last = file.read().rstrip().rpartition(b"\n")[2]
-    except OSError:
-        # Not ours to read; whether it can be written is seen by its writer.
+    from regtui.readers.opening import last_line
+    from regtui.sources.detached import ends_a_run
+
+    if not last_line(log):
+        # Nothing there, or not ours to read; whether it can be written is seen by its writer.
         return
-    held = "a finished run" if b'"kind":"end"' in last else "records without an end"
+    held = "a finished run" if ends_a_run(log) else "records without an end"
     click.echo(f"regtui: appends to {printable(str(log))}, which holds {held}", err=True)
 
 

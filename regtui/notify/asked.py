@@ -25,6 +25,8 @@ class Asked(NamedTuple):
     """How the terminal tells."""
     services: tuple[Way, ...]
     """The services behind the URLs."""
+    urls: tuple[str, ...] = ()
+    """The URLs, which hold secrets: for a process that tells them in the place of this one."""
 
 
 NOBODY = Asked("off", ())
@@ -44,7 +46,7 @@ def asked(words: Sequence[str]) -> Asked:
             raise NotifyError("must be terminal, bell or a URL such as ntfy://TOPIC.")
     if len(urls) > MOST_URLS:
         raise NotifyError(f"takes at most {MOST_URLS} URLs, not {len(urls)}.")
-    return Asked(terminal, tuple(map(_service, urls)))
+    return Asked(terminal, tuple(map(_service, urls)), tuple(urls))
 
 
 def _service(url: str) -> Way:

@@ -67,18 +67,21 @@ class _Outbox:
 class Audience:
     """All who are told; from any thread, and nobody waits."""
 
-    def __init__(self, ways: Iterable[Way] = ()) -> None:
+    def __init__(self, ways: Iterable[Way] = (), services: Iterable[Way] = (), urls: Sequence[str] = ()) -> None:
+        """Name who is told, and those behind the `urls`, whom a process in another session can tell as well."""
+        self.urls = urls
         self._changed = threading.Condition()
-        self._outboxes = [_Outbox(way, self._changed) for way in ways]
+        self._here = [_Outbox(way, self._changed) for way in ways]
+        self._outboxes = [*self._here, *(_Outbox(way, self._changed) for way in services)]
 
     def __bool__(self) -> bool:
         return bool(self._outboxes)
 
-    def tell(self, notices: Sequence[Notice]) -> None:
-        """Give notices to each way."""
+    def tell(self, notices: Sequence[Notice], *, here_only: bool = False) -> None:
+        """Give notices to each way; `here_only` leaves out the services, which another process tells."""
         with self._changed:
             for notice in notices:
-                for outbox in self._outboxes:
+                for outbox in self._here if here_only else self._outboxes:
                     outbox.put(notice)
             self._changed.notify_all()
 

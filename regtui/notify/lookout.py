@@ -10,7 +10,7 @@ import numpy as np
 
 from regtui import analysis
 from regtui.analysis.judge import first_row
-from regtui.core.events import RunStarted
+from regtui.core.events import RunEnded, RunStarted
 from regtui.core.history import History
 from regtui.core.series import FloatArray
 from regtui.notify.notices import Notice, of_divergence, of_end, of_overfitting, of_recovery, of_stall
@@ -48,6 +48,7 @@ class Lookout:
         self._is_news = from_start
         self._run: RunStarted | None = None
         self._news = -1
+        self._end: RunEnded | None = None
         self._ended = self._overfit = self._diverged = False
         self._looked_at: float | None = None
         self._silence = 0.0
@@ -87,8 +88,9 @@ class Lookout:
             self._run = history.run
             self._ended = self._overfit = self._diverged = self._stalled = False
             self._waits.clear()
-        # One that goes on from a checkpoint ends again.
-        self._ended = self._ended and history.end is not None
+        # One that goes on from a checkpoint ends again, perhaps before the next look.
+        self._ended = self._ended and history.end is self._end
+        self._end = history.end
 
     def _judged(self, history: History) -> list[Notice]:
         told = []

@@ -25,8 +25,12 @@ END_SECONDS = 1.0
 class Teller:
     """A companion of one run: what is worth telling goes to an audience, and what went wrong with that into the log."""
 
-    def __init__(self, audience: Audience, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, audience: Audience, known: History | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Name who is told; `known` is what is known of a run that goes on, which is this teller's from then on."""
         self._audience = audience
+        self._known = known
         self._clock = clock
         self._run: LiveRun | None = None
         self._come: queue.SimpleQueue[list[Record]] = queue.SimpleQueue()
@@ -61,7 +65,11 @@ class Teller:
                 self._run.say(f"nobody is told any more of this run: {failure(error)}", "error")
 
     def _look_on(self) -> None:
-        history, lookout, paused, over = History(), Lookout(from_start=True), False, False
+        history, lookout = self._known or History(), Lookout(from_start=self._known is None)
+        if self._known is not None:
+            # What was told of it before is no news.
+            lookout.look(history, self._clock())
+        paused = over = False
         while not over:
             # Asked first: what is taken after its end is all of it.
             over = self._over.is_set()

@@ -25,6 +25,10 @@ LONGEST_MOUNTS = 4 << 20
 """Bytes of it that are read: some ten thousand mounts."""
 
 
+LAST_BYTES = 1 << 16
+"""How much of a file's end is looked at for its last line: an end of a run takes some hundred bytes."""
+
+
 class NotAFile(OSError):
     """It is no file that can be read to its end; `strerror` says what it is, as the end of a sentence."""
 
@@ -46,6 +50,16 @@ def opened(path: Path) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def last_line(path: Path) -> bytes:
+    """Give the last line of a file, at most `LAST_BYTES` of it; empty where there is none, or it cannot be read."""
+    try:
+        with opened(path) as fd:
+            end = os.pread(fd, LAST_BYTES, max(0, os.fstat(fd).st_size - LAST_BYTES))
+    except OSError:
+        return b""
+    return end.rstrip().rpartition(b"\n")[2]
 
 
 def check_regular(status: os.stat_result) -> None:

@@ -2,8 +2,11 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from regtui.numbers import Kept, is_read, keep, numbers_of, text_of
 from regtui.recording.lines import Held
 from regtui.recording.warned import Warned
 
@@ -38,6 +41,27 @@ class Holding:
         del self.records[: len(taken)]
         self._patience = PATIENCE_SECONDS
         return taken
+
+    def taken(self, name: str, value: Any) -> Kept:
+        """Keep a number as it is, such as one on a GPU, to be read when it is written; what is none is said once."""
+        kept = keep(value)
+        if kept is None and value is not None:
+            shape = f", shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+            said = f"= {value[:40]!r}" if isinstance(value, str) else f"of type {type(value).__name__}{shape}"
+            self._warned.say("number", f"what is no number is left out, such as {name} {said}")
+        elif not is_read(kept):
+            self.unread = True
+        return kept
+
+    def split(self, split: str, values: Any) -> dict[str, float | None] | None:
+        """Read what was measured of a split, now; a bare number is its loss."""
+        if values is not None and not isinstance(values, Mapping):
+            values = {"loss": values}
+        found = numbers_of(values)
+        for name, value in (values or {}).items():
+            if value is not None and text_of(name) not in (found or {}):
+                self.taken(f"{split} {name}".strip(), value)
+        return found
 
     def crowded(self, log_path: Path | None) -> None:
         """Have much written at once; where it is too much, wait for the writer, and lose the newest if it hangs."""

@@ -13,7 +13,7 @@ import msgspec
 from regtui.core.events import EpochEnded, Evaluated, Noted, Resumed, RunEnded, RunStarted, SystemSampled
 from regtui.core.failing import failure
 from regtui.core.plan import Plan
-from regtui.numbers import Kept, count_of, is_read, keep, number_of, numbers_of, plain, text_of
+from regtui.numbers import Kept, count_of, number_of, numbers_of, plain, text_of
 from regtui.readers import LogError
 from regtui.recording import processes
 from regtui.recording.holding import MANY_HELD, Holding
@@ -169,13 +169,13 @@ class Recorder:
             return
         try:
             if type(loss) is not float and loss is not None:
-                loss = self._taken("loss", loss)
+                loss = self._held.taken("loss", loss)
             if type(learning_rate) is not float and learning_rate is not None:
-                learning_rate = self._taken("learning_rate", learning_rate)
+                learning_rate = self._held.taken("learning_rate", learning_rate)
             penalty = None
             named: Any = msgspec.UNSET
             if metrics:
-                named = {name: self._taken(name, value) for name, value in metrics.items()}
+                named = {name: self._held.taken(name, value) for name, value in metrics.items()}
                 penalty = named.pop("penalty", None)
                 named = named or msgspec.UNSET
             if loss is None and self._has_loss and (step is None or step != self._step):
@@ -222,10 +222,10 @@ class Recorder:
             seconds = now - self._epoch_from - self.orders.waited_seconds
             self._held.records.append(
                 EpochEnded(
-                    epoch=self._epoch, step=self._step, train=self._split("train", train),
-                    valid=self._split("valid", valid), running_loss=number_of(running_loss),
-                    learning_rate=number_of(rate), metrics=self._split("", metrics) or {}, seconds=max(seconds, 0.0),
-                    time=now,
+                    epoch=self._epoch, step=self._step, train=self._held.split("train", train),
+                    valid=self._held.split("valid", valid), running_loss=number_of(running_loss),
+                    learning_rate=number_of(rate), metrics=self._held.split("", metrics) or {},
+                    seconds=max(seconds, 0.0), time=now,
                 )
             )  # fmt: skip
             self._epoch_from, self.orders.waited_seconds = now, 0.0
@@ -254,8 +254,8 @@ class Recorder:
             self._held.records.append(
                 Evaluated(
                     step=at, epoch=passes if passes is not None or at else float(self._epoch),
-                    train=self._split("train", train), valid=self._split("valid", valid),
-                    metrics=self._split("", metrics) or {}, learning_rate=number_of(self._rate), time=time.time(),
+                    train=self._held.split("train", train), valid=self._held.split("valid", valid),
+                    metrics=self._held.split("", metrics) or {}, learning_rate=number_of(self._rate), time=time.time(),
                 )
             )  # fmt: skip
         if self.orders.called:
@@ -375,26 +375,6 @@ class Recorder:
     def _begins(self) -> bool:
         """Start with the first number, where nobody did; tell whether it is recorded here."""
         return self._state == "new" and self.start()._state == "running"
-
-    def _taken(self, name: str, value: Scalar) -> Kept:
-        kept = keep(value)
-        if kept is None and value is not None:
-            shape = f", shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
-            said = f"= {value[:40]!r}" if isinstance(value, str) else f"of type {type(value).__name__}{shape}"
-            self.warned.say("number", f"what is no number is left out, such as {name} {said}")
-        elif not is_read(kept):
-            self._held.unread = True
-        return kept
-
-    def _split(self, split: str, values: Any) -> dict[str, float | None] | None:
-        """Read what was measured of a split, now; a bare number is its loss."""
-        if values is not None and not isinstance(values, Mapping):
-            values = {"loss": values}
-        found = numbers_of(values)
-        for name, value in (values or {}).items():
-            if value is not None and text_of(name) not in (found or {}):
-                self._taken(f"{split} {name}".strip(), value)
-        return found
 
     def _placed(self, step: int) -> int:
         """Read a step that was given; one that falls is a run that went on from an earlier point."""

@@ -108,6 +108,8 @@ class Watched:
     """It was seen to grow, so its end is news."""
     behind: bool = False
     """More waits than was taken at the last look."""
+    tells: bool = False
+    """Its own process tells the services that are asked for: here only the terminal is told."""
     sent: list[Sent] = field(default_factory=list)
     """What was sent to its process and not answered yet, oldest first."""
     told_silent: bool = False

@@ -20,19 +20,17 @@ import msgspec
 
 import regtui
 from regtui import commands
+from regtui.commandfile import OUTPUT_NAME
 from regtui.core.config import ConfigError, RunConfig, options_of
 from regtui.core.events import COMMANDS, Command, Event, RunStarted
 from regtui.core.text import printable
 from regtui.folders import Made, make_folders, open_own_file, take_back
 from regtui.readers import LOG_NAME, LogError
-from regtui.readers.opening import opened
+from regtui.readers.opening import last_line
 from regtui.runs import log_of, make_run_folder, new_run_id
 from regtui.sources import Activity
 from regtui.sources.log import LogSource
 from regtui.sources.starter import ENVIRONMENT, HEARD, Told, Word
-
-OUTPUT_NAME = "output.log"
-"""What the process prints, in the folder of its run."""
 
 SET_UP_SECONDS = 1.0
 """How long whoever starts a run from a shell waits for its data: a download takes longer, and its failure is then in
@@ -43,9 +41,6 @@ STARTING_SECONDS = 20.0
 
 ENDING_SECONDS = 5.0
 """How long a process that could not set up its run may take to end before it is killed."""
-
-LAST_BYTES = 1 << 12
-"""How much of the end of its output is looked at for its last line."""
 
 
 def output_of(log: Path) -> Path:
@@ -58,11 +53,13 @@ class Detached:
 
     def __init__(
         self, config: RunConfig, *, runs_dir: Path, log: Path | None = None, share: bool = False,
-        resumes: str = "", more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
+        resumes: str = "", commands_from: int | None = None, more: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Start the process; nothing is waited for. Raises LogError where no folder or process can be made.
 
-        `resumes` is the id of a run that has a checkpoint and whose log is given: the process goes on with it.
+        `resumes` is the id of a run that has a checkpoint and whose log is given: the process goes on with it, and
+        obeys what lies in the file of commands behind so many bytes, by default what is sent from now on.
         `more` are options of `regtui train` beside those of the configuration; `environment` is what is said to it
         that not every user of the machine may read.
         """
@@ -89,6 +86,7 @@ class Detached:
         self._resumes = bool(resumes)
         self.log_path = log if log is not None else log_of(self.run_id, runs_dir)
         self._size_before = self._size()
+        self._commands_from = commands.size_of_commands(self.log_path) if commands_from is None else commands_from
         self._output = output_of(self.log_path)
         self._output_made = False
         ours, theirs = socket.socketpair()
@@ -202,7 +200,7 @@ class Detached:
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
         output, self._output_made = open_own_file(self._output, share=share)
-        told = Told(fd=told_by, run_id=self.run_id, own_folder=self._own_folder)
+        told = Told(fd=told_by, run_id=self.run_id, commands_from=self._commands_from)
         try:
             return subprocess.Popen(
                 _command(None if goes_on else self.config, self.log_path, share, more),
@@ -269,7 +267,7 @@ class Detached:
         status = self._process.returncode
         if status < 0:
             return f"the run's process was ended by {signal.Signals(-status).name}"
-        last = last_line(self._output)
+        last = printable(last_line(self._output).decode(errors="replace")).removeprefix("regtui: ")
         return last or f"the run's process ended with status {status}"
 
     def _size(self) -> int:
@@ -289,21 +287,7 @@ class Detached:
 
 def ends_a_run(log: Path) -> bool:
     """Tell whether the last record of a log is the end of a run."""
-    return b'"kind":"end"' in _tail(log).rstrip().rpartition(b"\n")[2]
-
-
-def last_line(output: Path) -> str:
-    """Give the last line that a process has printed; empty where it has printed nothing."""
-    line = _tail(output).rstrip().rpartition(b"\n")[2]
-    return printable(line.decode(errors="replace")).removeprefix("regtui: ")
-
-
-def _tail(path: Path) -> bytes:
-    try:
-        with opened(path) as fd:
-            return os.pread(fd, LAST_BYTES, max(0, os.fstat(fd).st_size - LAST_BYTES))
-    except OSError:
-        return b""
+    return b'"kind":"end"' in last_line(log)
 
 
 def _command(config: RunConfig | None, log: Path, share: bool, more: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import queue
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from regtui.commands import Inbox
 from regtui.core.events import Command
@@ -16,6 +17,15 @@ class HandOver:
     """A request to leave the training to another process."""
 
 
+class Left(NamedTuple):
+    """What was sent to a run before it was over in this process, and not obeyed here."""
+
+    commands_from: int | None
+    """Where in the file of commands its heir is to begin; None where nobody has looked into it."""
+    commands: list[Command]
+    """What had been taken out of it by then, or came from this process."""
+
+
 class Orders:
     """The commands to one run, each given out once."""
 
@@ -26,9 +36,9 @@ class Orders:
         self._inbox: Inbox | None = None
         self._look_at = 0.0
 
-    def listen(self, log: Path, *, from_start: bool) -> None:
-        """Look at the commands of other processes from now on; `from_start` as an Inbox has it."""
-        self._inbox = Inbox(log, from_start=from_start)
+    def listen(self, log: Path, begin: int | None = None) -> None:
+        """Look at the commands of other processes from now on; `begin` as an Inbox has it."""
+        self._inbox = Inbox(log, begin=begin)
 
     def put(self, order: Command | HandOver) -> None:
         """Add one, from any thread."""
@@ -41,6 +51,15 @@ class Orders:
             return self._queue.get(timeout=patience) if patience else self._queue.get_nowait()
         except queue.Empty:
             return None
+
+    def leave(self) -> Left:
+        """Give what is left to do for whoever goes on with the run; once it is over here."""
+        commands = []
+        while not self._queue.empty():
+            order = self._queue.get_nowait()
+            if not isinstance(order, HandOver):
+                commands.append(order)
+        return Left(self._inbox.left_at if self._inbox is not None else None, commands)
 
     def _look(self) -> None:
         now = time.monotonic()

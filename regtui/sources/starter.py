@@ -32,8 +32,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     fd: int
     """The socket on which it says how its set-up goes."""
     run_id: str
-    own_folder: bool
-    """The folder of its log was made for it: nothing in there is of a run before."""
+    commands_from: int
+    """Where in the file of commands begins what is sent to it, in bytes."""
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,8 +54,8 @@ class Starter:
 
     run_id = ""
     """The name of the run, where it has one already."""
-    own_folder = False
-    """The folder of its log was made for it by another process."""
+    commands_from: int | None = None
+    """Where in the file of commands begins what is sent to it; None: behind what is there when it looks first."""
     keeps = False
     """What is not even set up is in the log, too, unless the problem was heard."""
 
@@ -76,7 +76,7 @@ class OtherProcess(Starter):
     keeps = True
 
     def __init__(self, told: Told) -> None:
-        self.run_id, self.own_folder = told.run_id, told.own_folder
+        self.run_id, self.commands_from = told.run_id, told.commands_from
         self._socket: socket.socket | None = socket.socket(fileno=told.fd)
         self._socket.set_inheritable(False)
         self._socket.settimeout(HEARING_SECONDS)

@@ -123,7 +123,7 @@ class Supervisor:
                 return []
             from regtui.commands import Inbox
 
-            self._inbox = Inbox(self._folder / LOG_NAME, from_start=True)
+            self._inbox = Inbox(self._folder / LOG_NAME, begin=0)
         from regtui.core.events import Stop
 
         found = [command.reason for command in self._inbox.poll() if isinstance(command, Stop)]

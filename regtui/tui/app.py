@@ -93,7 +93,7 @@ class RegtuiApp(KeysInTurn, DrawnInTurn):
         """Draw in ASCII: the terminal has no other signs."""
         self.set_class(ascii_only, "-ascii")
         self.terminal_way = TerminalWay(self.write_beside, told.terminal, os.environ)
-        self.audience = Audience([self.terminal_way, *told.services])
+        self.audience = Audience([self.terminal_way], told.services, told.urls)
         self.lab = LabScreen(
             config, runs_dir=runs_dir, share=share, start=start, source=source, ghost=ghost, others=others,
             detach=detach, audience=self.audience,

@@ -19,7 +19,7 @@ from textual.drivers.web_driver import WebDriver
 from textual.message import Message
 from textual.screen import Screen
 
-from regtui.core.size import sound_size
+from regtui.core.size import MOST_CELLS, sound_size
 from regtui.output import write_within
 from regtui.tui.framed import CLOSE_SECONDS, FramedDriver
 from regtui.tui.line import Answers, Line
@@ -234,6 +234,7 @@ class TerminalDriver(FramedDriver, LinuxDriver):
 
 
 def _number(name: str) -> int:
-    """Give a variable of the environment, 0 where it is no positive number."""
+    """Give a variable of the environment, 0 where it is no positive number, or one that no screen has."""
     value = os.environ.get(name, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
+    number = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
+    return number if number <= MOST_CELLS else 0

@@ -6,7 +6,7 @@ from regtui.core.history import History
 from regtui.core.text import printable
 from regtui.readers import LogError
 from regtui.runs import called
-from regtui.sources import Source, Watched
+from regtui.sources import Watched
 from regtui.sources.here import LiveRun
 from regtui.tui.canvas import span
 from regtui.tui.runview import RunView
@@ -91,21 +91,19 @@ class Handing(Starting):
 
     async def _taken_up(self, live: LiveRun) -> bool:
         """Start the process that goes on, and wait until it has said in the log that it does."""
-        from regtui.sources.detached import Detached
-
-        before = len(self.history.resumed)
+        before, left = len(self.history.resumed), live.leave()
         try:
-            heir: Source = Detached(
-                live.config, runs_dir=self._runs_dir, share=self._share, log=live.log_path,
-                resumes=live.run_id, more=("--checkpoint", "both"),
-            )  # fmt: skip
+            heir = self.detach(live.config, heir_of=live, commands_from=left.commands_from)
         except LogError as error:
             self._say_how_to_go_on(live, str(error))
             return False
-        shown = Watched(source=heir)
+        shown = Watched(source=heir, tells=True)
         self.live = None
         self.put_on_show([shown, *self.watched[1:]])
         self.look_after(shown)
+        shown.ask()
+        for command in left.commands:
+            self.send(command)
         # Its log is read from the start again.
         self.query_one(RunView).retell(History())
         while len(shown.history.resumed) <= before and shown.ask().alive:

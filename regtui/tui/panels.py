@@ -91,16 +91,7 @@ def status_line(
     # The form's only before there is a run: what a log does not say is not said.
     config = history.config if history.run is not None else config
     words, role = state_of(history, activity)
-    environment = history.run.environment if history.run else {}
-    names: list[str] = []
-    if config is not None:
-        dataset = config.dataset.rsplit("/", 1)[-1]
-        names = [config.framework, dataset, str(environment.get("device") or config.device)]
-    elif history.run is not None:
-        names = [name for name in (history.trainer, history.run.run_id) if name]
-    if watching:
-        # In front, so that it stays where the rest does not fit.
-        names.insert(0, watching)
+    names = _names_of(history, config, watching)
     told = history.end is not None or (activity.growing and words[0] in "‖■")
     if waiting is not None:
         words, role, told = _waiting(waiting, width), waiting.role, waiting.silent
@@ -109,27 +100,7 @@ def status_line(
         state += [span(" "), span(f" {activity.log_words} ", "chip-bad")]
     if history.run is None:
         return spread([*state, _names(names, width - width_of(state))], [], width)
-    speed = [
-        span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
-        span("/s " if width < WIDE else " steps/s ", "muted"),
-    ]
-    if not history.counts_steps or (history.config is None and analysis.steps_per_second(history) is None):
-        speed = []
-    eta = analysis.eta_seconds(history, now) if activity.growing else None
-    time_left = f"{clock(eta)} left" if eta is not None else f"{clock(run_seconds(history))} taken"
-    total = history.total_steps
-    share = history.step / total if total and total == total else 0.0
-    if eta is None and history.config is None and not math.isfinite(run_seconds(history)):
-        time_left = ""
-    # The state first, then by worth; drawn in another order.
-    worth = {
-        "epoch": _progress(history) if not only_prints(history) else [],
-        "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
-        **({"speed": speed} if history.counts_steps else {}),
-        "bar": bar(share, LEAST_BAR),
-    }
-    if total != total and history.config is None:
-        del worth["bar"]
+    worth = _worth(history, activity, width, now)
     room = width - width_of(state) - 1
     kept: dict[str, list[Span]] = {}
     for name, part in worth.items():
@@ -139,9 +110,51 @@ def status_line(
         room -= width_of(part)
     named = _names(names, room)
     if "bar" in kept:
-        kept["bar"] = bar(share, min(LEAST_BAR + max(room - width_of([named]) - 1, 0), MOST_BAR))
+        kept["bar"] = bar(_share(history), min(LEAST_BAR + max(room - width_of([named]) - 1, 0), MOST_BAR))
     right = [part for name in ("epoch", "bar", "speed", "time") for part in kept.get(name, [])]
     return spread([*state, named], right, width)
+
+
+def _names_of(history: History, config: RunConfig | None, watching: str) -> list[str]:
+    """Say what is trained, by which and on what, as far as that is known."""
+    environment = history.run.environment if history.run else {}
+    names: list[str] = []
+    if config is not None:
+        dataset = config.dataset.rsplit("/", 1)[-1]
+        names = [config.framework, dataset, str(environment.get("device") or config.device)]
+    elif history.run is not None:
+        names = [name for name in (history.trainer, history.run.run_id) if name]
+    # In front, so that it stays where the rest does not fit.
+    return [watching, *names] if watching else names
+
+
+def _worth(history: History, activity: Activity, width: int, now: float) -> dict[str, list[Span]]:
+    """Give the parts that say how far and how fast a run is, by what they are worth; drawn in another order."""
+    speed = [
+        span(f"{_speed(analysis.steps_per_second(history)):>6}", "text"),
+        span("/s " if width < WIDE else " steps/s ", "muted"),
+    ]
+    if not history.counts_steps or (history.config is None and analysis.steps_per_second(history) is None):
+        speed = []
+    eta = analysis.eta_seconds(history, now) if activity.growing else None
+    time_left = f"{clock(eta)} left" if eta is not None else f"{clock(run_seconds(history))} taken"
+    if eta is None and history.config is None and not math.isfinite(run_seconds(history)):
+        time_left = ""
+    worth = {
+        "epoch": _progress(history) if not only_prints(history) else [],
+        "time": [span(f"{time_left:>10} ", "text")] if time_left else [],
+        **({"speed": speed} if history.counts_steps else {}),
+        "bar": bar(_share(history), LEAST_BAR),
+    }
+    total = history.total_steps
+    if total != total and history.config is None:
+        del worth["bar"]
+    return worth
+
+
+def _share(history: History) -> float:
+    total = history.total_steps
+    return history.step / total if total and total == total else 0.0
 
 
 def _waiting(waiting: Awaited, width: int) -> str:

@@ -12,6 +12,7 @@ from regtui.charts import warm_up
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Knob, SetKnob, Stop
 from regtui.core.text import printable
+from regtui.notify.asked import environment_for
 from regtui.notify.audience import Audience
 from regtui.readers import LogError
 from regtui.sources import Source, Watched
@@ -63,7 +64,7 @@ class Starting(Several):
             return
         self._replaced = self.watched
         behind = self.watched if len(self.history.evaluations) else self.watched[1:]
-        self.put_on_show([Watched(source=source), *behind[:1]])
+        self.put_on_show([Watched(source=source, tells=form.detached), *behind[:1]])
         self.look_after(self.shown, from_start=True)
         self.shown.ask()
         # Beside the framework's import, which takes longer: the first frames of the training need not wait for it.
@@ -80,16 +81,27 @@ class Starting(Several):
 
     def _start_elsewhere(self, config: RunConfig) -> Source | None:
         """Start a process that trains; one that cannot be started is said."""
-        from regtui.sources.detached import Detached
-
         self.live = None
         try:
-            return Detached(config, runs_dir=self._runs_dir, share=self._share, more=("--checkpoint", "both"))
+            return self.detach(config)
         except LogError as error:
             problem = printable(str(error))
             self.query_one(RunView).say((span(f" {problem}", "bad"),))
             self.notify(problem, title="The run could not start", severity="error", markup=False)
             return None
+
+    def detach(self, config: RunConfig, *, heir_of: LiveRun | None = None, commands_from: int | None = None) -> Source:
+        """Start a process that trains, or goes on with what this one has handed over; raises LogError.
+
+        It tells the services that are asked for by itself, whether somebody looks or not.
+        """
+        from regtui.sources.detached import Detached
+
+        return Detached(
+            config, runs_dir=self._runs_dir, share=self._share, log=heir_of.log_path if heir_of else None,
+            resumes=heir_of.run_id if heir_of else "", commands_from=commands_from,
+            more=("--checkpoint", "both"), environment=environment_for(self.audience.urls),
+        )  # fmt: skip
 
     def action_move_run(self) -> None:
         """Let the next run train in a process of its own, or in this app."""

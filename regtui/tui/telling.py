@@ -37,8 +37,10 @@ class Telling(Steering):
     def tell_others(self, run: Watched, now: float) -> None:
         """Tell what has come of a run; one whose log is still being read through has no news yet."""
         notices = self.notices(run, now)
-        self.audience.tell(notices)
         for notice in notices:
+            # A process that has gone tells nobody that it has.
+            lost = notice.kind == "stall" and not run.activity.growing
+            self.audience.tell([notice], here_only=run.tells and not lost)
             if run is self.shown and notice.kind in ("stall", "recovery"):
                 text = f" {notice.body.replace(chr(10), '; ')}"
                 self.query_one(RunView).say((span(text, "warn" if notice.kind == "stall" else "text"),))

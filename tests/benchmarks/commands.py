@@ -33,7 +33,7 @@ def per_call(call: Callable[[], object]) -> float:
 def live(folder: Path) -> LiveRun:
     """Make a run as it is between two chunks."""
     run = LiveRun(RunConfig.create(), runs_dir=folder, log=folder / "events.jsonl")
-    run._orders.listen(run.log_path, from_start=False)
+    run._orders.listen(run.log_path)
     return run
 
 

@@ -107,8 +107,8 @@ def test_a_run_that_is_handed_over_goes_on_with_no_step_lost_or_repeated(framewo
     asked = []
 
     def notice() -> None:
-        if not asked and live.begun and live._place[0] >= 40:
-            asked.append(live._place[0])
+        if not asked and live.begun and live._recorded.place[0] >= 40:
+            asked.append(live._recorded.place[0])
             live.hand_over()
 
     live.listen(notice)
@@ -174,10 +174,25 @@ def test_a_run_that_cannot_write_its_checkpoint_goes_on_and_says_why_it_is_not_h
     assert sum("training goes on" in text for text in warnings) == 1
 
 
+def test_a_device_without_room_for_a_copy_of_the_net_costs_its_checkpoints_and_no_training(tmp_path, monkeypatch):
+    def full(_backend: object) -> object:
+        raise MemoryError("out of memory")
+
+    monkeypatch.setattr(backends.find("torch"), "snapshot", full)
+    config = config_of("torch", epochs=3)
+    live = LiveRun(config, runs_dir=tmp_path, log=tmp_path / "events.jsonl", checkpoint="both")
+    live.drive()
+    history = read_history(live.log_path)
+    assert history.status == "finished"
+    (said,) = [note.text for note in history.notes if note.level == "warning"]
+    assert "no checkpoint can be written" in said
+    assert "out of memory" in said
+
+
 def test_a_stopped_run_goes_on_from_the_step_at_which_it_was_stopped(tmp_path):
     config = config_of("torch")
     live = LiveRun(config, runs_dir=tmp_path, log=tmp_path / "log.jsonl", checkpoint="last")
-    live.listen(lambda: live.send(Stop()) if live.begun and live._place[0] >= 40 else None)
+    live.listen(lambda: live.send(Stop()) if live.begun and live._recorded.place[0] >= 40 else None)
     live.drive()
     stopped = read_history(live.log_path)
     assert stopped.status == "stopped"
@@ -192,7 +207,7 @@ def stopped(tmp_path_factory) -> Path:
     """The log of a run that was stopped in its third epoch, with both checkpoints."""
     folder = tmp_path_factory.mktemp("stopped")
     live = LiveRun(config_of("torch"), runs_dir=folder, log=folder / "run" / "events.jsonl", checkpoint="both")
-    live.listen(lambda: live.send(Stop()) if live.begun and live._place[1] >= 2 else None)
+    live.listen(lambda: live.send(Stop()) if live.begun and live._recorded.place[1] >= 2 else None)
     live.drive()
     return live.log_path
 

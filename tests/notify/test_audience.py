@@ -2,8 +2,11 @@
 
 import threading
 
+from regtui.core.events import Resumed, RunEnded, RunStarted, StepEnded
+from regtui.core.history import History
 from regtui.notify.audience import MOST_WAITING, Audience
 from regtui.notify.notices import Notice
+from regtui.notify.teller import Teller
 
 NOTICES = [Notice("end", f"regtui: {number} finished", "") for number in range(MOST_WAITING + 4)]
 
@@ -61,3 +64,17 @@ def test_without_a_notice_there_is_no_thread() -> None:
     before = threading.active_count()
     assert Audience([Way("a")]).settle(60) == []
     assert threading.active_count() == before
+
+
+def test_of_a_run_that_goes_on_only_what_comes_is_told_and_by_its_name() -> None:
+    way = Way("quick")
+    way.free.set()
+    known = History()
+    known.apply([RunStarted(run_id="a-run", time=0.0), StepEnded(step=1, loss=1.0), RunEnded(status="stopped", step=1)])
+    audience = Audience([way])
+    teller = Teller(audience, known)
+    teller.see([Resumed(step=1), StepEnded(step=2, loss=0.9), RunEnded(status="finished", step=2)])
+    teller.end()
+    teller._follow()
+    assert audience.settle(60) == []
+    assert [notice.title for notice in way.told] == ["regtui: a-run finished"]

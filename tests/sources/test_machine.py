@@ -86,14 +86,14 @@ def test_a_run_that_is_paused_is_not_sampled(tmp_path: Path) -> None:
         live.send(Pause())
         assert paused.wait(60)
         looked = threading.Semaphore(0)
-        (sampler,) = [each._sampler for each in live._companions]
+        (sampler,) = [each._sampler for each in live._recorded._companions]
         sampler._paused = lambda asked=sampler._paused: (looked.release(), asked())[1]
         for _ in range(3):  # what was under way when it paused
             assert looked.acquire(timeout=60)
-        said = len(live._said)
+        said = len(live._recorded.said)
         for _ in range(5):
             assert looked.acquire(timeout=60)
-        assert len(live._said) <= said
+        assert len(live._recorded.said) <= said
     finally:
         live.send(Stop())
         thread.join(60)

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from regtui import commands
 from regtui.core.config import RunConfig
-from regtui.core.events import EpochEnded, RunEnded, StepEnded
+from regtui.core.events import EpochEnded, RunEnded, SetKnob, StepEnded
 from regtui.sources.detached import Detached
+from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
+from regtui.sources.orders import Left
 from regtui.tui.app import RegtuiApp
 from regtui.tui.dialogs import Question
 
@@ -70,6 +73,31 @@ async def test_a_run_that_is_handed_over_by_key_stays_on_show_and_is_steered_as_
         await lab.press("x", "y")
         await lab.until(lambda: "stopped" in lab.shown("#status") and not app.lab.shown.open)
         assert not lab.find("#field-seed").locked
+
+
+async def test_what_is_sent_to_a_run_on_its_way_to_another_process_is_obeyed_there(
+    drive: Any, endless: RunConfig, runs_dir: Path, processes: list[Detached], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave = LiveRun.leave
+
+    def leave_late(live: LiveRun) -> Left:
+        # The run is over here, and nobody else has begun to look.
+        commands.send(live.log_path, SetKnob(knob="dropout", value=0.4))
+        live.send(SetKnob(knob="l2", value=0.01))
+        return leave(live)
+
+    monkeypatch.setattr(LiveRun, "leave", leave_late)
+    app = RegtuiApp(endless, runs_dir=runs_dir, start=True)
+    async with drive(app) as lab:
+        await lab.until(lambda: len(lab.history.evaluations) > 2)
+        commands.send(app.lab.live.log_path, SetKnob(knob="dropout", value=0.1))
+        await lab.until(lambda: len(lab.history.changes) == 1)
+        await lab.press("h")
+        await lab.until(lambda: len(lab.history.resumed) == 1 and len(lab.history.changes) == 3)
+        assert [(change.what, change.new) for change in lab.history.changes] == [
+            ("dropout", 0.1), ("dropout", 0.4), ("l2", 0.01),
+        ]  # fmt: skip
+        await lab.until(lambda: not app.lab.shown.sent)
 
 
 async def test_a_run_that_is_still_being_set_up_is_not_offered_to_be_handed_over(

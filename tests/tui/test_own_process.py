@@ -8,9 +8,25 @@ import pytest
 
 from regtui.core.config import RunConfig
 from regtui.core.events import Stop
+from regtui.notify.asked import Asked
+from regtui.notify.notices import Notice
 from regtui.sources.detached import Detached
 from regtui.tui.app import RegtuiApp
 from regtui.tui.form import ELSEWHERE, HERE, Form
+
+
+class Heard:
+    """Somebody who is told."""
+
+    name = "a://b"
+
+    def __init__(self) -> None:
+        self.kinds: list[str] = []
+
+    def tell(self, notice: Notice) -> str:
+        self.kinds.append(notice.kind)
+        return ""
+
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -35,6 +51,23 @@ async def test_a_run_in_its_own_process_is_steered_from_the_lab_that_started_it_
         await lab.press("escape", "q")
         await lab.until(lambda: app._exit)
     assert run.alive
+
+
+async def test_services_are_told_of_a_run_in_its_own_process_by_that_alone(
+    drive: Any, config: RunConfig, runs_dir: Path, processes: list[Detached]
+) -> None:
+    pytest.importorskip("apprise", reason="the extra `notify` is not installed")
+    heard, here = Heard(), Heard()
+    asked = Asked("off", (heard,), ("json://127.0.0.1:1",))
+    app = RegtuiApp(config, runs_dir=runs_dir, start=True, detach=True, told=asked)
+    app.terminal_way.tell = here.tell
+    async with drive(app) as lab:
+        await lab.until(lambda: "end" in here.kinds)
+        assert app.audience.settle(60) == []
+        assert heard.kinds == []
+        (run,) = processes
+        await lab.until(lambda: not run.alive)
+        assert "json://127.0.0.1 was not told" in (run.folder / "output.log").read_text()
 
 
 async def test_after_a_run_in_its_own_process_the_next_starts_with_that_one_behind_it(
