@@ -253,7 +253,9 @@ def test_a_table_of_any_form_is_read(tmp_path, text):
 )
 def test_what_is_no_log_is_refused_in_a_sentence_that_says_what_was_looked_for(tmp_path, name, text):
     path = write(tmp_path / name, text)
-    with pytest.raises(LogError, match=r"holds no log of a training: .*; looked for regtui, regtui run, DVCLive, .*CSV, .*text"):
+    with pytest.raises(
+        LogError, match=r"holds no log of a training: .*; looked for regtui, regtui run, DVCLive, .*CSV, .*text"
+    ):
         open_log(path)
 
 
