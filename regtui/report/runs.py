@@ -58,9 +58,16 @@ def _row(run: Run) -> tuple[str, ...]:
         said.dataset if said.dataset is not None else "-",
         _progress(said),
         f"{number(said.best_valid_loss)} at {said.best}" if said.best_valid_loss is not None else "-",
-        said.verdict_words,
+        _verdict(said),
         _status(run),
     )
+
+
+def _verdict(said: Summary) -> str:
+    """Give the verdict's words; a run that is over and of which nothing was measured is not warming up any more."""
+    measured = said.valid_loss is not None or said.train_loss is not None or said.steps
+    is_over = said.status not in {"running", "unknown", "empty"}
+    return "-" if said.verdict == "warming_up" and is_over and not measured else said.verdict_words
 
 
 def _progress(said: Summary) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from regtui.core.events import RunEnded, RunStarted
 from regtui.readers import LogError, LogWriter, read_history
 from regtui.report import result, runs_json, runs_table
 
@@ -18,6 +19,11 @@ def test_the_table_names_each_run_and_what_came_of_it(run, log_of, tmp_path):
     assert " ".join(first.split()) == told
     second = next(line for line in lines if line.startswith("second"))
     assert second.split()[-3:] == ["warming", "up", "stopped"]
+
+
+def test_a_run_that_ended_without_a_number_has_no_verdict(log_of, tmp_path):
+    log_of([RunStarted(run_id="tried", trainer="command"), RunEnded(status="failed", reason="exit status 3")])
+    assert runs_table(tmp_path).splitlines()[1].split() == ["run", "command", "-", "0", "-", "-", "failed"]
 
 
 def test_a_run_that_trains_now_is_told_from_one_that_was_killed(run, log_of, tmp_path):
