@@ -202,10 +202,11 @@ def test_a_command_that_hears_nothing_is_killed_when_its_time_is_up(start) -> No
 def test_a_signal_goes_on_to_the_command_and_all_its_processes(start, number) -> None:
     started = start(
         "import os, signal, time\n"
-        "def save(number, frame):\n    print('saved by', os.getpid() == parent, flush=True)\n    os._exit(0)\n"
+        # Each line in one write: those of two processes do not mix.
+        "def save(number, frame):\n    os.write(1, b'saved by %r\\n' % (os.getpid() == parent))\n    os._exit(0)\n"
         "parent = os.getpid()\n"
         "for each in (signal.SIGTERM, signal.SIGINT): signal.signal(each, save)\n"
-        "os.fork()\nprint('ready', flush=True)\nwhile True: time.sleep(1)"
+        "os.fork()\nos.write(1, b'ready\\n')\nwhile True: time.sleep(1)"
     )
     started.prints(b"ready\nready")
     os.kill(started.run.pid, number)
