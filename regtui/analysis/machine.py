@@ -169,6 +169,7 @@ def means(history: History) -> dict[str, float]:
     return history.now(_means)
 
 
+@np.errstate(all="ignore")  # numbers near the largest float have no mean
 def _means(history: History) -> dict[str, float]:
     found = {name: _mean(history.system[name].values) for name in _measured(history)}
     return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
