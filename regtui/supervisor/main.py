@@ -109,8 +109,7 @@ class Supervisor:
             if received in ENDING:
                 self._stopping.pass_on(received)
             else:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._child.pid, received)
+                self._stopping.send(received)
         for reason in self._stops_ordered():
             from regtui.readers import is_being_written
 
