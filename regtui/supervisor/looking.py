@@ -150,6 +150,7 @@ class Looking:
 
 
 def _is_unicode(path: str) -> bool:
+    """Tell whether a path can be named in the command's file: other bytes are written there as escapes."""
     try:
         path.encode()
     except UnicodeEncodeError:
