@@ -8,12 +8,11 @@ import json
 import math
 import os
 import stat
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from regtui.folders import PRIVATE_FILE, SHARED_FILE
+from regtui.folders import write_whole
 
 FILE_NAME = "command.json"
 """Its name in the folder of the run."""
@@ -99,21 +98,8 @@ def read_command(folder: Path) -> CommandRun | None:
 
 def write_command(folder: Path, run: CommandRun, *, share: bool = False) -> None:
     """Write what a command is, in one go; raises OSError and leaves what was there."""
-    made = folder / f".{FILE_NAME}-{os.getpid()}"
     text = json.dumps(_plain(asdict(run)), indent=1, allow_nan=False)
-    with suppress(FileNotFoundError):
-        made.unlink()
-    mode = SHARED_FILE if share else PRIVATE_FILE
-    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    try:
-        with open(fd, "w", encoding="ascii") as file:  # noqa: PTH123
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(fd)
-        made.replace(folder / FILE_NAME)
-    except BaseException:
-        made.unlink(missing_ok=True)
-        raise
+    write_whole(folder / FILE_NAME, f"{text}\n".encode("ascii"), share=share, sync=True)
 
 
 def _made(kind: Any, said: dict[str, Any], **otherwise: str) -> Any:

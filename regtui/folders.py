@@ -96,3 +96,24 @@ def open_own_file(path: Path, *, share: bool = False) -> tuple[int, bool]:
         os.fchmod(fd, mode)
     os.set_blocking(fd, True)
     return fd, made
+
+
+def write_whole(path: Path, data: bytes, *, share: bool = False, sync: bool = False) -> None:
+    """Put a file in the place of what was there, in one go; with `sync` it is on the disk by then.
+
+    Raises OSError and leaves what was there.
+    """
+    # A name that nobody can guess and block, and that no other writer has.
+    made = path.with_name(f".{path.name.lstrip('.')}-{os.urandom(8).hex()}")
+    mode = SHARED_FILE if share else PRIVATE_FILE
+    fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with open(fd, "wb") as file:  # noqa: PTH123 # of a descriptor
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(fd)
+        made.replace(path)
+    except BaseException:
+        made.unlink(missing_ok=True)
+        raise

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from regtui.core.events import RunStarted
-from regtui.folders import make_folder, make_folders
+from regtui.folders import make_folder, make_folders, write_whole
 from regtui.readers import LogError, LogWriter
 from regtui.tui.remembered import remember_theme, settings_file
 
@@ -126,3 +126,14 @@ def test_a_pipe_is_no_log(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(LogError, match="pipe is not a regular file"):
         LogWriter(tmp_path / "pipe")
+
+
+def test_a_file_that_is_written_whole_is_ones_own_and_where_it_cannot_be_there_is_what_was(tmp_path: Path) -> None:
+    with umask(0o022):
+        for data, share, expected in ((b"a\n", False, 0o600), (b"b\n", True, 0o644)):
+            write_whole(tmp_path / "file", data, share=share)
+            assert ((tmp_path / "file").read_bytes(), mode(tmp_path / "file")) == (data, expected)
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_whole(tmp_path / "taken", b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "taken"]

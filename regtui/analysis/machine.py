@@ -150,7 +150,7 @@ class Numbers:
 
 
 def newest(history: History) -> dict[str, float]:
-    """Give the last sample, by name; what it does not say from the one before it that did."""
+    """Give the newest number of each name that one of the last `LOOKS` samples says."""
     return history.now(_newest)
 
 
@@ -169,6 +169,7 @@ def means(history: History) -> dict[str, float]:
     return history.now(_means)
 
 
+@np.errstate(all="ignore")  # numbers near the largest float have no mean
 def _means(history: History) -> dict[str, float]:
     found = {name: _mean(history.system[name].values) for name in _measured(history)}
     return {name: value for name, value in found.items() if value is not None and math.isfinite(value)}
@@ -231,7 +232,7 @@ def _or_infinity(value: float) -> float:
 
 def _process(now: Numbers, most: Numbers) -> str:
     of = f" of {short(now('cores'))} cores" if math.isfinite(now("cores")) else " cores"
-    said = [f"CPU {now('cpu'):.1f}{of}" if math.isfinite(now("cpu")) else "", _bytes("RSS", most("rss"))]
+    said = [f"CPU {now('cpu'):.1f}{of}" if math.isfinite(now("cpu")) else "", _rss(most("rss"))]
     return "  ".join(filter(None, said))
 
 
@@ -249,10 +250,10 @@ def _with_unit(value: float, unit: str) -> str:
     return f"{value:.0f} {unit}" if math.isfinite(value) else ""
 
 
-def _bytes(name: str, value: float) -> str:
+def _rss(value: float) -> str:
     if not math.isfinite(value):
         return ""
-    return f"{name} {value / GIB:.1f} GiB" if value >= GIB else f"{name} {1024 * value / GIB:.0f} MiB"
+    return f"RSS {value / GIB:.1f} GiB" if value >= GIB else f"RSS {1024 * value / GIB:.0f} MiB"
 
 
 def _memory(used: float, total: float) -> str:

@@ -1,5 +1,7 @@
 """What an exception is worth in the log of a run: one sentence."""
 
+from regtui.core.text import beginning
+
 LONGEST_REASON = 300
 """Frameworks put whole graphs into their messages; a reason is a sentence."""
 
@@ -21,5 +23,5 @@ def failure(error: BaseException, *, needs_less: str = "") -> str:
         or any(sign in said for sign in signs)
     ):
         return "out of memory" + (f": {needs_less} needs less" if needs_less else "")
-    said = said if len(said) <= LONGEST_REASON else said[: LONGEST_REASON - 1] + "…"
+    said = beginning(said, LONGEST_REASON)
     return f"{kind}: {said}" if said else kind

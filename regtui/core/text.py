@@ -136,6 +136,11 @@ def shortened(text: str, most: int = LONGEST_TEXT) -> str:
     return text if len(text) <= most else text[: most - KEPT_END - 1] + "…" + text[-KEPT_END:]
 
 
+def beginning(text: str, most: int) -> str:
+    """Cut a text to its first so many characters, with an ellipsis for what is missing."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def _is_mark(sign: str) -> bool:
     """Tell whether a sign is drawn on the one before it: an accent, or the later parts of a Hangul syllable."""
     part_of_syllable = "\u1161" <= sign <= "\u11ff" or "\ud7b0" <= sign <= "\ud7fb"

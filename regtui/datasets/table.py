@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regtui.core.config import ConfigError
+from regtui.core.text import beginning
 
 FEWEST_ROWS = 10
 """Below this a fifth for validation is not even two rows."""
@@ -112,7 +113,7 @@ def wrong(problem: str) -> ConfigError:
 def shown(label: object) -> str:
     """Write a label or a cell as a sentence repeats it, an endless one by its beginning."""
     text = f"{label:.15g}" if isinstance(label, float) else str(label)
-    return text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+    return beginning(text, LONGEST_QUOTE)
 
 
 def make_table(

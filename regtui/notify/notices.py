@@ -7,7 +7,7 @@ from regtui import analysis
 from regtui.analysis.comparison import run_seconds
 from regtui.analysis.facts import how_far
 from regtui.core.history import History
-from regtui.core.text import clock, printable, signed
+from regtui.core.text import beginning, clock, printable, signed
 
 LONGEST_TITLE = 120
 """Characters of a title: a run's name and a word; a telephone shows about as many."""
@@ -77,12 +77,8 @@ def of_recovery(history: History, silence: float) -> Notice:
 def _notice(kind: Kind, history: History, word: str, lines: list[str]) -> Notice:
     name = history.run.run_id if history.run and history.run.run_id else "a run"
     most = LONGEST_TITLE - len("regtui:  ") - len(word)
-    body = "\n".join(_cut(printable(line), LONGEST_LINE) for line in lines)
-    return Notice(kind, f"regtui: {_cut(printable(name), most)} {printable(word)}", body)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    body = "\n".join(beginning(printable(line), LONGEST_LINE) for line in lines)
+    return Notice(kind, f"regtui: {beginning(printable(name), most)} {printable(word)}", body)
 
 
 def _place(history: History) -> str:

@@ -43,7 +43,7 @@ KNOWN_STARTS = {
 """First bytes of a file -> what it is and what to do, for what people take for logs."""
 
 
-OWN = (CommandReader, JsonlReader)
+OWN: tuple[type[Reader], ...] = (CommandReader, JsonlReader)
 """Readers of what regtui itself writes."""
 
 
@@ -93,11 +93,8 @@ def open_log(path: Path | str, *, growing: bool = False, wanted: Wanted = NOTHIN
 def _format_of(path: Path) -> type[Reader] | None:
     """Give the reader of a file's format, or of that of a folder of one run; None where no format knows it."""
     # Our own are asked before the others are even loaded: databases and protobufs are nothing to a log of regtui.
-    if CommandReader.accepts(path):
-        return CommandReader
-    if JsonlReader.accepts(path):
-        return JsonlReader
-    return next((reader for reader in formats() if reader not in OWN and reader.accepts(path)), None)
+    own = next((reader for reader in OWN if reader.accepts(path)), None)
+    return own or next((reader for reader in formats() if reader not in OWN and reader.accepts(path)), None)
 
 
 def names_one_of_several(path: Path) -> bool:

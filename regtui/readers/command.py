@@ -37,7 +37,7 @@ class CommandReader:
     """What the log's reader gives has been through the gate, and so has what is made here."""
 
     def __init__(self, path: Path, wanted: Wanted = NOTHING_WANTED) -> None:
-        """Name the folder; nothing is read before the first poll."""
+        """Name the folder; its log is opened where it has one by now, since that says what the reader is called."""
         self.path = Path(path)
         self._wanted = wanted
         self._run = CommandRun(run_id=self.path.name, argv=(), cwd="")

@@ -13,7 +13,7 @@ import numpy as np
 from regtui.core.plan import Plan
 from regtui.core.series import FloatArray
 from regtui.readers.names import PLACES, Place, parts
-from regtui.readers.samples import Samples
+from regtui.readers.samples import Samples, is_number
 
 CALLS = "_step"
 """W&B's own count of log calls."""
@@ -201,7 +201,7 @@ def plan_of(settings: Mapping[str, Any]) -> Plan:
 def _count(settings: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     for name in names:
         value = settings.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < MOST_STEP:
+        if is_number(value) and 0 < value < MOST_STEP:
             return int(value) or None
     return None
 

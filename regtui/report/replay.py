@@ -68,36 +68,45 @@ def replay(
     events = blocks(reader, until_epoch)
     behind = read_history(ghost, wanted) if ghost is not None else None
     view = View(ascii=ascii_only or not speaks_unicode(out), ghost=behind)
-    if speed is None or as_json:
-        history = fold(events)
-    elif is_terminal(out):
-        history = Animation(out, view, speed, lambda: size or screen_size(out), has_colour(out)).play(
-            events, now=(clock or Clock()).now, sleep=(clock or Clock()).sleep
-        )
-    else:
-        history = line_an_epoch(events, out)
+    history = fold(events) if speed is None or as_json else _at_a_pace(events, out, view, speed, size, clock or Clock())
     if reader.missing:
         raise LogError(f"{path}: {reader.missing}")
-    warnings = [*reader.warnings(), *(f"{Path(path).name}: {sentence}" for sentence in history.left_out)]
-    if until_epoch is None and history.status == "running" and not is_being_written(Path(path)):
-        warnings.append("the log has no end: its run was killed, or is written on another machine")
-    if until_epoch is not None and len(history.evaluations) and not history.counts_epochs:
-        warnings.append("the log counts no epochs, so --until-epoch could not end it: all of it is shown")
-    columns, lines = size or screen_size(out)
+    warnings = [*reader.warnings(), *_warnings(history, Path(path), until_epoch)]
     if to is not None:
         print(f"regtui: written: {', '.join(map(str, export(history, to, destination)))}", file=err)
-    if svg is not None:
+    if svg is not None or not as_json:
+        columns, lines = size or screen_size(out)
         shown = page(history, columns, lines, view=view, warnings=warnings)
+    if svg is not None:
         write_picture(svg, as_svg(shown, columns, history.run.run_id if history.run else "regtui"))
     if as_json:
         print(to_json(result(history, reader.skipped.count, reader.name)), file=out)
     else:
-        shown = page(history, columns, lines, view=view, warnings=warnings)
         print(as_text(shown, colour=has_colour(out)), file=out)
     if as_json or not is_terminal(out):
         for warning in warnings:
             print(f"regtui: {warning}", file=err)
     return check_status(history) if check else run_status(history)
+
+
+def _at_a_pace(
+    events: Iterable[list[Event]], out: TextIO, view: View, speed: float, size: tuple[int, int] | None, clock: Clock
+) -> History:
+    """Fold a log and show it as it went; where that cannot be drawn, by a line an epoch."""
+    if not is_terminal(out):
+        return line_an_epoch(events, out)
+    played = Animation(out, view, speed, lambda: size or screen_size(out), has_colour(out))
+    return played.play(events, now=clock.now, sleep=clock.sleep)
+
+
+def _warnings(history: History, path: Path, until_epoch: int | None) -> list[str]:
+    """Say what a log holds otherwise than a person would expect."""
+    warnings = [f"{path.name}: {sentence}" for sentence in history.left_out]
+    if until_epoch is None and history.status == "running" and not is_being_written(path):
+        warnings.append("the log has no end: its run was killed, or is written on another machine")
+    if until_epoch is not None and len(history.evaluations) and not history.counts_epochs:
+        warnings.append("the log counts no epochs, so --until-epoch could not end it: all of it is shown")
+    return warnings
 
 
 def line_an_epoch(

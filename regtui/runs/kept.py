@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ import msgspec
 
 import regtui
 from regtui.core.gate import passed
+from regtui.folders import write_whole
 from regtui.readers.leniency import UNREADABLE
 from regtui.runs.looking import Mark
 from regtui.runs.summary import Summary
@@ -105,12 +105,4 @@ def write_kept(runs_dir: Path, summaries: Mapping[str, Kept]) -> None:
         with contextlib.suppress(*UNREADABLE):  # a name that is no Unicode
             lines.append(_encoder.encode(kept))
     with contextlib.suppress(OSError):
-        # Its name cannot be guessed, and it is made with mode 0600.
-        fd, name = tempfile.mkstemp(prefix=f"{FILE_NAME}-", dir=runs_dir)
-        try:
-            with open(fd, "wb") as file:  # noqa: PTH123
-                file.write(b"\n".join([*lines, b""]))
-            Path(name).replace(runs_dir / FILE_NAME)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(runs_dir / FILE_NAME, b"\n".join([*lines, b""]))

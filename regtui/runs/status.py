@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regtui.commandfile import FILE_NAME, OUTPUT_NAME, is_command, read_command
+from regtui.readers import LOG_NAME
 from regtui.readers.search import walk
 
 
@@ -46,7 +47,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
     if not is_command(folder):
         yield from (parent / name for parent, names in walk(folder) for name in names)
         return
-    yield from (folder / name for name in (FILE_NAME, OUTPUT_NAME, "events.jsonl"))
+    yield from (folder / name for name in (FILE_NAME, OUTPUT_NAME, LOG_NAME))
     run = read_command(folder)
     if run is not None and run.log is not None:
         log = Path(run.log)

@@ -12,6 +12,7 @@ from regtui.analysis.facts import completed_epochs, device, framework
 from regtui.core.history import History
 from regtui.core.metrics import LEARNING_RATE
 from regtui.core.series import FloatArray
+from regtui.core.text import beginning
 
 LONGEST_TEXT = 256
 """Characters that are kept of a text: more than a row shows, and a bound on what a log can make others hold."""
@@ -165,4 +166,4 @@ def _name(text: str | None) -> str | None:
 
 
 def _text(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"
+    return beginning(text, LONGEST_TEXT)

@@ -16,6 +16,7 @@ from typing import IO
 
 import msgspec
 
+from regtui.processes import python
 from regtui.readers.leniency import UNREADABLE
 from regtui.runs.looking import Looked, look
 
@@ -27,9 +28,6 @@ MOST_WORKERS = 8
 
 LOGS_AT_ONCE = 16
 """Told to a worker at once: about 30 ms of work, so that no core waits long for the last one."""
-
-PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from regtui.runs.workers import work; work()"
-"""What a worker runs, with this process's path: it finds the same regtui, however that is installed."""
 
 ONE_THREAD = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """numpy would else start a thread a core in each of them."""
@@ -95,7 +93,7 @@ class _Worker:
         self.share: list[Path] = []
         """What it was told and has not answered."""
         self._process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, json.dumps(sys.path)],
+            python("regtui.runs.workers"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -131,7 +129,7 @@ class _Worker:
         self.answers.close()
 
 
-def work() -> None:
+def main() -> None:
     """Look at the logs that standard input names until it ends; answers are lines of standard output."""
     for line in sys.stdin.buffer:
         found = [look(Path(path)) for path in json.loads(line)]

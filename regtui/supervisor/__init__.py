@@ -2,3 +2,6 @@
 
 It takes some 11 MB, and what needs more, to look for a log or to read a command, is imported when it is asked for.
 """
+
+LOG_NAME, COMMANDS_NAME = "events.jsonl", "commands.jsonl"
+"""As `readers` and `commands` have them, which are not loaded here; a test holds them together."""

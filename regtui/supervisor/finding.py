@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fnmatch import fnmatch
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -72,20 +73,20 @@ def find(
     read where there is nothing better.
     """
     kept = [path for path in fresh if not {path, *path.parents} & theirs]
-    best: tuple[int, bool, bool, int] | None = None
-    found = None
-    for reader in formats():
-        if better_than is not None and reader.rank >= better_than:
+    # What is held open by the command, then what is new, then what was written last.
+    kept.sort(key=lambda path: (path not in ours or path == output, path in before))
+    of_the_last_rank = formats()[-1].rank
+    for rank, readers in groupby(formats(), key=lambda reader: reader.rank):
+        if better_than is not None and rank >= better_than:
             break
-        for place, path in enumerate(kept):
-            log = log_with(reader, path, root)
-            if log is None or (path == output and reader.rank < max(each.rank for each in formats())):
+        alike = tuple(readers)
+        for path in kept:
+            if path == output and rank < of_the_last_rank:
                 continue
-            # Of one format what is held open by the command, then what is new, then what was written last.
-            worth = (reader.rank, path not in ours or path == output, path in before, place)
-            if best is None or worth < best:
-                best, found = worth, log
-    return None if found is None or best is None else (found, best[0])
+            for reader in alike:
+                if log := log_with(reader, path, root):
+                    return log, rank
+    return None
 
 
 def log_with(reader: type[Reader], path: Path, root: Path) -> Path | None:

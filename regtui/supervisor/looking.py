@@ -13,6 +13,7 @@ from pathlib import Path
 
 from regtui.commandfile import OUTPUT_NAME
 from regtui.processes import python
+from regtui.supervisor import LOG_NAME
 from regtui.supervisor.fresh import fresh_files
 
 LOOK_SECONDS = 2.0
@@ -88,7 +89,7 @@ class Looking:
         if self._rank is not None and self._rank <= GOOD_RANK:
             return True
         with suppress(OSError):
-            return (self._folder / "events.jsonl").stat().st_size > 0
+            return (self._folder / LOG_NAME).stat().st_size > 0
         return False
 
     def _walk(self) -> None:
@@ -149,6 +150,7 @@ class Looking:
 
 
 def _is_unicode(path: str) -> bool:
+    """Tell whether a path can be named in the command's file: other bytes are written there as escapes."""
     try:
         path.encode()
     except UnicodeEncodeError:

@@ -14,6 +14,7 @@ from typing import Any
 
 from regtui.commandfile import OUTPUT_NAME, RUN_VARIABLE, CommandEnd, CommandRun, write_command
 from regtui.processes import answer, detach
+from regtui.supervisor import COMMANDS_NAME, LOG_NAME
 from regtui.supervisor.looking import Looking
 from regtui.supervisor.output import Output
 from regtui.supervisor.stopping import Stopping
@@ -29,9 +30,6 @@ PASSED_ON = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 END_PATIENCE_SECONDS = 3600.0
 """How long a disk that takes nothing is given to take the end of the run."""
-
-LOG_NAME, COMMANDS_NAME = "events.jsonl", "commands.jsonl"
-"""As `readers` and `commands` have them, which are not loaded here; a test holds them together."""
 
 
 class Supervisor:
@@ -109,8 +107,7 @@ class Supervisor:
             if received in ENDING:
                 self._stopping.pass_on(received)
             else:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._child.pid, received)
+                self._stopping.send(received)
         for reason in self._stops_ordered():
             from regtui.readers import is_being_written
 

@@ -49,7 +49,7 @@ class Stopping:
         if self.by_signals:
             self._kill()
             return
-        self._send(received)
+        self.send(received)
         self._due = [(self._clock() + self._grace, signal.SIGKILL)]
 
     def order(self, reason: str, *, listened_to: bool) -> None:
@@ -74,7 +74,12 @@ class Stopping:
             if due is signal.SIGKILL:
                 self._kill()
             else:
-                self._send(due)
+                self.send(due)
+
+    def send(self, which: signal.Signals) -> None:
+        """Send a signal to all processes of the command's group that are there."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._group, which)
 
     def group_lives(self) -> bool:
         """Tell whether any process of the command's group is there."""
@@ -89,7 +94,7 @@ class Stopping:
     def _begin(self) -> None:
         """Ask as ctrl+c does, which every training has met; then more firmly."""
         now = self._clock()
-        self._send(signal.SIGINT)
+        self.send(signal.SIGINT)
         self._due = [(now + self._grace * FURTHER, signal.SIGTERM), (now + self._grace, signal.SIGKILL)]
 
     def _patience(self) -> float:
@@ -122,8 +127,4 @@ class Stopping:
 
     def _kill(self) -> None:
         self.killed, self._due = True, []
-        self._send(signal.SIGKILL)
-
-    def _send(self, which: signal.Signals) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._group, which)
+        self.send(signal.SIGKILL)

@@ -133,6 +133,10 @@ def test_what_a_log_says_wrongly_of_a_machine_is_left_out(number):
     assert newest(found) == {} or abs(number) == 1e300
 
 
+def test_numbers_too_large_to_be_added_up_have_no_mean():
+    assert means(of_samples({"rss": 1.7e308, "cpu": 1.0}, {"rss": 1.7e308})) == {"cpu": 1.0}
+
+
 def test_what_was_not_sampled_is_not_told():
     assert machine_parts(History()) == []
     assert means(of_samples({"rss": 1.0}, {"rss": 3.0})) == {"rss": 2.0}

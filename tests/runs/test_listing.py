@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -255,11 +256,11 @@ def test_several_processes_find_what_one_does(tmp_path: Path) -> None:
     assert dict(workers._look_with(2, paths)) == {path: look(path) for path in paths}
 
 
-@pytest.mark.parametrize("program", ["raise SystemExit", "import sys; sys.stdin.readline(); print('[[]'"])
+@pytest.mark.parametrize("program", ["raise SystemExit", "import sys; sys.stdin.readline(); print('[[]')"])
 def test_logs_of_processes_that_die_are_read_all_the_same(
     three: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
-    monkeypatch.setattr(workers, "PROGRAM", program)
+    monkeypatch.setattr(workers, "python", lambda _module: [sys.executable, "-c", program])
     paths = logs(three)
     assert dict(workers._look_with(2, paths)) == {path: look(path) for path in paths}
 

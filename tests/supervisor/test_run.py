@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from regtui import supervisor
 from regtui.cli.lab import cli
 from regtui.commandfile import CommandRun, write_command
 from regtui.commands import FILE_NAME as COMMANDS_NAME
@@ -19,7 +20,6 @@ from regtui.core.events import EpochEnded, Noted, Rows, RunEnded, RunStarted, St
 from regtui.readers import LOG_NAME, is_being_written, read_history
 from regtui.runs import find_run
 from regtui.runs.listing import list_runs
-from regtui.supervisor import main as supervisor
 
 RECORDED = """
 import regtui
