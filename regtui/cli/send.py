@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from regtui.cli.options import RUNS_DIR
-from regtui.core.events import COMMANDS, Changed, Command, Event, Noted, RunEnded, SetKnob, Stop
+from regtui.core.events import COMMANDS, Changed, Command, Event, Noted, RunEnded, RunStarted, SetKnob, Stop
 from regtui.core.text import MISSING, printable, short
 
 if TYPE_CHECKING:
@@ -63,8 +63,6 @@ def send(context: click.Context, /, run: str, what: tuple[str, ...], runs_dir: P
 
 def _catch_up(source: "LogSource") -> None:
     """Read what is there; of a run that is only being set up its first record is waited for."""
-    from regtui.core.events import RunStarted
-
     end = time.monotonic() + SET_UP_SECONDS
     begun = False
     while True:
