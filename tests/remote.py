@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from regtui.core.events import EpochEnded, Event, RunEnded, StepEnded
 from regtui.sources.log import LogSource
@@ -42,12 +43,13 @@ class NoServer(Exception):
     """There is no server of ssh to be had here, and why."""
 
 
-def until(condition: Callable[[], object], what: str = "") -> None:
-    """Wait until something holds."""
+def until(condition: Callable[[], Any], what: str = "") -> Any:
+    """Wait until something holds, and give it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"waited in vain {what}"
         time.sleep(0.01)
+    return found
 
 
 class Server:
@@ -138,7 +140,7 @@ def processes() -> list[int]:
 def alive(pid: int) -> bool:
     """Tell whether a process is there and no zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return state(pid) != "Z"
     except OSError:
         return False
 

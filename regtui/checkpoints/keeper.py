@@ -42,7 +42,6 @@ class Trained(Protocol):
     """What a keeper asks of a training, between two of its chunks."""
 
     step: int
-    epoch: int
     best_epoch: int
 
     def state(self) -> RunState: ...

@@ -20,10 +20,9 @@ def start_detached(
 ) -> None:  # fmt: skip
     """Start a run in a process of its own and print how to name it, its id or the log that was asked for.
 
-    `resumes` is the id of a run that goes on, whose log is given.
-    `notify` is who is to be told, as for `regtui train`; `more` are its other options that are no fields of the
-    configuration. Raises UsageError where it is quickly
-    known that the run cannot be set up; nothing of it is left then.
+    `resumes` is the id of a run that goes on, whose log is given. `notify` is who is to be told, as for `regtui train`;
+    `more` are its other options that are no fields of the configuration. Raises UsageError where it is quickly known
+    that the run cannot be set up; nothing of it is left then.
     """
     from regtui.notify.asked import environment_for
     from regtui.sources.detached import Detached
@@ -46,6 +45,7 @@ def start_detached(
         found = {"run_id": run.run_id, "folder": folder, "log": log_path, "pid": run.pid}
         click.echo(json.dumps(found))
         return
-    click.echo(run.run_id if log is None or resumes else printable(str(log)))
-    where = printable(str(run.folder if log is None or resumes else log))
+    named = log if not resumes else None
+    where = printable(str(named or run.folder))
+    click.echo(where if named else run.run_id)
     click.echo(f"regtui: process {run.pid} trains: `regtui watch {where}` shows it", err=True)

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from regtui.cli.options import RUNS_DIR
-from regtui.core.events import COMMANDS, Changed, Command, Event, Noted, RunEnded, SetKnob, Stop
+from regtui.core.events import COMMANDS, Changed, Command, Event, Noted, RunEnded, RunStarted, SetKnob, Stop
 from regtui.core.text import MISSING, printable, short
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def send(context: click.Context, /, run: str, what: tuple[str, ...], runs_dir: P
     from regtui.readers import LogError
     from regtui.runs import find_run
     from regtui.sources.log import LogSource
+    from regtui.sources.sent import names_of
 
     commands = [_command(each) for each in what]
     source = LogSource(find_run(run, runs_dir))
@@ -50,7 +51,7 @@ def send(context: click.Context, /, run: str, what: tuple[str, ...], runs_dir: P
     if not source.activity.alive:
         raise LogError(f"{source.path} is the log of a run that is over: nobody would obey")
     if any(type(command) not in source.listens for command in commands):
-        known = ", ".join(name for name, kind in COMMANDS.items() if kind in source.listens)
+        known = ", ".join(names_of(source.listens))
         raise LogError(f"the run of {source.path} does not listen to that, but to {known or 'nothing'}")
     try:
         source.send(*commands)
@@ -63,8 +64,6 @@ def send(context: click.Context, /, run: str, what: tuple[str, ...], runs_dir: P
 
 def _catch_up(source: "LogSource") -> None:
     """Read what is there; of a run that is only being set up its first record is waited for."""
-    from regtui.core.events import RunStarted
-
     end = time.monotonic() + SET_UP_SECONDS
     begun = False
     while True:

@@ -92,7 +92,7 @@ class Detached:
         ours, theirs = socket.socketpair()
         self._socket: socket.socket | None = ours
         try:
-            self._process = self._start(theirs.fileno(), share, more, environment or {}, goes_on=bool(resumes))
+            self._process = self._start(theirs.fileno(), share, more, environment or {})
         except OSError as error:
             self.let_go()
             self._take_back()
@@ -195,7 +195,7 @@ class Detached:
         self._part()
 
     def _start(
-        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str], *, goes_on: bool
+        self, told_by: int, share: bool, more: Sequence[str], environment: Mapping[str, str]
     ) -> "subprocess.Popen[bytes]":
         """Start the process, which says on a socket how its set-up goes; raises OSError."""
         self._made += make_folders(self.folder, share=share)
@@ -203,7 +203,7 @@ class Detached:
         told = Told(fd=told_by, run_id=self.run_id, commands_from=self._commands_from)
         try:
             return subprocess.Popen(
-                _command(None if goes_on else self.config, self.log_path, share, more),
+                _command(None if self._resumes else self.config, self.log_path, share, more),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, pass_fds=(told_by,),
                 env={**_environment(told), **environment},
             )  # fmt: skip
@@ -294,7 +294,9 @@ def _command(config: RunConfig | None, log: Path, share: bool, more: Sequence[st
     """Give the command line of the process, as a person would type it and `ps` shows it; without a configuration it
     goes on with the run of a log.
 
-    The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own.
+    The folder that one is in is no place to import from: a file `random.py` in it would be taken for Python's own. It
+    is not wholly isolated as `processes.python` is: what somebody has said to Python in his environment, such as
+    PYTHONUTF8, holds for his training, too.
     """
     flags = ["-P", *["-s"] * sys.flags.no_user_site]
     named = ["--resume", str(log)] if config is None else [*options_of(config), "--log", str(log)]

@@ -175,6 +175,11 @@ class LiveRun:
         return self._recorded.place is not None
 
     @property
+    def step(self) -> int:
+        """Updates in the log; of a run that goes on, from its first record on, those that it goes on from."""
+        return self._recorded.place[0] if self._recorded.place is not None else 0
+
+    @property
     def is_over(self) -> bool:
         """Tell whether its end is in its log, or it has none; what may be left is giving the device back."""
         return self._recorded.over or self._finished.is_set()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from regtui.core.events import EpochEnded, Record, StepEnded
+from regtui.core.events import Record
 from regtui.system import Sampler
 
 if TYPE_CHECKING:
@@ -15,17 +15,13 @@ class Machine:
 
     def __init__(self) -> None:
         self._sampler: Sampler | None = None
-        self._step = 0
 
     def begin(self, run: "LiveRun") -> None:
-        self._sampler = Sampler(run.put, step=lambda: self._step, paused=lambda: run.stage == "paused")
+        self._sampler = Sampler(run.put, step=lambda: run.step, paused=lambda: run.stage == "paused")
         self._sampler.start()
 
     def see(self, events: Sequence[Record]) -> None:
-        for event in reversed(events):
-            if isinstance(event, StepEnded | EpochEnded):
-                self._step = event.step
-                return
+        """Do nothing: the run is asked how far it is when the machine is looked at."""
 
     def end(self) -> None:
         if self._sampler is not None:

@@ -69,11 +69,12 @@ class Recorded:
             if self.abandoned:
                 raise Abandoned
             recorded = self._record(self.writer, events)
+            begins = self.place is None
+            self.place = reached(events) or self.place or (0, 0)
             for companion in self._companions:
-                if self.place is None:
+                if begins:
                     companion.begin(self._run)
                 companion.see(recorded)
-            self.place = reached(events) or self.place or (0, 0)
             self.over = any(isinstance(event, RunEnded) for event in events[-1:])
 
     def leave(self) -> None:

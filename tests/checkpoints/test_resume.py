@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def train(*options: str, check: bool = True) -> "subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=check)
 
 
-def waited_for(found: "object", process: "subprocess.Popen[bytes]") -> bool:
+def waited_for(found: Callable[[], object], process: "subprocess.Popen[bytes]") -> bool:
     """Wait for something while a process lives."""
     end = time.monotonic() + PATIENCE
     while not found() and process.poll() is None and time.monotonic() < end:

@@ -6,7 +6,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,22 +19,12 @@ from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, Pause, RunEnded, RunStarted, StepEnded
 from regtui.readers import is_being_written
 from regtui.sources.detached import Detached
+from tests.remote import PATIENCE_SECONDS, until
 
 ROOT = Path(__file__).parents[2]
 
-PATIENCE_SECONDS = 60
-"""A busy machine takes its time to import a framework."""
-
 LONG = {"dataset": "digits", "hidden": (8,), "epochs": 100_000, "train_rows": 200}
 """A run that nobody waits for."""
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not (found := condition()):
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.01)
-    return found
 
 
 @pytest.fixture

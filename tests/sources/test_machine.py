@@ -1,13 +1,17 @@
 """A run that trains here has its machine sampled into its log."""
 
 import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from regtui.checkpoints import find_point
 from regtui.core.config import RunConfig
-from regtui.core.events import Event, Pause, Resumed, RunEnded, RunStarted, StepEnded, Stop, SystemSampled
+from regtui.core.events import Event, Pause, Record, Resumed, RunEnded, RunStarted, StepEnded, Stop, SystemSampled
 from regtui.core.history import History
+from regtui.readers import read_history
 from regtui.report import result
 from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
@@ -74,6 +78,33 @@ def test_a_run_that_resumed_from_an_earlier_step_shows_the_machine_from_there(tm
         ]
     )  # fmt: skip
     assert history.system.step.values.tolist() == [4, 6]
+
+
+class FirstStepWaits:
+    """A companion that holds a run up at its first record, until the machine was looked at."""
+
+    def begin(self, run: LiveRun) -> None:
+        end = time.monotonic() + 60
+        while not any(isinstance(record, SystemSampled) for record in run._recorded.said):
+            assert time.monotonic() < end
+            time.sleep(0.005)
+
+    def see(self, events: Sequence[Record]) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+def test_a_run_that_goes_on_has_its_machine_sampled_from_where_it_goes_on(tmp_path: Path) -> None:
+    live = LiveRun(long(), runs_dir=tmp_path, checkpoint="last")
+    live.listen(lambda: live.send(Stop()) if live.step >= 20 else None)
+    live.drive()
+    point = find_point(live.log_path, read_history(live.log_path))
+    other = LiveRun(point.config, runs_dir=tmp_path, resume=point, companions=[FirstStepWaits()])
+    events = drive_until_sampled(other)
+    samples = [event for event in events if isinstance(event, SystemSampled)]
+    assert samples[0].step == point.manifest.state.step >= 20
 
 
 def test_a_run_that_is_paused_is_not_sampled(tmp_path: Path) -> None:
