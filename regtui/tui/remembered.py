@@ -2,11 +2,10 @@
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from regtui.folders import make_folders
+from regtui.folders import make_folders, write_whole
 from regtui.tui.theme import CHOICES
 
 
@@ -30,11 +29,4 @@ def remember_theme(choice: str) -> None:
     with suppress(OSError, RuntimeError):
         file = settings_file()
         make_folders(file.parent)
-        # Under another name first: two sessions that end at once leave one whole file or the other.
-        number, name = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        try:
-            with os.fdopen(number, "w", encoding="utf-8") as draft:
-                json.dump({"theme": choice}, draft)
-            Path(name).replace(file)
-        except OSError:
-            Path(name).unlink(missing_ok=True)
+        write_whole(file, json.dumps({"theme": choice}).encode())
