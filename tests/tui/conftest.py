@@ -1,11 +1,9 @@
 """What the tests of the app share: the app on small real runs, and waiting without sleeping."""
 
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +166,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Detached]]:
     monkeypatch.setattr(Detached, "__init__", keep)
     yield started
     for run in started:
-        with suppress(ProcessLookupError):
-            os.kill(run.pid, signal.SIGKILL)
-        run.wait()
+        run.call_off()
 
 
 @pytest.fixture
