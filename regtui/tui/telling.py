@@ -1,5 +1,7 @@
 """What is said of the run on show, beside its events: stages that took long, lines left out, what befell its log."""
 
+from weakref import WeakKeyDictionary
+
 from regtui.core.text import printable
 from regtui.notify.audience import Audience
 from regtui.notify.lookout import Lookout
@@ -23,16 +25,14 @@ class Telling(Steering):
         super().__init__(watched)
         self.audience = audience
         """Who is told, beside whoever looks at the screen."""
-        self._lookouts: list[tuple[Watched, Lookout]] = []
+        self._lookouts: WeakKeyDictionary[Watched, Lookout] = WeakKeyDictionary()
+        """Weak, so that the runs of a long session are not all kept."""
 
     def look_after(self, run: Watched, *, from_start: bool = False) -> Lookout:
         """Give what says when there is something to tell of a run; of one that begins here all of it is news."""
-        for each, lookout in self._lookouts:
-            if each is run:
-                return lookout
-        lookout = Lookout(from_start=from_start)
-        self._lookouts.append((run, lookout))
-        return lookout
+        if run not in self._lookouts:
+            self._lookouts[run] = Lookout(from_start=from_start)
+        return self._lookouts[run]
 
     def tell_others(self, run: Watched, now: float) -> None:
         """Tell what has come of a run; one whose log is still being read through has no news yet."""
