@@ -151,7 +151,7 @@ class RunView(Vertical):
         """Tell another run's events from its start; what had been said of the one before goes."""
         log = self.query_one(EventLog)
         log.clear()
-        told: list[Changed | Noted] = [*history.changes, *history.notes]
+        told: list[Changed | Noted | Resumed] = [*history.changes, *history.notes, *history.resumed]
         told.sort(key=lambda event: (event.step, event.time or 0.0))
         whole: list[Event | None] = [history.run, *told[-KEPT_LINES:], history.end]
         self.tell([event for event in whole if event is not None])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, EpochEnded, Event, RunStarted, StepEnded
+from regtui.core.events import Changed, EpochEnded, Event, Resumed, RunStarted, StepEnded
 from regtui.sources import Activity
 from regtui.tui.app import RegtuiApp
 from regtui.tui.runview import EventLog
@@ -27,6 +27,7 @@ class Told:
         for epoch in range(1, epochs + 1):
             self.grow(epoch)
         self._told.append(Changed(step=1, old=0.1, new=0.01, cause=f"rule of {name}"))
+        self._told.append(Resumed(step=epochs))
 
     def grow(self, epoch: int) -> None:
         self._told += [StepEnded(step=epoch, loss=1.0), EpochEnded(epoch=epoch, step=epoch, valid={"loss": 2 / epoch})]
@@ -61,6 +62,7 @@ async def test_a_key_goes_through_the_runs_with_the_one_before_behind(drive: Any
             assert f"rule of run-{number}" in said
             assert f"a warning of run-{number}" in said
             assert f"width {3 + number}" in said
+            assert f"resumed after step {3 + number}" in said
             assert f"run-{before}" not in said
 
 
