@@ -12,7 +12,7 @@ from regtui.notify.asked import Asked
 from regtui.notify.notices import Notice
 from regtui.sources.detached import Detached
 from regtui.tui.app import RegtuiApp
-from regtui.tui.form import ELSEWHERE, HERE, Form
+from regtui.tui.form import ELSEWHERE, HERE
 
 
 class Heard:
@@ -110,7 +110,7 @@ async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
     drive: Any, app: RegtuiApp, size: tuple[int, int]
 ) -> None:
     async with drive(app, size) as lab:
-        form, field = lab.find("#form"), lab.find("#field-runs_in")
+        form, field, config = lab.find("#form"), lab.find("#field-runs_in"), lab.config
         assert (field.value, form.detached) == (HERE, False)
         await lab.press("d")
         assert (field.value, form.detached) == (ELSEWHERE, True)
@@ -124,7 +124,7 @@ async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
         await lab.press("right")
         assert (field.value, form.detached) == (HERE, False)
         assert "outlives" in " ".join(lab.shown("#hint").split()) or size[1] < 20
-        assert lab.config == app.lab.query_one(Form).config
+        assert lab.config == config
 
 
 async def test_a_run_that_ends_elsewhere_gives_the_form_back(
