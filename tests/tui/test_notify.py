@@ -11,31 +11,13 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Noted, RunEnded, RunStarted, StepEnded
 from regtui.notify.asked import Asked
 from regtui.notify.audience import Way
-from regtui.notify.notices import Notice
 from regtui.readers import LogWriter
 from regtui.sources import Nothing, Watched
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
+from tests.tui.conftest import Heard
 
 Drive = Callable[..., AbstractAsyncContextManager[Any]]
-
-
-class Heard:
-    """Somebody who is told, or cannot be."""
-
-    name = "a://b"
-
-    def __init__(self, problem: str = "") -> None:
-        self.notices: list[Notice] = []
-        self._problem = problem
-
-    def tell(self, notice: Notice) -> str:
-        self.notices.append(notice)
-        return self._problem
-
-    @property
-    def kinds(self) -> list[str]:
-        return [notice.kind for notice in self.notices]
 
 
 def told(*ways: Way) -> Asked:

@@ -9,24 +9,10 @@ import pytest
 from regtui.core.config import RunConfig
 from regtui.core.events import Stop
 from regtui.notify.asked import Asked
-from regtui.notify.notices import Notice
 from regtui.sources.detached import Detached
 from regtui.tui.app import RegtuiApp
 from regtui.tui.form import ELSEWHERE, HERE
-
-
-class Heard:
-    """Somebody who is told."""
-
-    name = "a://b"
-
-    def __init__(self) -> None:
-        self.kinds: list[str] = []
-
-    def tell(self, notice: Notice) -> str:
-        self.kinds.append(notice.kind)
-        return ""
-
+from tests.tui.conftest import Heard, told
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -114,9 +100,7 @@ async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
         assert (field.value, form.detached) == (HERE, False)
         await lab.press("d")
         assert (field.value, form.detached) == (ELSEWHERE, True)
-        assert [note.message for note in app._notifications] == [
-            "The next run trains in a process of its own, which outlives this app."
-        ]
+        assert told(app) == ["The next run trains in a process of its own, which outlives this app."]
         names = [command.title for command in app.get_system_commands(app.lab)]
         assert "Attach" in names
         field.focus()
