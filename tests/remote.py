@@ -137,17 +137,17 @@ def processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
 
 
+def state(pid: int) -> str:
+    """The letter by which the system calls what a process does: R, S, D, T, Z."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def alive(pid: int) -> bool:
     """Tell whether a process is there and no zombie."""
     try:
         return state(pid) != "Z"
     except OSError:
         return False
-
-
-def state(pid: int) -> str:
-    """The letter by which the system calls what a process does: R, S, D, T, Z."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class Wire:

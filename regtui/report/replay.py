@@ -11,7 +11,7 @@ from typing import TextIO
 from regtui.charts import View
 from regtui.core.events import Event
 from regtui.core.history import History
-from regtui.core.size import sound_size
+from regtui.core.size import said_cells, sound_size
 from regtui.readers import NOTHING_WANTED, LogError, Wanted, is_being_written, open_log, read_history
 from regtui.readers.folding import blocks, fold, is_evaluation, singly
 from regtui.report.animation import Animation
@@ -23,9 +23,6 @@ from regtui.report.svg import as_svg
 
 PIPE_SIZE = (80, 40)
 """Columns and lines of a page that goes into a pipe: what a mail or an issue shows without wrapping."""
-
-LONGEST_COUNT = 9
-"""Digits of COLUMNS and LINES that are looked at: with more, nobody has said a size."""
 
 
 @dataclass(frozen=True)
@@ -153,17 +150,11 @@ def speaks_unicode(stream: TextIO) -> bool:
 def screen_size(stream: TextIO) -> tuple[int, int]:
     """Give the columns and lines of a page: the terminal's, one line left for the prompt, or those of a pipe."""
     if not stream.isatty():
-        # By hand: Python's own raises on digits of other scripts, and believes COLUMNS=99999.
-        return sound_size(_said("COLUMNS"), _said("LINES"), PIPE_SIZE)
+        columns, lines = (said_cells(os.environ.get(name)) for name in ("COLUMNS", "LINES"))
+        return sound_size(columns, lines, PIPE_SIZE)
     try:
         size = os.get_terminal_size(stream.fileno())
     except OSError:
         return PIPE_SIZE
     columns, lines = sound_size(size.columns, size.lines)
     return columns, max(lines - 1, 1)
-
-
-def _said(name: str) -> int:
-    """Give a count of cells that the environment says; 0 where it says none."""
-    text = os.environ.get(name, "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= LONGEST_COUNT else 0

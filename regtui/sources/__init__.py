@@ -88,7 +88,7 @@ class Nothing:
         """Lose the command."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Watched:
     """A run that is looked at: where its events come from, and what is known of it so far."""
 
@@ -104,8 +104,6 @@ class Watched:
     """How many sentences on what its History does not keep have been shown."""
     open: bool = True
     """Its end has not been taken in yet."""
-    grew: bool = False
-    """It was seen to grow, so its end is news."""
     behind: bool = False
     """More waits than was taken at the last look."""
     tells: bool = False
@@ -119,7 +117,6 @@ class Watched:
         """Ask the source what it does; asked before its events are taken, what it said is shown with all of them."""
         self.activity = self.source.activity
         self.open = self.open or self.activity.alive
-        self.grew = self.grew or self.activity.growing
         return self.activity
 
     def new_warnings(self) -> list[str]:

@@ -45,6 +45,8 @@ PLAIN = Pen()
 ENDS = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "8": "28", "9": "29"}
 """SGR parameter -> the one that takes it back."""
 
+BRIGHT_GROUNDS = frozenset(f"10{colour}" for colour in range(8))
+
 Cell = tuple[str, Pen]
 """A sign with all that is put on top of it, and its pen; the second cell of a wide sign is empty."""
 
@@ -71,9 +73,9 @@ def pen_of(parameters: str) -> Pen:
             colour = ";".join([code, *left[:take]])
             del left[:take]
             front, ground = (colour, ground) if code == "38" else (front, colour)
-        elif (len(code) == 2 and code[0] in "39") or code in {"100", *(f"10{n}" for n in range(8))}:
-            front, ground = (code, ground) if code[0] in "39" else (front, code)
-        elif len(code) == 2 and code[0] == "4":
+        elif len(code) == 2 and code[0] in "39":
+            front = code
+        elif (len(code) == 2 and code[0] == "4") or code in BRIGHT_GROUNDS:
             ground = code
         elif code not in {"", "0"}:
             marks.append(code)

@@ -19,7 +19,7 @@ from textual.drivers.web_driver import WebDriver
 from textual.message import Message
 from textual.screen import Screen
 
-from regtui.core.size import MOST_CELLS, sound_size
+from regtui.core.size import MOST_CELLS, said_cells, sound_size
 from regtui.output import write_within
 from regtui.tui.framed import CLOSE_SECONDS, FramedDriver
 from regtui.tui.line import Answers, Line
@@ -235,6 +235,5 @@ class TerminalDriver(FramedDriver, LinuxDriver):
 
 def _number(name: str) -> int:
     """Give a variable of the environment, 0 where it is no positive number, or one that no screen has."""
-    value = os.environ.get(name, "")
-    number = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
+    number = said_cells(os.environ.get(name))
     return number if number <= MOST_CELLS else 0

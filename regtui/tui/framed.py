@@ -77,9 +77,7 @@ class FramedDriver(Driver):
 
     def _draw(self) -> None:
         """Send what the terminal lacks, if the last frame has arrived; else come back when it has."""
-        if self._reminder is not None:
-            self._reminder.cancel()
-            self._reminder = None
+        self._cancel_reminder()
         if self._line is None or self._leaving or not self._picture.differs:
             return
         if not self._line.takes_frame():
@@ -92,10 +90,13 @@ class FramedDriver(Driver):
             self.sent_bytes += len(frame)
             self._line.frame(frame)
 
-    def close(self) -> None:
+    def _cancel_reminder(self) -> None:
         if self._reminder is not None:
             self._reminder.cancel()
             self._reminder = None
+
+    def close(self) -> None:
+        self._cancel_reminder()
         if self._line is not None:
             self._line.close(CLOSE_SECONDS)
             self._line = None

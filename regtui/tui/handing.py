@@ -3,17 +3,18 @@
 import asyncio
 
 from regtui.core.history import History
-from regtui.core.text import printable
 from regtui.readers import LogError
 from regtui.runs import called
 from regtui.sources import Watched
 from regtui.sources.here import LiveRun
-from regtui.tui.canvas import span
 from regtui.tui.runview import RunView
 from regtui.tui.starting import Starting
 
 LOOK_SECONDS = 0.05
 """How often it is looked whether a run has let go of its training, or another process has taken it up."""
+
+FAILURE_SECONDS = 30
+"""How long a notice of what has failed stands: who meant to quit is to read why the app is still there."""
 
 
 class Handing(Starting):
@@ -27,7 +28,7 @@ class Handing(Starting):
         return super().occupied or self.handing_over
 
     def why_not_handed_over(self) -> str:
-        """Say why the run here cannot go on in another process, after "it is" or "it has"; empty where it can."""
+        """Say why the run here cannot go on in another process, as it stands behind a colon; empty where it can."""
         live = self.live
         if live is None or not live.alive:
             return "no run trains here"
@@ -39,13 +40,9 @@ class Handing(Starting):
             return "it is ending"
         return "its log is not whole" if live.log_problem else ""
 
-    def can_hand_over(self) -> bool:
-        """Tell whether the run that trains here can go on in a process of its own."""
-        return not self.why_not_handed_over()
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "hand_over":
-            return self.can_hand_over()
+            return not self.why_not_handed_over()
         return super().check_action(action, parameters)
 
     def _why_not(self, action: str) -> str:
@@ -66,7 +63,7 @@ class Handing(Starting):
         from, and it is said how.
         """
         live = self.live
-        if live is None or not self.can_hand_over():
+        if live is None or self.why_not_handed_over():
             return False
         self.handing_over = True
         self.refresh_bindings()
@@ -86,7 +83,7 @@ class Handing(Starting):
         if live.handed_over:
             return True
         if live.not_handed_over:
-            self._say_failure(live.not_handed_over, "The run was not handed over")
+            self.say_failure(live.not_handed_over, "The run was not handed over", seconds=FAILURE_SECONDS)
         return False
 
     async def _taken_up(self, live: LiveRun) -> bool:
@@ -116,9 +113,5 @@ class Handing(Starting):
 
     def _say_how_to_go_on(self, live: LiveRun, why: str) -> None:
         name = called(live.log_path, self._runs_dir)
-        self._say_failure(f"{why}; nothing is lost: regtui train --resume {name} goes on", "No process took the run up")
-
-    def _say_failure(self, text: str, title: str) -> None:
-        text = printable(text)
-        self.query_one(RunView).say((span(f" {text}", "bad"),))
-        self.notify(text, title=title, severity="error", timeout=30, markup=False)
+        text = f"{why}; nothing is lost: regtui train --resume {name} goes on"
+        self.say_failure(text, "No process took the run up", seconds=FAILURE_SECONDS)

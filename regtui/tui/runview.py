@@ -14,7 +14,7 @@ from regtui.charts import StyledLine, View
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Event, Noted, Resumed, RunEnded, RunStarted
 from regtui.core.history import History
-from regtui.tui.canvas import Canvas, fold_line
+from regtui.tui.canvas import Canvas, fold_line, span
 from regtui.tui.compared import comparison_lines
 from regtui.tui.eventlines import event_line
 from regtui.tui.panels import WIDE_CURVES, held, machine_lines, meter_lines, number_lines
@@ -151,15 +151,15 @@ class RunView(Vertical):
         """Tell another run's events from its start; what had been said of the one before goes."""
         log = self.query_one(EventLog)
         log.clear()
-        told: list[Changed | Noted] = [*history.changes, *history.notes]
+        told: list[Changed | Noted | Resumed] = [*history.changes, *history.notes, *history.resumed]
         told.sort(key=lambda event: (event.step, event.time or 0.0))
         whole: list[Event | None] = [history.run, *told[-KEPT_LINES:], history.end]
         self.tell([event for event in whole if event is not None])
         log.rewrap()
 
-    def say(self, line: StyledLine) -> None:
+    def say(self, text: str, role: str = "text") -> None:
         """Put a line into the log that is no event of a run."""
-        self.query_one(EventLog).tell([line])
+        self.query_one(EventLog).tell([(span(f" {text}", role),)])
 
 
 def _rows(height: Scalar | None) -> int:

@@ -11,16 +11,13 @@ from textual.worker import Worker, WorkerState
 from regtui.charts import warm_up
 from regtui.core.config import RunConfig
 from regtui.core.events import Changed, Knob, SetKnob, Stop
-from regtui.core.text import printable
 from regtui.notify.asked import environment_for
 from regtui.notify.audience import Audience
 from regtui.readers import LogError
 from regtui.sources import Source, Watched
 from regtui.sources.here import LiveRun
-from regtui.tui.canvas import span
 from regtui.tui.form import Form
 from regtui.tui.panels import problem_text
-from regtui.tui.runview import RunView
 from regtui.tui.several import FOLD_EVENTS, Several
 from regtui.tui.steering import REASON_SECONDS
 
@@ -85,9 +82,7 @@ class Starting(Several):
         try:
             return self.detach(config)
         except LogError as error:
-            problem = printable(str(error))
-            self.query_one(RunView).say((span(f" {problem}", "bad"),))
-            self.notify(problem, title="The run could not start", severity="error", markup=False)
+            self.say_failure(str(error), "The run could not start")
             return None
 
     def detach(self, config: RunConfig, *, heir_of: LiveRun | None = None, commands_from: int | None = None) -> Source:
@@ -148,10 +143,8 @@ class Starting(Several):
         self.refresh_bindings()
         problem = problem_text(shown.activity)
         if problem:
-            self.query_one(RunView).say((span(f" {problem}", "bad"),))
             began = shown.history.run is not None
-            title = "The run could not go on" if began else "The run could not start"
-            self.notify(problem, title=title, severity="error", markup=False)
+            self.say_failure(problem, "The run could not go on" if began else "The run could not start")
             if not began:
                 self._go_back(shown)
 

@@ -1,11 +1,13 @@
 """What is said of the run on show, beside its events: stages that took long, lines left out, what befell its log."""
 
+from weakref import WeakKeyDictionary
+
+from regtui.core.text import printable
 from regtui.notify.audience import Audience
 from regtui.notify.lookout import Lookout
 from regtui.notify.notices import Notice
 from regtui.sources import Watched
 from regtui.tui.awaited import Awaited, awaited, is_given_up
-from regtui.tui.canvas import span
 from regtui.tui.runview import RunView
 from regtui.tui.steering import Steering
 
@@ -23,16 +25,14 @@ class Telling(Steering):
         super().__init__(watched)
         self.audience = audience
         """Who is told, beside whoever looks at the screen."""
-        self._lookouts: list[tuple[Watched, Lookout]] = []
+        self._lookouts: WeakKeyDictionary[Watched, Lookout] = WeakKeyDictionary()
+        """Weak, so that the runs of a long session are not all kept."""
 
     def look_after(self, run: Watched, *, from_start: bool = False) -> Lookout:
         """Give what says when there is something to tell of a run; of one that begins here all of it is news."""
-        for each, lookout in self._lookouts:
-            if each is run:
-                return lookout
-        lookout = Lookout(from_start=from_start)
-        self._lookouts.append((run, lookout))
-        return lookout
+        if run not in self._lookouts:
+            self._lookouts[run] = Lookout(from_start=from_start)
+        return self._lookouts[run]
 
     def tell_others(self, run: Watched, now: float) -> None:
         """Tell what has come of a run; one whose log is still being read through has no news yet."""
@@ -42,8 +42,14 @@ class Telling(Steering):
             lost = notice.kind == "stall" and not run.activity.growing
             self.audience.tell([notice], here_only=run.tells and not lost)
             if run is self.shown and notice.kind in ("stall", "recovery"):
-                text = f" {notice.body.replace(chr(10), '; ')}"
-                self.query_one(RunView).say((span(text, "warn" if notice.kind == "stall" else "text"),))
+                text = notice.body.replace("\n", "; ")
+                self.query_one(RunView).say(text, "warn" if notice.kind == "stall" else "text")
+
+    def say_failure(self, text: str, title: str, *, seconds: float | None = None) -> None:
+        """Say what has failed: in a notice, for so long or as long as usual, and in the event log, where it stays."""
+        text = printable(text)
+        self.query_one(RunView).say(text, "bad")
+        self.notify(text, title=title, severity="error", timeout=seconds, markup=False)
 
     def tell_of_audience(self) -> None:
         """Say who could not be told: in the log of the run that trains here, else on the screen alone."""
@@ -51,7 +57,7 @@ class Telling(Steering):
             if self.live is not None and self.live.alive:
                 self.live.say(problem, "warning")
             else:
-                self.query_one(RunView).say((span(f" {problem}", "warn"),))
+                self.query_one(RunView).say(problem, "warn")
 
     def notices(self, run: Watched, now: float) -> list[Notice]:
         """Give what there is to tell of a run."""
@@ -65,16 +71,16 @@ class Telling(Steering):
         if stage == self._stage:
             return
         if self._stage not in STAGES_OF_TRAINING:
-            took = f" {self._stage} took {now - self._stage_from:.1f} s"
-            self.query_one(RunView).say((span(" " * 10), span(took, "muted")))
+            # Under the text of events, which have their time before it.
+            self.query_one(RunView).say(f"{'':10}{self._stage} took {now - self._stage_from:.1f} s", "muted")
         self._stage, self._stage_from = stage, now
 
     def warn(self, shown: Watched) -> None:
         """Say which lines of a log could not be read, each once."""
         for warning in shown.new_warnings():
-            self.query_one(RunView).say((span(f" {warning}", "warn"),))
+            self.query_one(RunView).say(warning, "warn")
         for sentence in shown.history.left_out[shown.told_left_out :]:
-            self.query_one(RunView).say((span(f" {sentence}", "warn"),))
+            self.query_one(RunView).say(sentence, "warn")
         shown.told_left_out = len(shown.history.left_out)
 
     def waits_for(self, shown: Watched, now: float) -> Awaited | None:
@@ -88,7 +94,7 @@ class Telling(Steering):
         waiting = self.waits_for(shown, now)
         if waiting is not None and waiting.silent and not shown.told_silent:
             shown.told_silent = True
-            self.query_one(RunView).say((span(f" {waiting.name}: {waiting.words[0]}", "warn"),))
+            self.query_one(RunView).say(f"{waiting.name}: {waiting.words[0]}", "warn")
 
     def tell_of_log(self, shown: Watched) -> None:
         """Say once what is wrong with the log, and once that it is right again; a run here says it in its log, too."""
@@ -98,7 +104,7 @@ class Telling(Steering):
         shown.told_log_problem = problem
         text = problem or "The log is in order again."
         if self.only_watches or not shown.activity.alive:
-            self.query_one(RunView).say((span(f" {text}", "bad" if problem else "text"),))
+            self.query_one(RunView).say(text, "bad" if problem else "text")
         title = shown.activity.log_words.capitalize() if problem else ""
         if not problem:
             self.app.clear_notifications()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from textual_serve.server import Server
 
-from regtui.core.size import sound_size
+from regtui.core.size import said_cells, sound_size
 from regtui.web.session import Session, command_line
 
 PAGE = Path(__file__).with_name("page.html")
@@ -114,7 +114,8 @@ class PageServer(Server):  # type: ignore[misc, unused-ignore] # textual-serve m
         )  # fmt: skip
         self._sessions.add(session)
         try:
-            await session.start(*sound_size(_cells(request.query.get("width")), _cells(request.query.get("height"))))
+            columns, rows = (said_cells(request.query.get(side)) for side in ("width", "height"))
+            await session.start(*sound_size(columns, rows))
             await self._process_messages(websocket, session)
         finally:
             await session.stop()
@@ -127,8 +128,3 @@ def _close(websocket: web.WebSocketResponse) -> Callable[[], Awaitable[None]]:
         await websocket.close()
 
     return close
-
-
-def _cells(text: str | None) -> int:
-    """Read columns or rows; 0 where they are none."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -8,22 +8,18 @@ seconds, so that the axes move at most frames; `long` has 3,000, of which the fi
 """
 
 import argparse
-import fcntl
-import os
-import pty
 import re
-import select
-import signal
-import struct
-import subprocess
 import sys
 import tempfile
-import termios
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing
+from pathlib import Path
 
-QUESTION = b"\x1b[5n"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from regtui.tui.line import QUESTION
+from tests.terminals import PseudoTerminal
 
 CHEAP = (
     "import sys; from regtui.tui import budget; budget.FrameBudget.__init__.__kwdefaults__['share'] = 1.0; "
@@ -38,42 +34,28 @@ TOKEN = re.compile(
 )
 
 
-class Watched:
-    """The lab on a pseudo-terminal."""
+def take(lab: PseudoTerminal, seconds: float, until: bytes = b"") -> tuple[bytes, float]:
+    """Give what comes within some time, or up to and with some words, and how long that took."""
+    begun, before = time.monotonic(), len(lab.come)
+    while (left := begun + seconds - time.monotonic()) > 0 and not (until and until in lab.come[before:]):
+        lab.read(left)
+    return lab.come[before:], time.monotonic() - begun
 
-    def __init__(self, size: tuple[int, int], *options: str, cheap: bool) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLORFGBG": ""}
-        environment["XDG_CONFIG_HOME"] = self.folder.name
-        self.fd, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
-        program = ("-c", CHEAP) if cheap else ("-m", "regtui")
-        self.process = subprocess.Popen(
-            [sys.executable, *program, "--dataset", "digits", *options, "--runs-dir", self.folder.name],
-            stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True,
-        )  # fmt: skip
-        os.close(theirs)
 
-    def take(self, seconds: float, until: bytes = b"") -> tuple[bytes, float]:
-        """Give what comes within some time, or up to and with some words, and how long that took."""
-        begun, come = time.monotonic(), b""
-        while (now := time.monotonic()) - begun < seconds and not (until and until in come):
-            if select.select([self.fd], [], [], begun + seconds - now)[0]:
-                block = os.read(self.fd, 1 << 16)
-                come += block
-                if asked := block.count(QUESTION):
-                    os.write(self.fd, b"\x1b[0n" * asked)
-        return come, time.monotonic() - begun
-
-    def press(self, key: bytes) -> None:
-        os.write(self.fd, key)
-
-    def close(self) -> None:
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        os.close(self.fd)
-        self.folder.cleanup()
+def watched(name: str, size: tuple[int, int], *, cheap: bool, most_seconds: float) -> tuple[bytes, float, bytes]:
+    """Run the lab; gives what it sends while it trains, in how many seconds, and then once it is paused or over."""
+    program = ("-c", CHEAP) if cheap else ("-m", "regtui")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, *program, "--dataset", "digits", *RUNS[name], "--start", "--runs-dir", folder]
+        with closing(PseudoTerminal(command, size, XDG_CONFIG_HOME=folder)) as lab:
+            take(lab, 60, b"training")
+            # The first screen is drawn once, whatever follows.
+            take(lab, 1)
+            come, seconds = take(lab, most_seconds, b"finished")
+            lab.press(" ")
+            take(lab, 2)
+            paused, _ = take(lab, 3)
+            return come, seconds, paused
 
 
 def kinds(come: bytes) -> tuple[Counter[str], Counter[int]]:
@@ -103,27 +85,17 @@ def main() -> None:
     for name in given.run or RUNS:
         for size in given.size or ["80x24", "140x40"]:
             columns, rows = map(int, size.split("x"))
-            lab = Watched((columns, rows), *RUNS[name], "--start", cheap=given.cheap)
-            try:
-                lab.take(60, b"training")
-                # The first screen is drawn once, whatever follows.
-                lab.take(1)
-                come, seconds = lab.take(given.seconds, b"finished")
-                lab.press(b" ")
-                lab.take(2)
-                paused, _ = lab.take(3)
-                frames = max(come.count(QUESTION), 1)
-                print(
-                    f"{name + ' ' + size:14}{len(come) / seconds / 1000:10.1f}{len(come) / frames:10.0f}"
-                    f"{frames / seconds:10.1f}{len(paused):10}",
-                    flush=True,
-                )
-                if given.rows:
-                    by_kind, by_row = kinds(come)
-                    print("   ", *(f"{kind} {count / len(come):.0%}" for kind, count in by_kind.most_common()))
-                    print("   ", *(f"{row}:{count // frames}" for row, count in sorted(by_row.items())))
-            finally:
-                lab.close()
+            come, seconds, paused = watched(name, (columns, rows), cheap=given.cheap, most_seconds=given.seconds)
+            frames = max(come.count(QUESTION), 1)
+            print(
+                f"{name + ' ' + size:14}{len(come) / seconds / 1000:10.1f}{len(come) / frames:10.0f}"
+                f"{frames / seconds:10.1f}{len(paused):10}",
+                flush=True,
+            )
+            if given.rows:
+                by_kind, by_row = kinds(come)
+                print("   ", *(f"{kind} {count / len(come):.0%}" for kind, count in by_kind.most_common()))
+                print("   ", *(f"{row}:{count // frames}" for row, count in sorted(by_row.items())))
 
 
 if __name__ == "__main__":

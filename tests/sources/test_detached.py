@@ -39,9 +39,7 @@ def detached(tmp_path: Path) -> Iterator[Callable[..., Detached]]:
 
     yield start
     for each in started:
-        with suppress(ProcessLookupError):
-            os.kill(each.pid, signal.SIGKILL)
-        each.wait()
+        each.call_off()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
-"""What the tests over a real ssh share: its server, lines to it, and programs on terminals at either end."""
+"""What the tests over a real ssh share: its server, lines to it, and programs on terminals at its other end."""
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from typing import Any
@@ -42,16 +41,5 @@ def dial(server: Server, far: Far, opened: ExitStack) -> Callable[..., PseudoTer
     ) -> Any:
         client = server.client(command or f"{before} {far.command(*words)}", wire and wire.port)
         return opened.enter_context(closing(PseudoTerminal(list(client), size)))
-
-    return run
-
-
-@pytest.fixture
-def here(far: Far, opened: ExitStack) -> Callable[..., PseudoTerminal]:
-    """Run something on a terminal of this machine; regtui unless told otherwise."""
-
-    def run(*words: str, command: list[str] | None = None, size: tuple[int, int] = (80, 24), **given: Any) -> Any:
-        command = command or [sys.executable, "-m", "regtui", *words]
-        return opened.enter_context(closing(PseudoTerminal(command, size, **far.environment, **given)))
 
     return run

@@ -1,11 +1,9 @@
 """What the tests of the app share: the app on small real runs, and waiting without sleeping."""
 
 import asyncio
-import os
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,13 @@ from textual.pilot import Pilot
 from regtui.core.config import RunConfig
 from regtui.core.events import Event
 from regtui.core.history import History
+from regtui.notify.notices import Notice
 from regtui.sources.detached import Detached
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.canvas import Canvas
 from regtui.tui.form import Form
+from regtui.tui.runview import EventLog
 from tests.terminals import PseudoTerminal
 
 SMALL: dict[str, Any] = {
@@ -122,6 +122,34 @@ class Lab:
         await self.press("enter")
 
 
+class Heard:
+    """Somebody who is told, or cannot be."""
+
+    name = "a://b"
+
+    def __init__(self, problem: str = "") -> None:
+        self.notices: list[Notice] = []
+        self._problem = problem
+
+    def tell(self, notice: Notice) -> str:
+        self.notices.append(notice)
+        return self._problem
+
+    @property
+    def kinds(self) -> list[str]:
+        return [notice.kind for notice in self.notices]
+
+
+def told(app: RegtuiApp) -> list[str]:
+    """What notifications are on the screen."""
+    return [notification.message for notification in app._notifications]
+
+
+def said(app: RegtuiApp) -> str:
+    """The event log, a row a line however wide the screen is."""
+    return "\n".join("".join(span.text for span in line) for line in app.lab.query_one(EventLog)._told)
+
+
 @pytest.fixture
 def config() -> RunConfig:
     return RunConfig.create(framework="torch", **SMALL)
@@ -168,9 +196,7 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Detached]]:
     monkeypatch.setattr(Detached, "__init__", keep)
     yield started
     for run in started:
-        with suppress(ProcessLookupError):
-            os.kill(run.pid, signal.SIGKILL)
-        run.wait()
+        run.call_off()
 
 
 @pytest.fixture

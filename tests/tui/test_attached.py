@@ -16,7 +16,7 @@ from regtui.sources.log import LogSource
 from regtui.sources.sent import Sent, name_of
 from regtui.tui.app import RegtuiApp
 from regtui.tui.awaited import GIVEN_UP_SECONDS, awaited, is_given_up
-from regtui.tui.runview import EventLog
+from tests.tui.conftest import said, told
 
 SIZES = [(80, 24), (140, 40)]
 
@@ -44,14 +44,6 @@ def living(endless: RunConfig, runs_dir: Path) -> Iterator[Callable[[], LiveRun]
 def watching(*logs: Path) -> RegtuiApp:
     first, *others = map(LogSource, logs)
     return RegtuiApp(RunConfig.create(), source=first, others=others, runs_dir=logs[0].parent.parent)
-
-
-def said(app: RegtuiApp) -> str:
-    return "\n".join("".join(span.text for span in line) for line in app.lab.query_one(EventLog)._told)
-
-
-def told(app: RegtuiApp) -> list[str]:
-    return [notification.message for notification in app._notifications]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -1,12 +1,13 @@
 """A run that trains in the app is handed over to a process of its own: nothing of it is lost, whatever goes wrong."""
 
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from regtui import commands
+from regtui import commands, datasets
 from regtui.core.config import RunConfig
 from regtui.core.events import EpochEnded, RunEnded, SetKnob, StepEnded
 from regtui.sources.detached import Detached
@@ -101,16 +102,26 @@ async def test_what_is_sent_to_a_run_on_its_way_to_another_process_is_obeyed_the
 
 
 async def test_a_run_that_is_still_being_set_up_is_not_offered_to_be_handed_over(
-    drive: Any, endless: RunConfig, runs_dir: Path
+    drive: Any, endless: RunConfig, runs_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = threading.Event()
+    load = datasets.load
+
+    def load_late(*given: Any, **named: Any) -> Any:
+        assert asked.wait(60)
+        return load(*given, **named)
+
+    monkeypatch.setattr("regtui.sources.setting_up.datasets.load", load_late)
     app = RegtuiApp(endless, runs_dir=runs_dir)
     async with drive(app) as lab:
-        await lab.press("escape", "ctrl+r", "q")
-        await lab.until(lambda: isinstance(app.screen, Question))
-        if not app.lab.live.begun:
+        try:
+            await lab.press("escape", "ctrl+r", "q")
+            await lab.until(lambda: isinstance(app.screen, Question))
             assert len(app.screen.query("Button")) == 2
             note = str(app.screen.query_one("#question-note").render())
             assert note == "It cannot be handed over: it is still being set up."
+        finally:
+            asked.set()
         await lab.press("y")
         await lab.until(lambda: app._exit)
 

@@ -1,5 +1,7 @@
 """The app tells of the run on show and of those behind it, and its terminal between two frames."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -9,30 +11,13 @@ from regtui.core.config import RunConfig
 from regtui.core.events import Noted, RunEnded, RunStarted, StepEnded
 from regtui.notify.asked import Asked
 from regtui.notify.audience import Way
-from regtui.notify.notices import Notice
 from regtui.readers import LogWriter
+from regtui.sources import Nothing, Watched
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
+from tests.tui.conftest import Heard
 
 Drive = Callable[..., AbstractAsyncContextManager[Any]]
-
-
-class Heard:
-    """Somebody who is told, or cannot be."""
-
-    name = "a://b"
-
-    def __init__(self, problem: str = "") -> None:
-        self.notices: list[Notice] = []
-        self._problem = problem
-
-    def tell(self, notice: Notice) -> str:
-        self.notices.append(notice)
-        return self._problem
-
-    @property
-    def kinds(self) -> list[str]:
-        return [notice.kind for notice in self.notices]
 
 
 def told(*ways: Way) -> Asked:
@@ -74,7 +59,7 @@ async def test_a_watched_log_that_stops_growing_has_stalled_also_behind_the_run_
         app = RegtuiApp(config, source=first, others=[second], runs_dir=runs_dir, told=told(heard))
         async with drive(app) as lab:
             await lab.until(lambda: all(run.history.run is not None for run in app.lab.runs))
-            start = max(lookout._looked_at or 0.0 for _, lookout in app.lab._lookouts)
+            start = max(lookout._looked_at or 0.0 for lookout in app.lab._lookouts.values())
             for second_later in range(80):
                 for run in app.lab.runs:
                     app.lab.tell_others(run, start + second_later)
@@ -88,6 +73,17 @@ async def test_a_watched_log_that_stops_growing_has_stalled_also_behind_the_run_
     assert {notice.title for notice in heard.notices if notice.kind == "stall"} == {
         "regtui: a has stalled", "regtui: b has stalled",
     }  # fmt: skip
+
+
+async def test_a_run_that_has_left_the_screen_is_not_kept(drive: Drive, config: RunConfig, runs_dir: Path) -> None:
+    app = RegtuiApp(config, runs_dir=runs_dir)
+    async with drive(app):
+        run = Watched(source=Nothing())
+        assert app.lab.look_after(run) is app.lab.look_after(run)
+        kept = weakref.ref(run)
+        del run
+        gc.collect()
+        assert kept() is None
 
 
 async def test_a_paused_log_does_not_stall(drive: Drive, config: RunConfig, runs_dir: Path, tmp_path: Path) -> None:

@@ -9,24 +9,10 @@ import pytest
 from regtui.core.config import RunConfig
 from regtui.core.events import Stop
 from regtui.notify.asked import Asked
-from regtui.notify.notices import Notice
 from regtui.sources.detached import Detached
 from regtui.tui.app import RegtuiApp
-from regtui.tui.form import ELSEWHERE, HERE, Form
-
-
-class Heard:
-    """Somebody who is told."""
-
-    name = "a://b"
-
-    def __init__(self) -> None:
-        self.kinds: list[str] = []
-
-    def tell(self, notice: Notice) -> str:
-        self.kinds.append(notice.kind)
-        return ""
-
+from regtui.tui.form import ELSEWHERE, HERE
+from tests.tui.conftest import Heard, told
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -110,13 +96,11 @@ async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
     drive: Any, app: RegtuiApp, size: tuple[int, int]
 ) -> None:
     async with drive(app, size) as lab:
-        form, field = lab.find("#form"), lab.find("#field-runs_in")
+        form, field, config = lab.find("#form"), lab.find("#field-runs_in"), lab.config
         assert (field.value, form.detached) == (HERE, False)
         await lab.press("d")
         assert (field.value, form.detached) == (ELSEWHERE, True)
-        assert [note.message for note in app._notifications] == [
-            "The next run trains in a process of its own, which outlives this app."
-        ]
+        assert told(app) == ["The next run trains in a process of its own, which outlives this app."]
         names = [command.title for command in app.get_system_commands(app.lab)]
         assert "Attach" in names
         field.focus()
@@ -124,7 +108,7 @@ async def test_where_the_next_run_trains_is_chosen_by_key_palette_and_field(
         await lab.press("right")
         assert (field.value, form.detached) == (HERE, False)
         assert "outlives" in " ".join(lab.shown("#hint").split()) or size[1] < 20
-        assert lab.config == app.lab.query_one(Form).config
+        assert lab.config == config
 
 
 async def test_a_run_that_ends_elsewhere_gives_the_form_back(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from regtui.core.config import RunConfig
-from regtui.core.events import Changed, EpochEnded, Event, RunStarted, StepEnded
+from regtui.core.events import Changed, EpochEnded, Event, Resumed, RunStarted, StepEnded
 from regtui.sources import Activity
 from regtui.tui.app import RegtuiApp
-from regtui.tui.runview import EventLog
+from tests.tui.conftest import said
 
 
 class Told:
@@ -27,6 +27,7 @@ class Told:
         for epoch in range(1, epochs + 1):
             self.grow(epoch)
         self._told.append(Changed(step=1, old=0.1, new=0.01, cause=f"rule of {name}"))
+        self._told.append(Resumed(step=epochs))
 
     def grow(self, epoch: int) -> None:
         self._told += [StepEnded(step=epoch, loss=1.0), EpochEnded(epoch=epoch, step=epoch, valid={"loss": 2 / epoch})]
@@ -44,10 +45,6 @@ def watching(count: int) -> tuple[RegtuiApp, list[Told]]:
     return RegtuiApp(RunConfig.create(), source=sources[0], others=sources[1:], runs_dir=Path("runs")), sources
 
 
-def events(app: RegtuiApp) -> str:
-    return " ".join("".join(span.text for span in line) for line in app.lab.query_one(EventLog)._told)
-
-
 async def test_a_key_goes_through_the_runs_with_the_one_before_behind(drive: Any) -> None:
     app, _ = watching(3)
     async with drive(app, (140, 40)) as lab:
@@ -57,11 +54,12 @@ async def test_a_key_goes_through_the_runs_with_the_one_before_behind(drive: Any
             assert lab.history.run.run_id == f"run-{number}"
             assert app.lab.view.ghost.run.run_id == f"run-{before}"
             assert f"watching {number} of 3" in lab.shown("#status")
-            said = events(app)
-            assert f"rule of run-{number}" in said
-            assert f"a warning of run-{number}" in said
-            assert f"width {3 + number}" in said
-            assert f"run-{before}" not in said
+            log = said(app)
+            assert f"rule of run-{number}" in log
+            assert f"a warning of run-{number}" in log
+            assert f"width {3 + number}" in log
+            assert f"resumed after step {3 + number}" in log
+            assert f"run-{before}" not in log
 
 
 async def test_the_runs_behind_are_followed_while_they_grow(drive: Any) -> None:

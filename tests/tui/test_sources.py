@@ -26,6 +26,7 @@ from regtui.sources.here import LiveRun
 from regtui.sources.log import LogSource
 from regtui.tui.app import RegtuiApp
 from regtui.tui.runview import LEAST_PLOT
+from tests.tui.conftest import told
 
 LOGS = Path(__file__).parent.parent / "logs"
 
@@ -209,11 +210,6 @@ def folded(log: str) -> History:
     history = History()
     history.apply(LogSource(LOGS / f"{log}.jsonl").poll())
     return history
-
-
-def told(app: RegtuiApp) -> list[str]:
-    """What notifications are on the screen."""
-    return [notification.message for notification in app._notifications]
 
 
 @pytest.mark.parametrize("key", ["left_square_bracket", "right_square_bracket", "space", "s", "x"])
