@@ -1,6 +1,5 @@
 """`regtui serve`: the app in a browser."""
 
-import asyncio
 import errno
 import io
 import os
@@ -47,6 +46,8 @@ def serve(arguments: tuple[str, ...], host: str, port: int, public_url: str | No
             f"must be an address such as https://gpu.example.org/, not {public_url!r}.", param_hint="'--public-url'"
         )
     _try(arguments)
+    import asyncio
+
     from regtui.web.server import PageServer, is_loopback
 
     meant = (
@@ -66,6 +67,8 @@ def serve(arguments: tuple[str, ...], host: str, port: int, public_url: str | No
 
 async def _serve(server: "PageServer", say: Callable[[str], None]) -> signal.Signals:
     """Serve until a signal comes; gives it."""
+    import asyncio
+
     stop, loop, heard = asyncio.Event(), asyncio.get_running_loop(), []
 
     def begin(received: signal.Signals) -> None:
